@@ -1,0 +1,88 @@
+"""Who we are to the CA: the account URL, the key's thumbprint, the hashed account URI."""
+
+import base64
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+from josepy.errors import DeserializationError
+from josepy.jwk import JWK
+
+from certbot_dns_persist.errors import AccountError
+
+_HASHES = {"sha-256": hashlib.sha256}
+
+#: Stands for the domain in a hashed account URI that serves every domain (section 4.1 item 3).
+ANY_DOMAIN = "*"
+
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """An ACME account as the records know it; nothing here is secret."""
+
+    url: str
+    """The ACME account URL (RFC 8555 section 7.3)."""
+
+    thumbprint: str
+    """Unpadded base64url of the SHA-256 JWK thumbprint (RFC 7638) of the current key."""
+
+
+def read_account(directory: Path) -> Account:
+    """Return the account that Certbot keeps in ``directory`` (regr.json and private_key.json).
+
+    Raises :class:`~certbot_dns_persist.errors.AccountError` when a file is missing or damaged.
+    """
+    try:
+        url = json.loads(_read(directory / "regr.json"))["uri"]
+        key = JWK.json_loads(_read(directory / "private_key.json"))
+    except (ValueError, KeyError, TypeError, DeserializationError) as error:
+        raise AccountError(
+            f"Certbot's account in {directory} cannot be used: its regr.json or private_key.json "
+            "is damaged. Restore the directory from a backup, or choose another account with "
+            "--account."
+        ) from error
+    return Account(url=url, thumbprint=thumbprint(key))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise AccountError(
+            f"Certbot's account file {path} cannot be read: {error.strerror}. The records name "
+            "the account, so it is needed; restore it from a backup, or choose another account "
+            "with --account."
+        ) from error
+
+
+def thumbprint(key: JWK) -> str:
+    """Return the unpadded base64url SHA-256 JWK thumbprint of ``key`` (RFC 7638), 43 octets."""
+    return _base64url(key.thumbprint())
+
+
+def hashed_account_uri(
+    prefix: str, *, domain: str, thumbprint: str, account_url: str, algorithm: str = "sha-256"
+) -> str:
+    """Return the hashed account URI (draft-02 section 4.1 item 3).
+
+    ``prefix`` is the directory's accountHashPrefix; ``domain`` the normalised FQDN at which the
+    record stands, without ``_validation-persist``, or ``"*"`` for the form that serves every
+    domain; ``thumbprint`` the 43 characters of the account key's thumbprint; ``account_url`` the
+    ACME account URL. Raises :class:`ValueError` for an algorithm that we do not know, and for
+    inputs that are not of that form.
+    """
+    if algorithm not in _HASHES:
+        raise ValueError(f"unknown hash algorithm {algorithm!r}; known: {', '.join(_HASHES)}")
+    if len(thumbprint) != 43:
+        raise ValueError(f"a thumbprint has 43 characters, not {len(thumbprint)}")
+    octets = domain.encode("ascii")
+    if not 1 <= len(octets) <= 255:
+        raise ValueError(f"a domain name has 1 to 255 octets, not {len(octets)}")
+    message = bytes([len(octets)]) + octets + thumbprint.encode("ascii")
+    digest = _HASHES[algorithm](message + account_url.encode("ascii")).digest()
+    return f"{prefix}{algorithm}/{_base64url(digest)}"
+
+
+def _base64url(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")

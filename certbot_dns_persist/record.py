@@ -1,0 +1,290 @@
+"""The TXT value at ``_validation-persist.<FQDN>``: parse it, format it, judge it.
+
+Pure: no I/O, no clock, nothing of this package. What :func:`evaluate` calls valid, a CA that
+follows the drafts accepts; references are to draft-ietf-acme-dns-persist-02.
+
+The value is an RFC 8659 issue-value::
+
+    letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=1830000000
+"""
+
+import dataclasses
+import datetime
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+
+VALIDATION_LABEL = "_validation-persist"
+
+#: The longest domain name, in octets, without the trailing dot (RFC 1035 section 2.3.4).
+MAX_NAME_OCTETS = 253
+
+_INT64 = range(-(2**63), 2**63)
+_WHITESPACE = " \t"
+_LDH_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# RFC 8659 section 4.2: every printable ASCII octet but the space and the semicolon.
+_PARAMETER_VALUE = re.compile(r"[\x21-\x3A\x3C-\x7E]*")
+_DECIMAL = re.compile(r"-?[0-9]+")
+
+
+class MalformedRecord(ValueError):
+    """A value that no CA can read as a validation record; ``reason`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def normalize_domain_name(name: str) -> str:
+    """Return ``name`` as section 9.2 compares names: case-folded, NFC, A-labels, no final dot.
+
+    Raises :class:`ValueError` when it is no host name: an empty or over-long label or name, or
+    characters that cannot be converted.
+    """
+    folded = unicodedata.normalize("NFC", name.casefold())
+    # The ideographic full stops count as label separators (RFC 3490 section 3.1).
+    labels = re.split("[.\u3002\uff0e\uff61]", folded)
+    if labels[-1] == "" and len(labels) > 1:
+        labels.pop()
+    normalized = ".".join(_a_label(label, name) for label in labels)
+    if len(normalized) > MAX_NAME_OCTETS:
+        raise ValueError(
+            f"the name has {len(normalized)} octets, more than the {MAX_NAME_OCTETS} allowed"
+        )
+    return normalized
+
+
+def _a_label(label: str, name: str) -> str:
+    if label.isascii():
+        if not _LDH_LABEL.fullmatch(label):
+            raise ValueError(f"{name!r} is not a domain name: it has the label {label!r}")
+        return label
+    import idna  # only names that are not ASCII pay for its tables
+
+    try:
+        return idna.alabel(label).decode("ascii")
+    except idna.IDNAError as error:
+        raise ValueError(f"{name!r} is not a domain name: {error}") from error
+
+
+def validation_domain_name(domain: str) -> str:
+    """Return the name of the TXT record for ``domain`` (section 2); a wildcard uses its base."""
+    return f"{VALIDATION_LABEL}.{domain.removeprefix('*.')}"
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationRecord:
+    """One record's meaning. Anything that cannot be written as a record raises MalformedRecord.
+
+    ``issuer_domain_name`` is kept normalised, ``policy`` is ``"wildcard"`` or ``None`` (any
+    other value counts as absent, section 4.1 item 4), ``persist_until`` is in UNIX seconds.
+    """
+
+    issuer_domain_name: str
+    account_uri: str
+    policy: str | None = None
+    persist_until: int | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            issuer = normalize_domain_name(self.issuer_domain_name)
+        except ValueError as error:
+            raise MalformedRecord(f"the issuer-domain-name cannot be used: {error}") from error
+        object.__setattr__(self, "issuer_domain_name", issuer)
+        _require_parameter_value("accounturi", self.account_uri)
+        if not self.account_uri:
+            raise MalformedRecord("the mandatory accounturi is empty")
+        policy = (self.policy or "").lower()
+        object.__setattr__(self, "policy", policy if policy == "wildcard" else None)
+        if self.persist_until is not None and self.persist_until not in _INT64:
+            raise MalformedRecord(
+                f"persistUntil {self.persist_until} does not fit a signed 64-bit integer"
+            )
+
+    @property
+    def wildcard(self) -> bool:
+        """Whether the record also covers wildcards (section 5.1)."""
+        return self.policy == "wildcard"
+
+    def expired(self, at: int) -> bool:
+        """Whether new validation attempts at ``at`` (UNIX seconds) come after persistUntil."""
+        return self.persist_until is not None and at > self.persist_until
+
+    def to_value(self) -> str:
+        """Return the TXT value; :func:`parse_record` reads it back as an equal record."""
+        parts = [self.issuer_domain_name, f"accounturi={self.account_uri}"]
+        if self.policy is not None:
+            parts.append(f"policy={self.policy}")
+        if self.persist_until is not None:
+            parts.append(f"persistUntil={self.persist_until}")
+        return "; ".join(parts)
+
+
+def parse_record(value: str) -> ValidationRecord:
+    """Return the record that ``value``, the joined strings of one TXT record, stands for.
+
+    Raises :class:`MalformedRecord` when the value breaks RFC 8659 section 4.2 or draft
+    section 4.1. Parameters with unknown tags are ignored, repeated ones too.
+    """
+    issuer, *parameters = value.split(";")
+    known: dict[str, str] = {}
+    for parameter in parameters:
+        tag, content = _parse_parameter(parameter)
+        folded = tag.lower()
+        if folded not in ("accounturi", "policy", "persistuntil"):
+            continue
+        if folded in known:
+            raise MalformedRecord(f"the parameter {tag} is given twice")
+        known[folded] = content
+    if not issuer.strip(_WHITESPACE):
+        raise MalformedRecord("the issuer-domain-name is missing")
+    if "accounturi" not in known:
+        raise MalformedRecord("the mandatory accounturi is missing")
+    return ValidationRecord(
+        issuer_domain_name=issuer.strip(_WHITESPACE),
+        account_uri=known["accounturi"],
+        policy=known.get("policy"),
+        persist_until=_parse_persist_until(known.get("persistuntil")),
+    )
+
+
+def _parse_parameter(parameter: str) -> tuple[str, str]:
+    stripped = parameter.strip(_WHITESPACE)
+    if not stripped:
+        raise MalformedRecord("it has an empty parameter or ends in a semicolon")
+    tag, equals, content = stripped.partition("=")
+    tag, content = tag.rstrip(_WHITESPACE), content.lstrip(_WHITESPACE)
+    if not equals:
+        raise MalformedRecord(f"the parameter {stripped!r} has no '='")
+    if not tag:
+        raise MalformedRecord(f"the parameter {stripped!r} has no tag")
+    _require_parameter_value(tag, content)
+    return tag, content
+
+
+def is_parameter_value(content: str) -> bool:
+    """Whether ``content`` may stand behind a tag's ``=`` (RFC 8659 section 4.2)."""
+    return _PARAMETER_VALUE.fullmatch(content) is not None
+
+
+def _require_parameter_value(tag: str, content: str) -> None:
+    if not is_parameter_value(content):
+        raise MalformedRecord(
+            f"the value of {tag} holds a blank, a semicolon or an octet that is not printable ASCII"
+        )
+
+
+def _parse_persist_until(content: str | None) -> int | None:
+    if content is None:
+        return None
+    # The length first: int() refuses thousands of digits in its own words.
+    if not _DECIMAL.fullmatch(content) or len(content.lstrip("-0")) > 19:
+        raise MalformedRecord(
+            f"persistUntil {content[:30]!r} is not a decimal count of UNIX seconds in 64 bits"
+        )
+    return int(content)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What a CA makes of one value. ``record`` is ``None`` when the value cannot be parsed."""
+
+    value: str
+    verdict: str
+    reason: str
+    record: ValidationRecord | None
+
+    @property
+    def authorized(self) -> bool:
+        """Whether this value alone authorises."""
+        return self.verdict == "valid"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What a CA makes of all values at one name: ``verdict`` is the kind of its answer.
+
+    ``"malformed"`` means that a record naming this CA could not be read and none authorises;
+    otherwise ``"unauthorized"`` (sections 4.3.2 and 9.3.1). Each finding has the verdict for
+    its value alone; a value for another CA is unauthorized, however it is formed.
+    """
+
+    verdict: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def authorized(self) -> bool:
+        """Whether at least one of the values authorises."""
+        return self.verdict == "valid"
+
+    @property
+    def authorizing(self) -> list[ValidationRecord]:
+        """The records that authorise, each by itself."""
+        return [found.record for found in self.findings if found.authorized and found.record]
+
+
+def evaluate(
+    values: Iterable[str],
+    *,
+    issuer_domain_names: Collection[str],
+    account_uris: Collection[str],
+    wildcard: bool,
+    at: int,
+) -> Evaluation:
+    """Judge the values at a validation domain name as the CA would (sections 4.2 and 4.3.2).
+
+    ``values`` are the joined strings of each TXT record, ``issuer_domain_names`` the names that
+    the CA offers, ``account_uris`` every account URI that it accepts for this account and name
+    (compared octet for octet, RFC 3986 section 6.2.1), ``wildcard`` whether a ``*.`` name is
+    asked for, ``at`` the time of validation in UNIX seconds. Raises :class:`ValueError` when an
+    issuer-domain-name of the caller's is no domain name.
+    """
+    issuers = frozenset(normalize_domain_name(name) for name in issuer_domain_names)
+    findings = tuple(
+        _judge(value, issuers, frozenset(account_uris), wildcard, at) for value in values
+    )
+    verdicts = {finding.verdict for finding in findings}
+    verdict = next((v for v in ("valid", "malformed") if v in verdicts), "unauthorized")
+    return Evaluation(verdict, findings)
+
+
+def _judge(
+    value: str, issuers: frozenset[str], account_uris: frozenset[str], wildcard: bool, at: int
+) -> Finding:
+    # The CA drops what names others before it reads the rest (section 4.3.2 step 2).
+    issuer = value.partition(";")[0].strip(_WHITESPACE)
+    try:
+        named = normalize_domain_name(issuer)
+    except ValueError:
+        return Finding(value, "unauthorized", "does not start with a CA's name", _record(value))
+    if named not in issuers:
+        return Finding(value, "unauthorized", f"is for another CA, {named}", _record(value))
+    try:
+        record = parse_record(value)
+    except MalformedRecord as error:
+        return Finding(value, "malformed", error.reason, None)
+    if record.account_uri not in account_uris:
+        reason = f"names another account, {record.account_uri}"
+    elif wildcard and not record.wildcard:
+        reason = "lacks policy=wildcard, which a wildcard name needs"
+    elif record.expired(at):
+        reason = f"expired: its persistUntil was {format_time(record.persist_until or 0)}"
+    else:
+        return Finding(value, "valid", "authorises", record)
+    return Finding(value, "unauthorized", reason, record)
+
+
+def _record(value: str) -> ValidationRecord | None:
+    try:
+        return parse_record(value)
+    except MalformedRecord:
+        return None
+
+
+def format_time(seconds: int) -> str:
+    """Return UNIX ``seconds`` as RFC 3339 in UTC, or as a bare count when no calendar holds it."""
+    try:
+        moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    except (OverflowError, OSError, ValueError):
+        return f"{seconds} (UNIX seconds)"
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# One line a package, with why where the bound is not plain "what we were tried with".
+INSTALL_REQUIRES = [
+    "acme>=2.1.0",
+    "certbot>=2.1.0",  # Debian 12
+    "dnspython>=2.3.0",  # Debian 12
+    "idna>=2.10",  # names in a record are compared as A-labels; here through requests anyway
+    "josepy>=1.13.0",
+    "rich>=13.0.0",
+    "zope.interface>=5.5.0",
+]
+
+TEST = [
+    "cryptography",
+    "hypothesis",
+    "mypy",
+    "pytest",
+    "pytest-xdist",
+    "ruff",
+    "types-requests",
+    "types-setuptools",
+]
+
+setup(
+    name="certbot-dns-persist",
+    version="0.1.0",
+    description="Certbot authenticator for the ACME challenge dns-persist-01",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["certbot_dns_persist", "certbot_dns_persist.*"]),
+    package_data={"certbot_dns_persist": ["py.typed"]},
+    install_requires=INSTALL_REQUIRES,
+    extras_require={"test": TEST},
+    entry_points={
+        "certbot.plugins": [
+            "dns-persist = certbot_dns_persist.authenticator:Authenticator",
+        ],
+        "certbot_dns_persist.providers": [
+            "manual = certbot_dns_persist.providers.manual:Manual",
+            "rfc2136 = certbot_dns_persist.providers.rfc2136:Rfc2136",
+        ],
+    },
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Plugins",
+        "Intended Audience :: System Administrators",
+        "Operating System :: MacOS :: MacOS X",
+        "Operating System :: POSIX :: BSD",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: Internet :: WWW/HTTP",
+        "Topic :: Security",
+        "Topic :: System :: Systems Administration",
+    ],
+)

@@ -1,0 +1,104 @@
+"""The servers that tests run against.
+
+Two worlds to choose from. ``bind`` and ``pebble``: BIND as primary, secondary and resolver, and a
+CA that validates through that resolver; started once a module, so each test takes a ``domain`` of
+its own. ``nameserver`` and ``nameserver_pebble``: one small server of ours, which any user may
+run and which can be made to misbehave.
+"""
+
+import itertools
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import bind as bind_support
+from support import tools
+from support.bind import Bind
+from support.certbot import Certbot
+from support.nameserver import Nameserver, Zones
+from support.need import need
+from support.pebble import Pebble
+from support.zones import Key, zone_text
+
+ZONES = {"example.test": "", "child.example.test": "", "other.test": ""}
+"""What ``bind`` serves: a zone, a zone delegated from it, and one elsewhere."""
+
+KEY = Key("test-key", "c2VjcmV0IG9mIHRoZSB0ZXN0cywgMzIgb2N0ZXRzISE=")
+
+StartPebble = Callable[..., Pebble]
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def domain() -> str:
+    """A name in ``example.test`` that no other test uses."""
+    return f"n{next(_numbers)}.example.test"
+
+
+@pytest.fixture(scope="module")
+def bind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bind]:
+    """BIND with ``ZONES``; a test that holds the secondary back lets it catch up at its end."""
+    need(not bind_support.missing(), str(bind_support.missing()))
+    with Bind(tmp_path_factory.mktemp("bind"), ZONES) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def pebble(bind: Bind, start_pebble: StartPebble) -> Pebble:
+    """A CA that asks ``bind``'s resolver."""
+    return start_pebble(f"{bind.resolver.address}:53")
+
+
+@pytest.fixture(scope="module")
+def start_pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPebble]:
+    """Start a CA: ``start_pebble("127.0.0.1:5300", issuers=[...], env={...})``."""
+    try:
+        tools.pebble()
+    except (OSError, subprocess.CalledProcessError) as error:
+        need(False, f"Pebble cannot be built: {error}")
+    running: list[Pebble] = []
+
+    def start(dnsserver: str, **options: Any) -> Pebble:
+        running.append(Pebble(tmp_path_factory.mktemp("pebble"), dnsserver, **options))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.stop()
+
+
+@pytest.fixture
+def certbot(tmp_path: Path, pebble: Pebble) -> Certbot:
+    """Certbot, new each time, with ``pebble`` as its CA."""
+    return Certbot(tmp_path / "certbot", pebble.directory_url, pebble.ca_bundle)
+
+
+@pytest.fixture
+def nameserver() -> Iterator[Nameserver]:
+    """A resolver and primary of ``example.test`` and ``other.test`` that takes updates."""
+    zones = Zones.from_text(
+        *(zone_text(origin, {"ns1": ["127.0.0.1"]}) for origin in ("example.test", "other.test"))
+    )
+    with Nameserver(zones, keys=[KEY], resolver=True) as running:
+        yield running
+
+
+@pytest.fixture
+def nameserver_pebble(nameserver: Nameserver, start_pebble: StartPebble) -> Pebble:
+    """A CA that asks ``nameserver``."""
+    return start_pebble(nameserver.endpoint)
+
+
+@pytest.fixture
+def bind_credentials(tmp_path: Path, bind: Bind) -> Path:
+    """A credentials file for provider ``rfc2136`` and ``bind``'s primary."""
+    return bind.key.write_credentials(tmp_path / "bind.ini", bind.primary.address, 53)
+
+
+@pytest.fixture
+def nameserver_credentials(tmp_path: Path, nameserver: Nameserver) -> Path:
+    """A credentials file for provider ``rfc2136`` and ``nameserver``."""
+    return KEY.write_credentials(tmp_path / "ns.ini", nameserver.address, nameserver.port)

@@ -1,0 +1,346 @@
+"""BIND 9 as a primary, a secondary and a recursive resolver, on loopback addresses of their own.
+
+::
+
+    with Bind(directory, {"example.test": "www A 192.0.2.1"}) as bind:
+        bind.primary.add_txt("_validation-persist.example.test", "…")
+        bind.resolver.values("_validation-persist.example.test")
+
+The primary serves the root, too, and delegates from there, so the resolver walks down from the
+root as in life, and finds the servers by the NS records and addresses in the zones.
+"""
+
+import base64
+import functools
+import json
+import re
+import secrets
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.tsig
+import dns.update
+
+from .bootstrap import CACHE, lock
+from .nameserver import txt
+from .process import (
+    Process,
+    can_bind_port_53,
+    claim_address,
+    find_program,
+    free_port,
+    release_address,
+    wait_until,
+)
+from .relay import Relay
+from .zones import Key, absolute, parent, topmost, zone_text
+
+APPARMOR_PROFILE = Path("/etc/apparmor.d/usr.sbin.named")
+
+
+@functools.cache
+def missing() -> str | None:
+    """Say why BIND cannot be run here; ``None`` when it can."""
+    if not find_program("named") or not find_program("rndc"):
+        return "BIND 9 (named, rndc) is not installed"
+    if not can_bind_port_53():
+        return "nameservers cannot use port 53 of other loopback addresses (needs root, and Linux)"
+    return None
+
+
+class Server:
+    """One ``named`` with its configuration, data and logs in one directory."""
+
+    def __init__(self, directory: Path, address: str, key: Key) -> None:
+        self.address = address
+        """Where it is asked, on port 53."""
+        self.port = free_port()
+        """Where ``named`` itself listens, on 127.0.0.1."""
+        self.key = key
+        self._directory = directory
+        self._statistics_port, self._control_port = free_port(), free_port()
+        self._process: Process | None = None
+        self._relay: Relay | None = None
+        directory.mkdir(parents=True)
+
+    def start(self, options: str, zones: str) -> None:
+        """Start with these lines for the ``options`` block, and these ``zone`` statements."""
+        self.configure(options, zones)
+        log = self._directory / "named.log"
+        self._process = Process(
+            [_named(), "-f", "-L", log, "-n", "1", "-c", self._directory / "named.conf"],
+            log=log,
+            cwd=self._directory,
+        )
+        self._process.wait_until(self._answers)
+        self._relay = Relay(self.address, 53, ("127.0.0.1", self.port))
+
+    def stop(self) -> None:
+        if self._relay:
+            self._relay.stop()
+        if self._process:
+            self._process.stop()
+
+    def configure(self, options: str, zones: str) -> None:
+        """Write the configuration."""
+        path = self._directory / "named.conf"
+        path.write_text(
+            f"""\
+key "{self.key.name}" {{ algorithm {self.key.algorithm}; secret "{self.key.secret}"; }};
+controls {{
+    inet 127.0.0.1 port {self._control_port} allow {{ any; }} keys {{ "{self.key.name}"; }};
+}};
+statistics-channels {{ inet 127.0.0.1 port {self._statistics_port}; }};
+options {{
+    directory "{self._directory}";
+    pid-file none;
+    session-keyfile none;
+    lock-file none;
+    listen-on port {self.port} {{ 127.0.0.1; }};
+    listen-on-v6 {{ none; }};
+    dnssec-validation no;
+    minimal-responses no;
+    {options}
+}};
+logging {{
+    channel queries {{ file "queries.log"; print-time yes; }};
+    category queries {{ queries; }};
+    channel updates {{ file "updates.log"; print-time yes; }};
+    category update {{ updates; }};
+    category update-security {{ updates; }};
+    category security {{ updates; }};
+}};
+{zones}
+"""
+        )
+
+    def control(self, *command: str) -> str:
+        """Run ``rndc``."""
+        path = self._directory / "rndc.key"
+        path.write_text(
+            f'key "{self.key.name}" {{ algorithm {self.key.algorithm};'
+            f' secret "{self.key.secret}"; }};\n'
+        )
+        where = ["-s", "127.0.0.1", "-p", str(self._control_port), "-k", str(path)]
+        done = subprocess.run(
+            [str(find_program("rndc")), *where, *command],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def ask(self, name: str, rdtype: str) -> dns.message.Message:
+        """Return the answer to one question."""
+        query = dns.message.make_query(name, rdtype)
+        response, _ = dns.query.udp_with_fallback(query, self.address, timeout=5)
+        return response
+
+    def values(self, name: str) -> list[str]:
+        """Return the TXT values that this server answers with, sorted."""
+        answer = self.ask(name, "TXT").answer
+        found = [rdata for rrset in answer if rrset.rdtype == dns.rdatatype.TXT for rdata in rrset]
+        return sorted(b"".join(rdata.strings).decode() for rdata in found)
+
+    def serial(self, zone: str) -> int:
+        return int(self.ask(zone, "SOA").answer[0][0].serial)
+
+    def update_count(self) -> int:
+        """Return how many update messages have reached this server, refused ones included."""
+        url = f"http://127.0.0.1:{self._statistics_port}/json/v1/server"
+        with urllib.request.urlopen(url, timeout=5) as response:
+            opcodes: dict[str, int] = json.load(response)["opcodes"]
+        return opcodes["UPDATE"]
+
+    def update_log(self) -> str:
+        """Return what BIND noted of updates: what was changed, and what was refused and why."""
+        return self._read("updates.log")
+
+    def queries(self) -> list[tuple[str, str]]:
+        """Return the (name, type) of every question that was asked, oldest first."""
+        return re.findall(r"query: (\S+) IN (\S+)", self._read("queries.log"))
+
+    def update(self, zone: str) -> dns.update.UpdateMessage:
+        """Return an empty, signed update of a zone, to be filled and given to :meth:`send`."""
+        return dns.update.UpdateMessage(zone, keyring=self.key.for_dnspython())
+
+    def send(self, update: dns.message.Message) -> None:
+        response = dns.query.tcp(update, self.address, timeout=5)
+        assert response.rcode() == dns.rcode.NOERROR, dns.rcode.to_text(response.rcode())
+
+    def _answers(self) -> bool:
+        query = dns.message.make_query(".", "SOA")
+        try:
+            dns.query.tcp(query, "127.0.0.1", port=self.port, timeout=2)
+        except (OSError, dns.exception.DNSException):
+            return False
+        return True
+
+    def _read(self, name: str) -> str:
+        path = self._directory / name
+        return path.read_text() if path.exists() else ""
+
+
+class Bind:
+    """A primary that takes updates, a secondary and a recursive resolver."""
+
+    def __init__(
+        self, directory: Path, zones: Mapping[str, str], *, max_cache_seconds: int = 0
+    ) -> None:
+        """Start all three in ``directory``.
+
+        ``zones`` maps origins to records (zone file text, relative to the origin); SOA, NS, the
+        servers' addresses and the delegation of a zone below another one are added. The resolver
+        forgets after ``max_cache_seconds``, also what is not there.
+        """
+        self.key = Key("test-key", base64.b64encode(secrets.token_bytes(32)).decode())
+        self.zones = list(zones)
+        self._held_back = False
+        self._addresses = [claim_address() for _ in range(3)]
+        self.primary, self.secondary, self.resolver = self._servers = [
+            Server(directory / role, address, self.key)
+            for role, address in zip(
+                ("primary", "secondary", "resolver"), self._addresses, strict=True
+            )
+        ]
+        try:
+            self._start(directory, zones, max_cache_seconds)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, directory: Path, zones: Mapping[str, str], max_cache_seconds: int) -> None:
+        nameservers = {"ns1": [self.primary.address], "ns2": [self.secondary.address]}
+        for origin, records in zones.items():
+            children = [child for child in zones if parent(child, self.zones) == origin]
+            text = zone_text(origin, nameservers, records, dict.fromkeys(children, nameservers))
+            (directory / "primary" / f"{origin}.zone").write_text(text)
+        root = {"ns1": [self.primary.address]}
+        delegations = dict.fromkeys(topmost(self.zones), nameservers)
+        text = zone_text(".", root, delegations=delegations)
+        (directory / "primary" / "root.zone").write_text(text)
+        (directory / "resolver" / "root.hints").write_text(
+            f". 3600 NS ns1.\nns1. 3600 A {self.primary.address}\n"
+        )
+        self.primary.start(*self._primary_configuration(notify=True))
+        self.secondary.start(
+            "recursion no; notify no; serial-query-rate 1000;",
+            "\n".join(
+                f'zone "{origin}" {{ type secondary; file "{origin}.zone"; primaries'
+                f' {{ 127.0.0.1 port {self.primary.port} key "{self.key.name}"; }}; }};'
+                for origin in self.zones
+            ),
+        )
+        self.resolver.start(
+            f"recursion yes; allow-query {{ any; }}; prefetch 0;"
+            f" max-cache-ttl {max_cache_seconds}; max-ncache-ttl {max_cache_seconds};",
+            'zone "." { type hint; file "root.hints"; };',
+        )
+        self.settle()
+
+    def _primary_configuration(self, *, notify: bool) -> tuple[str, str]:
+        whom = "explicit" if notify else "no"
+        return (
+            f"recursion no; notify {whom}; notify-delay 0; notify-rate 1000;"
+            f" also-notify {{ 127.0.0.1 port {self.secondary.port}; }};"
+            f' startup-notify-rate 1000; allow-transfer {{ key "{self.key.name}"; }};',
+            'zone "." { type primary; file "root.zone"; notify no; };\n'
+            + "\n".join(
+                f'zone "{origin}" {{ type primary; file "{origin}.zone";'
+                f' allow-update {{ key "{self.key.name}"; }}; }};'
+                for origin in self.zones
+            ),
+        )
+
+    def hold_back(self) -> None:
+        """Let the secondary lag: it hears of no change until :meth:`catch_up`."""
+        self.settle()
+        self._held_back = True
+        self.primary.configure(*self._primary_configuration(notify=False))
+        self.primary.control("reconfig")
+
+    def catch_up(self) -> None:
+        """Let the secondary have all changes, now and from now on; wait until it has them."""
+        self._held_back = False
+        self.primary.configure(*self._primary_configuration(notify=True))
+        self.primary.control("reconfig")
+        for origin in self.zones:
+            self.primary.control("notify", origin)
+        self.settle()
+
+    def add_txt(self, name: str, value: str, ttl: int = 1) -> None:
+        """Put a TXT value at a name, by an update like anybody's, on all servers."""
+        update = self.primary.update(self.zone_of(name))
+        update.add(absolute(name), ttl, txt(value))
+        self.primary.send(update)
+        self.settle()
+
+    def delete_txt(self, name: str, value: str | None = None) -> None:
+        """Take one TXT value, or all of them, away from a name."""
+        update = self.primary.update(self.zone_of(name))
+        update.delete(absolute(name), "TXT" if value is None else txt(value))
+        self.primary.send(update)
+        self.settle()
+
+    def zone_of(self, name: str) -> str:
+        """Return the zone that a name is in."""
+        zone = name if name in self.zones else parent(name, self.zones)
+        assert zone is not None, f"{name} is in none of {self.zones}"
+        return zone
+
+    def stop(self) -> None:
+        for server in self._servers:
+            server.stop()
+        while self._addresses:
+            release_address(self._addresses.pop())
+
+    def __enter__(self) -> "Bind":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def settle(self) -> None:
+        """Wait until the secondary, unless it is held back, serves what the primary serves."""
+        if self._held_back:
+            return
+
+        def same() -> bool:
+            servers = (self.primary, self.secondary)
+            return all(len({server.serial(zone) for server in servers}) == 1 for zone in self.zones)
+
+        wait_until(same, "the secondary has caught up")
+
+
+def _named() -> Path:
+    """Return the program to run.
+
+    AppArmor lets ``/usr/sbin/named`` touch its own directories only; a copy has no profile.
+    """
+    installed = Path(str(find_program("named")))
+    if not APPARMOR_PROFILE.exists():
+        return installed
+    copy = CACHE / "bin" / "named"
+    with lock("named"):
+        if not copy.exists() or copy.stat().st_mtime != installed.stat().st_mtime:
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copy2(installed, copy)
+    return copy

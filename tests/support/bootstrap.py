@@ -1,0 +1,65 @@
+"""A checkout that works by itself: ``.venv``, ``.cache`` and nothing outside of them.
+
+Only the standard library: ``tests/run`` and ``examples/demo`` import this with whatever Python 3
+the machine has, before anything is installed.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache"
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+
+
+@contextlib.contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Let one process of this checkout at a time do what ``name`` stands for."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def environment() -> dict[str, str]:
+    """Return our environment, with every place that tools write to moved below ``.cache``."""
+    for directory in ("tmp", "pip"):
+        (CACHE / directory).mkdir(parents=True, exist_ok=True)
+    return {
+        **os.environ,
+        "TMPDIR": str(CACHE / "tmp"),
+        "PIP_CACHE_DIR": str(CACHE / "pip"),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "RUFF_CACHE_DIR": str(CACHE / "ruff"),
+        "MYPY_CACHE_DIR": str(CACHE / "mypy"),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
+    }
+
+
+def make_venv() -> None:
+    """Make ``.venv`` with the package (editable) and its ``test`` extra, unless it is current.
+
+    Current means: made by this Python, from these setup files.
+    """
+    digest = hashlib.sha256(f"{sys.prefix} {sys.version}".encode())
+    for name in ("setup.py", "pyproject.toml"):
+        digest.update((ROOT / name).read_bytes())
+    stamp = VENV / "made-from"
+    with lock("venv"):
+        if stamp.is_file() and stamp.read_text() == digest.hexdigest():
+            return
+        print(f"Installing into {VENV} (takes a minute, once) ...", flush=True)
+        make = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+        if subprocess.run(make, env=environment(), check=False).returncode:
+            raise SystemExit("Cannot make a virtual environment (on Debian: install python3-venv).")
+        pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[test]"]
+        if subprocess.run(pip, env=environment(), check=False).returncode:
+            raise SystemExit("Cannot install the package and what its tests need: see pip above.")
+        stamp.write_text(digest.hexdigest())

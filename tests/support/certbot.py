@@ -1,0 +1,232 @@
+"""The real ``certbot`` command, in directories of its own."""
+
+import codecs
+import dataclasses
+import fcntl
+import json
+import os
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from cryptography import x509
+
+SECONDS = 120.0
+"""How long one run may take."""
+
+PROGRAM = os.environ.get("CERTBOT") or str(Path(sys.executable).with_name("certbot"))
+"""The command, also another version's or the system's."""
+
+AGREE = ("--agree-tos", "--register-unsafely-without-email")
+
+TAKE_TERMINAL = """\
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Makes standard input the terminal whose Ctrl-C reaches the program, then becomes the program."""
+
+
+CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What came of one run."""
+
+    returncode: int
+    output: str
+    """Standard output and standard error, as they came."""
+    log: str
+    """What the run wrote to Certbot's debug log."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Certificate:
+    names: list[str]
+    """Sorted."""
+    serial: int
+
+
+class Certbot:
+    """Certbot with one CA, keeping its files below one directory."""
+
+    def __init__(
+        self,
+        root: Path,
+        server: str,
+        ca_bundle: Path | None = None,
+        *,
+        program: str = PROGRAM,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """``server`` is the CA's directory URL, ``ca_bundle`` what to trust on the way there."""
+        self.config_dir, self.work_dir, self.logs_dir = root / "etc", root / "lib", root / "log"
+        self.server = server
+        self.program = program
+        # The user's own cli.ini is looked for below XDG_CONFIG_HOME.
+        self.env = {**os.environ, "XDG_CONFIG_HOME": str(root / "xdg"), **(env or {})}
+        if ca_bundle is not None:
+            self.env["REQUESTS_CA_BUNDLE"] = str(ca_bundle)
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        """Return a command line with these arguments and our directories and CA."""
+        places = ["--config-dir", self.config_dir, "--work-dir", self.work_dir]
+        places += ["--logs-dir", self.logs_dir, "--server", self.server]
+        places += ["--max-log-backups", "100"]  # a log for each run, also where Debian says 0
+        return [self.program, *map(str, [*arguments, *places])]
+
+    def run(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Result:
+        """Run to the end, without a terminal and without questions."""
+        done = subprocess.run(
+            self.command(*arguments, "--non-interactive"),
+            env={**self.env, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, self.log())
+
+    def register(self) -> str:
+        """Make an account at the CA and return its URL."""
+        done = self.run("register", *AGREE)
+        assert done.returncode == 0, done.output
+        return self.account_url
+
+    def certonly(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Result:
+        """Ask for a certificate; ``arguments`` are ours and ``-d NAME``."""
+        return self.run("certonly", "--authenticator", "dns-persist", *AGREE, *arguments, env=env)
+
+    def renew(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Result:
+        return self.run("renew", "--no-random-sleep-on-renew", *arguments, env=env)
+
+    def at_terminal(self, *arguments: str | Path) -> "Screen":
+        """Start with a terminal; without ``--non-interactive``, so questions are asked."""
+        return Screen(self, self.command(*arguments))
+
+    def certonly_at_terminal(self, *arguments: str | Path) -> "Screen":
+        """:meth:`certonly`, at a terminal."""
+        return self.at_terminal("certonly", "--authenticator", "dns-persist", *AGREE, *arguments)
+
+    @property
+    def account_url(self) -> str:
+        """The URL of the only account."""
+        (path,) = (self.config_dir / "accounts").glob("**/regr.json")
+        url: str = json.loads(path.read_text())["uri"]
+        return url
+
+    def renewal(self, cert_name: str) -> dict[str, str]:
+        """Return the options that a renewal will use, as written in ``renewal/NAME.conf``."""
+        text = (self.config_dir / "renewal" / f"{cert_name}.conf").read_text()
+        return dict(re.findall(r"^(\w+) = (.*)$", text, re.MULTILINE))
+
+    def certificate(self, cert_name: str) -> Certificate:
+        """Return the current certificate of a lineage."""
+        path = self.config_dir / "live" / cert_name / "cert.pem"
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return Certificate(
+            sorted(names.get_values_for_type(x509.DNSName)), certificate.serial_number
+        )
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Return the changes that were noted, oldest first."""
+        path = self.logs_dir / "dns-persist-changes.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def records(self) -> Any:
+        """Return the content of the state file; ``None`` when there is none."""
+        path = self.config_dir / "dns-persist" / "records.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def log(self) -> str:
+        """Return the debug log of the last run; each run has its own."""
+        path = self.logs_dir / "letsencrypt.log"
+        return path.read_text() if path.exists() else ""
+
+
+class Screen:
+    """Certbot at a terminal: read what it shows, answer, press Ctrl-C."""
+
+    def __init__(self, certbot: Certbot, command: list[str]) -> None:
+        self._certbot = certbot
+        self._terminal, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", TAKE_TERMINAL, *command],
+            env={**certbot.env, "TERM": "xterm"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._shown = ""
+
+    @property
+    def text(self) -> str:
+        """All that was shown so far, without colours and movements of the cursor."""
+        return CONTROL_SEQUENCE.sub("", self._shown).replace("\r\n", "\n")
+
+    def wait_for(self, text: str, seconds: float = SECONDS) -> str:
+        """Read until ``text`` is on the screen; return all that was shown so far."""
+        self._read(lambda: text in self.text, f"{text!r} to appear", seconds)
+        assert text in self.text, f"ended without showing {text!r}; shown:\n{self.text}"
+        return self.text
+
+    def enter(self, text: str) -> None:
+        os.write(self._terminal, text.encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self.enter("\x03")
+
+    def finish(self, seconds: float = SECONDS) -> Result:
+        """Read until the program has ended."""
+        self._read(lambda: False, "the program to end", seconds)
+        return Result(self._child.wait(), self.text, self._certbot.log())
+
+    def stop(self) -> None:
+        """End the program, if it has not ended."""
+        if self._child.poll() is None:
+            self._child.kill()
+        self._child.wait()
+        os.close(self._terminal)
+
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _read(self, enough: Callable[[], bool], what: str, seconds: float) -> None:
+        """Read until ``enough()`` or until the program has ended and all is read."""
+        deadline = time.monotonic() + seconds
+        while not enough():
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._terminal], [], [], left)[0]:
+                raise TimeoutError(f"waited {seconds:g} seconds for {what}; shown:\n{self.text}")
+            try:
+                octets = os.read(self._terminal, 65536)
+            except OSError:  # what Linux says when nobody has the other end open
+                octets = b""
+            if not octets:
+                return
+            self._shown += self._decoder.decode(octets)

@@ -1,0 +1,161 @@
+"""Child processes that become ready, log to a file and end; addresses and ports for them."""
+
+import contextlib
+import random
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+READY_SECONDS = 20.0
+STOP_SECONDS = 5.0
+
+CLAIM_PORT = 53053
+"""Whoever holds this UDP port of a loopback address owns the address: see claim_address()."""
+
+_claims: dict[str, socket.socket] = {}
+
+
+class Process:
+    """A server that runs until :meth:`stop`, with its output in a log file."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.name = Path(command[0]).name
+        self.log = log
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=env,
+                cwd=cwd,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def wait_until(self, ready: Callable[[], bool], what: str = "answers") -> None:
+        """Poll until ``ready()``; if that does not come, end with the process's log."""
+        try:
+            wait_until(lambda: self._child.poll() is not None or ready(), f"{self.name} {what}")
+        except TimeoutError as error:
+            self.stop()
+            raise RuntimeError(f"{error}; its log:\n{self.log.read_text()}") from error
+        if self._child.poll() is not None:
+            raise RuntimeError(
+                f"{self.name} ended with status {self._child.returncode} before it {what};"
+                f" its log:\n{self.log.read_text()}"
+            )
+
+    def stop(self) -> None:
+        """End the process and wait for its end."""
+        if self._child.poll() is None:
+            self._child.terminate()
+            try:
+                self._child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+        self._child.wait()
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:
+    """Poll until ``ready()`` is true; raise :class:`TimeoutError` naming ``what`` if it is not."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {seconds:g} seconds still waiting until {what}")
+        time.sleep(0.02)
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of a program, also of one in the administrator's directories."""
+    return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """Return a port of ``address`` that is free for both TCP and UDP.
+
+    Not from the range that the kernel gives to outgoing connections, so that none of those takes
+    it before the server does.
+    """
+    while True:
+        port = random.randint(10000, 32000)  # noqa: S311
+        with contextlib.suppress(OSError), bound(address, port):
+            return port
+
+
+@contextlib.contextmanager
+def bound(address: str, port: int) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Hold ``port`` of ``address``: a UDP socket and a TCP socket that does not listen yet."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with (
+        socket.socket(family, socket.SOCK_DGRAM) as udp,
+        socket.socket(family, socket.SOCK_STREAM) as tcp,
+    ):
+        udp.bind((address, port))
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        tcp.bind((address, port))
+        yield udp, tcp
+
+
+def claim_address() -> str:
+    """Return a loopback address that is nobody else's while this process lives.
+
+    Authoritative servers are asked on port 53, as in life, so two of them need two addresses. A
+    socket on a port that nobody uses marks an address as taken, also for other test processes.
+    """
+    for _ in range(100):
+        octets = (random.randint(16, 250), random.randint(0, 255), random.randint(1, 254))  # noqa: S311
+        address = "127." + ".".join(map(str, octets))
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind((address, CLAIM_PORT))
+        except OSError:
+            claim.close()
+        else:
+            _claims[address] = claim
+            return address
+    raise RuntimeError("no loopback address besides 127.0.0.1 can be used on this machine")
+
+
+def release_address(address: str) -> None:
+    """Give an address of :func:`claim_address` back."""
+    _claims.pop(address).close()
+
+
+def can_bind_port_53() -> bool:
+    """Tell whether we may run nameservers on port 53 of loopback addresses of their own."""
+    try:
+        address = claim_address()
+    except RuntimeError:
+        return False
+    try:
+        with bound(address, 53):
+            return True
+    except OSError:
+        return False
+    finally:
+        release_address(address)

@@ -1,0 +1,78 @@
+"""Port 53 of an address for a server that listens elsewhere.
+
+BIND listens only on addresses that an interface has, and a machine's loopback interface has one.
+Any program may nevertheless use all of 127.0.0.0/8, so what arrives there is passed on.
+"""
+
+import contextlib
+import select
+import socket
+import socketserver
+import threading
+
+SECONDS = 10.0
+"""How long an answer may take before a question is given up."""
+
+
+class Relay:
+    """Passes UDP and TCP on, from construction until :meth:`stop`."""
+
+    def __init__(self, address: str, port: int, target: tuple[str, int]) -> None:
+        self._servers = [
+            _TCPServer((address, port), _tcp_handler(target)),
+            _UDPServer((address, port), _udp_handler(target)),
+        ]
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+
+
+class _TCPServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+
+class _UDPServer(socketserver.ThreadingUDPServer):
+    daemon_threads = True
+    block_on_close = False
+
+
+def _udp_handler(target: tuple[str, int]) -> type[socketserver.BaseRequestHandler]:
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            wire, ours = self.request
+            with (
+                contextlib.suppress(OSError),  # a server that is down stays silent here, too
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+            ):
+                server.settimeout(SECONDS)
+                server.connect(target)
+                server.send(wire)
+                ours.sendto(server.recv(65535), self.client_address)
+
+    return Handler
+
+
+def _tcp_handler(target: tuple[str, int]) -> type[socketserver.BaseRequestHandler]:
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            client = self.request
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(target, timeout=SECONDS) as server,
+            ):
+                other = {client: server, server: client}
+                while True:
+                    for ready in select.select(list(other), [], [])[0]:
+                        octets = ready.recv(65536)
+                        if not octets:
+                            return
+                        other[ready].sendall(octets)
+
+    return Handler
