@@ -1,0 +1,257 @@
+"""What we changed in DNS, and which of our records stand: draft -02, 4.5 and 9.4.
+
+``<logs-dir>/dns-persist-changes.jsonl`` is for people and log collectors: one JSON object a line,
+only ever appended to. ``<config-dir>/dns-persist/records.json`` is for ourselves: the records that
+we published and have not removed, with what an order needs to know of them before DNS is asked.
+
+Neither may cost anybody a certificate: when DNS was changed and this could not be noted, a warning
+says so, and life goes on.
+"""
+
+import dataclasses
+import datetime
+import errno
+import fcntl
+import json
+import logging
+import os
+import pwd
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+logger = logging.getLogger(__name__)
+
+_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """One attempt to add or remove a record."""
+
+    action: Literal["add", "remove"]
+    name: str
+    """The name that the record stands at: after CNAMEs, without trailing dot."""
+    value: str
+    ttl: int | None
+    """Seconds; ``None`` where it does not matter, as for a removal."""
+    provider: str
+    zone: str | None
+    """``None`` when the provider cannot tell."""
+    reason: str
+    """Why it was made, for people."""
+    server: str
+    """The URL of the ACME directory of the CA that the record is for."""
+    account_url: str
+    domain: str
+    """The domain that the record was made to prove."""
+    persist_until: int | None = None
+    """UNIX seconds."""
+    result: str = "ok"
+    """``ok``, or what went wrong."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StandingRecord:
+    """A record that we published and have not removed, as :class:`Change` describes it."""
+
+    name: str
+    value: str
+    ttl: int | None
+    provider: str
+    zone: str | None
+    server: str
+    account_url: str
+    domain: str
+    persist_until: int | None
+    first_published: str
+    """RFC 3339, UTC."""
+    last_changed: str
+    """RFC 3339, UTC."""
+
+
+class Journal:
+    """The two files, for one Certbot installation."""
+
+    def __init__(
+        self, logs_dir: str, config_dir: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Open nothing yet. ``clock`` returns UNIX seconds."""
+        self._log = Path(logs_dir) / "dns-persist-changes.jsonl"
+        self._state = Path(config_dir) / "dns-persist" / "records.json"
+        self._clock = clock
+
+    def record(self, change: Change) -> None:
+        """Note a change that was made or tried. What cannot be written is only warned about."""
+        for path, note in ((self._log, self._append), (self._state, self._update)):
+            try:
+                note(change)
+            except (OSError, _Unusable) as error:
+                logger.warning(
+                    "The change of DNS (%s of the TXT record %s, %s) could not be noted in %s: %s. "
+                    "DNS itself is not concerned.",
+                    change.action,
+                    change.name,
+                    change.result,
+                    path,
+                    error,
+                )
+
+    def standing(self) -> list[StandingRecord]:
+        """Return our records as far as we know, sorted; none when that cannot be read (warned)."""
+        try:
+            records = self._load()
+        except (OSError, _Unusable, _Damaged) as error:
+            logger.warning("Cannot tell which DNS records are ours from %s: %s", self._state, error)
+            return []
+        return [records[key] for key in sorted(records)]
+
+    def _now(self) -> str:
+        now = datetime.datetime.fromtimestamp(int(self._clock()), datetime.timezone.utc)
+        return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _append(self, change: Change) -> None:
+        line = {
+            "time": self._now(),
+            "host": socket.gethostname(),
+            "user": _user(),
+            "action": change.action,
+            "name": change.name,
+            "value": change.value,
+            "ttl": change.ttl,
+            "provider": change.provider,
+            "zone": change.zone,
+            "reason": change.reason,
+            "result": change.result,
+        }
+        octets = json.dumps(line).encode() + b"\n"
+        self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _opened(self._log, os.O_RDWR | os.O_APPEND | os.O_CREAT) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":
+                octets = b"\n" + octets  # somebody crashed in the middle of a line
+            _write(file, octets)
+
+    def _update(self, change: Change) -> None:
+        if change.result != "ok":
+            return
+        self._state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A file of its own, as the state file is replaced; locked until it is closed.
+        lock = self._state.with_name("records.lock")
+        with _opened(lock, os.O_RDWR | os.O_CREAT) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                records = self._load()
+            except _Damaged as error:
+                aside = self._state.with_name(f"records.json.damaged-{self._now()}")
+                self._state.replace(aside)
+                logger.warning(
+                    "%s is damaged (%s). It now is %s, and a new one begins: records published "
+                    "before are not in it. `certbot-dns-persist audit` finds them in DNS.",
+                    self._state,
+                    error,
+                    aside,
+                )
+                records = {}
+            self._store(_changed(records, change, self._now()))
+
+    def _load(self) -> "_Records":
+        try:
+            octets = self._state.read_bytes()
+        except FileNotFoundError:
+            return {}
+        try:
+            content = json.loads(octets)
+            if content["version"] != _VERSION:
+                raise _Unusable(
+                    f"it has the version {content['version']}, of which this program knows "
+                    f"nothing. Update certbot-dns-persist"
+                )
+            records = [_checked(entry) for entry in content["records"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise _Damaged(f"{type(error).__name__}: {error}") from error
+        return {(record.name, record.value): record for record in records}
+
+    def _store(self, records: "_Records") -> None:
+        entries = [dataclasses.asdict(records[key]) for key in sorted(records)]
+        content = json.dumps({"version": _VERSION, "records": entries}, indent=2) + "\n"
+        new = self._state.with_name("records.json.new")  # one name will do, under the lock
+        with _opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
+            _write(file, content.encode())
+        new.replace(self._state)
+        with _opened(self._state.parent, os.O_RDONLY) as directory:
+            os.fsync(directory)  # the replacement itself
+
+
+_Records = dict[tuple[str, str], StandingRecord]
+
+
+class _Damaged(Exception):
+    """The state file does not hold what we wrote."""
+
+
+class _Unusable(Exception):
+    """The state file is sound, but not for us."""
+
+
+def _changed(records: _Records, change: Change, now: str) -> _Records:
+    key = (change.name, change.value)
+    others = {other: record for other, record in records.items() if other != key}
+    if change.action == "remove":
+        return others
+    earlier = records.get(key)
+    return others | {
+        key: StandingRecord(
+            name=change.name,
+            value=change.value,
+            ttl=change.ttl,
+            provider=change.provider,
+            zone=change.zone,
+            server=change.server,
+            account_url=change.account_url,
+            domain=change.domain,
+            persist_until=change.persist_until,
+            first_published=earlier.first_published if earlier else now,
+            last_changed=now,
+        )
+    }
+
+
+def _checked(entry: dict[str, Any]) -> StandingRecord:
+    """Make a record from JSON. A hand may have been at it, and an order must not trip over that."""
+    record = StandingRecord(**entry)
+    for name, kind in get_type_hints(StandingRecord).items():
+        if not isinstance(entry[name], kind):
+            raise TypeError(f"{name} of a record is no {kind}")
+    return record
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    """Open a file that only its owner may read; close it at the end."""
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _write(file: int, octets: bytes) -> None:
+    """Write all at once, and see it on the disk."""
+    if os.write(file, octets) < len(octets):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(file)
+
+
+def _user() -> str:
+    """Return who we are, and who became us by sudo. The environment's LOGNAME proves nothing."""
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # as in many containers
+        user = f"uid {os.geteuid()}"
+    behind = os.environ.get("SUDO_USER")
+    return f"{user} (sudo by {behind})" if behind else user

@@ -1,0 +1,114 @@
+"""Finds the provider that an option names, ours or anybody's.
+
+Providers register in the entry-point group ``certbot_dns_persist.providers``; the object behind
+an entry point is called with one :class:`~.interface.Settings`.
+"""
+
+import importlib.metadata
+import traceback
+from typing import Any
+
+from zope.interface import Invalid
+from zope.interface.exceptions import (
+    BrokenImplementation,
+    BrokenMethodImplementation,
+    DoesNotImplement,
+    MultipleInvalid,
+)
+from zope.interface.interface import Method
+from zope.interface.verify import verifyObject
+
+from certbot_dns_persist import errors
+from certbot_dns_persist.providers.interface import IProvider, Provider, Settings
+
+GROUP = "certbot_dns_persist.providers"
+"""The entry-point group in which providers register."""
+
+
+def available() -> list[str]:
+    """Return the names of all installed providers, sorted. Nothing is imported."""
+    return sorted({entry.name for entry in importlib.metadata.entry_points(group=GROUP)})
+
+
+def load(name: str, settings: Settings) -> Provider:
+    """Make the provider called ``name`` and hold it to its contract.
+
+    :raises errors.ConfigurationError: no such provider, it cannot be imported, it does not accept
+        the settings, or it is not an :class:`IProvider`. A fault in a third party's provider is
+        reported with the name and version of its distribution.
+    """
+    entries = list(importlib.metadata.entry_points(group=GROUP, name=name))
+    if not entries:
+        raise errors.ConfigurationError(
+            f"There is no DNS provider called {name!r}. Installed are: {', '.join(available())}. "
+            "Choose one of them with --dns-persist-provider, or install the package that brings "
+            f"{name!r}."
+        )
+    if len(entries) > 1:
+        # Whichever came first on the path would be handed the credentials.
+        raise errors.ConfigurationError(
+            f"Several packages bring a DNS provider called {name!r}: "
+            f"{', '.join(sorted(map(_distribution, entries)))}. Uninstall all but the one that you "
+            "trust with your credentials."
+        )
+    return _make(entries[0], settings)
+
+
+def _make(entry: importlib.metadata.EntryPoint, settings: Settings) -> Provider:
+    blame = f"The DNS provider {entry.name!r} of the package {_distribution(entry)}"
+    advice = "Update or reinstall that package, or tell its authors"
+    try:
+        factory = entry.load()
+    except Exception as error:  # importing other people's code raises anything
+        raise errors.ConfigurationError(
+            f"{blame} cannot be imported from {entry.value}: {type(error).__name__}: {error}. "
+            f"{advice}."
+        ) from error
+    try:
+        provider: Provider = factory(settings)
+    except errors.Error:
+        raise
+    except Exception as error:  # noqa: BLE001 - so does calling it
+        # Its words may quote the credentials that it was called with: only say where.
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        fault = f"{type(error).__name__} at {where.filename}, line {where.lineno}"
+    else:
+        faults = _faults(provider)
+        if not faults:
+            return provider
+        fault = f"it breaks the contract IProvider: {'; '.join(faults)}"
+    raise errors.ConfigurationError(f"{blame} cannot be used: {fault}. {advice}.")
+
+
+def _faults(provider: Provider) -> list[str]:
+    """Say what ``provider`` lacks to be an :class:`IProvider`, one clause a fault."""
+    try:
+        verifyObject(IProvider, provider)
+    except MultipleInvalid as several:
+        return [_in_words(fault) for fault in several.exceptions]
+    except Invalid as single:
+        return [_in_words(single)]
+    return []
+
+
+def _in_words(fault: Any) -> str:
+    # str(fault) differs between releases of zope.interface, and shows the object's repr, in which
+    # a careless provider's credentials may stand.
+    match fault:
+        case DoesNotImplement():
+            return "its class lacks @implementer(IProvider)"
+        case BrokenImplementation():
+            return f"it lacks {_declared(fault.name)}"
+        case BrokenMethodImplementation():
+            return f"its {_declared(fault.method)}: {fault.mess}"
+    return type(fault).__name__
+
+
+def _declared(element: Any) -> str:
+    """Show a method as ``name(arguments)``, an attribute as ``name``, as the contract has it."""
+    signature = element.getSignatureString() if isinstance(element, Method) else ""
+    return f"{element.getName()}{signature}"
+
+
+def _distribution(entry: importlib.metadata.EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "(unknown)"

@@ -1,0 +1,86 @@
+"""The contract between this package and one DNS service.
+
+A provider changes TXT records. It knows nothing of ACME, of certificates or of what the values
+mean. Its whole life:
+
+1. The loader finds the class in the entry-point group ``certbot_dns_persist.providers`` and
+   calls it with one :class:`Settings`. The constructor checks the settings and opens nothing;
+   what is missing is a :class:`~certbot_dns_persist.errors.ConfigurationError` that names the
+   key and the file.
+2. The loader verifies the object against :class:`IProvider`, signatures included.
+3. ``add_value`` is called for each record that is missing, then, when the new records are seen
+   everywhere, ``remove_value`` for each that they replace. SDKs are imported here, not before.
+
+The rules that keep other people's records alive:
+
+* Adding a value that is there is no error, and neither is removing one that is not there.
+* Every other value at the name survives, also when another process writes at the same time, as
+  far as the service allows.
+* A failure is a :class:`~certbot_dns_persist.errors.ProviderError` which names the service, the
+  zone, the name and what to do, and never a secret.
+"""
+
+# A zope interface declares methods without self and without types.
+# mypy: disable-error-code="misc, no-untyped-def"
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from zope.interface import Attribute, Interface
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a provider is made from."""
+
+    credentials: Mapping[str, str] = dataclasses.field(repr=False)
+    """This provider's keys of the credentials file, without their prefix."""
+
+    credentials_file: str | None
+    """Where they came from, for messages; ``None`` when no file was given."""
+
+    notify: Callable[[str], None]
+    """Shows a sentence to the user."""
+
+
+class IProvider(Interface):
+    """One DNS service, as far as TXT records go. Names are absolute and carry no trailing dot."""
+
+    writes = Attribute(
+        """bool: whether records come and go by ``add_value`` and ``remove_value``; when false,
+        a person does the writing and these calls only tell them"""
+    )
+
+    def zone_for(name):
+        """Return the name of the zone to which ``name`` would be written (str)."""
+
+    def list_values(name):
+        """Return the TXT values at ``name`` (list of str), each joined from its strings.
+
+        A name that does not exist has no values.
+        """
+
+    def add_value(name, value, ttl):
+        """Put the TXT ``value`` at ``name``; return the TTL (int, seconds) that was used.
+
+        A TTL that the service does not allow becomes the nearest one that it does.
+        """
+
+    def remove_value(name, value):
+        """Take exactly the TXT ``value`` away from ``name``."""
+
+
+class Provider(Protocol):
+    """:class:`IProvider` for type checkers, which cannot read a zope interface."""
+
+    @property
+    def writes(self) -> bool: ...
+
+    def zone_for(self, name: str) -> str: ...
+
+    def list_values(self, name: str) -> list[str]: ...
+
+    def add_value(self, name: str, value: str, ttl: int) -> int: ...
+
+    def remove_value(self, name: str, value: str) -> None: ...

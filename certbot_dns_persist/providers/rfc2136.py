@@ -1,0 +1,529 @@
+"""Dynamic updates (RFC 2136), signed with a TSIG key (RFC 8945): BIND, Knot, PowerDNS and others.
+
+Keys in the credentials file, each with the prefix ``dns_persist_rfc2136_``, or ``dns_rfc2136_`` as
+in the files of certbot-dns-rfc2136:
+
+==============  =================================================================================
+``server``      the zone's primary server: an address or a host name
+``port``        default 53
+``name``        of the TSIG key
+``secret``      of the TSIG key, in base64
+``algorithm``   of the TSIG key; default HMAC-SHA256, but HMAC-MD5 in a file that was made for
+                certbot-dns-rfc2136, as there
+``sign_query``  ``true`` to sign queries too, for servers that choose the view by key; default
+                ``false``
+==============  =================================================================================
+
+Everything goes over TCP, which every server has to speak (RFC 7766 5): nothing is truncated or
+easily forged, and a firewall that lets queries through lets updates through.
+"""
+
+import base64
+import datetime
+import ipaddress
+import re
+import socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from zope.interface import implementer
+
+from certbot_dns_persist import errors
+from certbot_dns_persist.providers.interface import IProvider, Settings
+
+if TYPE_CHECKING:
+    from dns.message import Message
+    from dns.name import Name
+    from dns.rcode import Rcode
+    from dns.rdata import Rdata
+    from dns.rdatatype import RdataType
+    from dns.rrset import RRset
+    from dns.update import UpdateMessage
+
+_T = TypeVar("_T")
+
+_PREFIX = "dns_persist_rfc2136_"
+
+_ALGORITHMS = {
+    # RFC 8945 6: what goes over the wire differs only for the oldest.
+    "hmac-md5": "hmac-md5.sig-alg.reg.int",
+    "hmac-sha1": "hmac-sha1",
+    "hmac-sha224": "hmac-sha224",
+    "hmac-sha256": "hmac-sha256",
+    "hmac-sha256-128": "hmac-sha256-128",
+    "hmac-sha384": "hmac-sha384",
+    "hmac-sha384-192": "hmac-sha384-192",
+    "hmac-sha512": "hmac-sha512",
+    "hmac-sha512-256": "hmac-sha512-256",
+}
+
+_TIMEOUT = 10.0  # seconds: to connect, and each time that we wait for octets
+_SETTLE = 10.0  # seconds within which a server must serve what it accepted
+_TRIES = 50  # at adding a record while others change those beside it
+_MAX_TTL = 2**31 - 1  # RFC 2181 8
+
+
+@implementer(IProvider)
+class Rfc2136:
+    """One primary server, and the key that may change TXT records there."""
+
+    writes = True
+
+    def __init__(self, settings: Settings) -> None:
+        """Check the settings, without the network.
+
+        :raises errors.ConfigurationError: a key is missing or cannot be used.
+        """
+        import dns.tsig
+
+        self._settings = settings
+        missing = [key for key in ("server", "name", "secret") if not self._get(key)]
+        if missing:
+            raise errors.ConfigurationError(
+                "The provider rfc2136 cannot do without "
+                f"{', '.join(_PREFIX + key for key in missing)}. Add what lacks to {self._file}."
+            )
+        self._server = self._parsed(
+            "server", _host, f"an address or a host name (a port goes into {_PREFIX}port)"
+        )
+        self._port = self._parsed("port", _port, "a number from 1 to 65535", default="53")
+        self._algorithm = self._parsed(
+            "algorithm", _algorithm, f"one of {', '.join(_ALGORITHMS)}", default="hmac-sha256"
+        )
+        self._sign_queries = self._parsed("sign_query", _flag, "true or false", default="false")
+        self._key = dns.tsig.Key(
+            self._parsed("name", _absolute, "the name of a TSIG key"),
+            self._parsed("secret", _secret, "base64, as in the server's configuration"),
+            _ALGORITHMS[self._algorithm],
+        )
+        self._endpoints: list[tuple[int, tuple[Any, ...]]] = []
+        self._zones: dict[Name, Name] = {}
+
+    def zone_for(self, name: str) -> str:
+        """Return the zone in which the server itself has ``name``.
+
+        :raises errors.ProviderError: the server cannot be asked, or is not authoritative there.
+        """
+        return _shown(self._zone(_absolute(name)))
+
+    def list_values(self, name: str) -> list[str]:
+        """Return the TXT values that the server itself has at ``name``; an alias has none.
+
+        Octets that are not UTF-8 are escaped as surrogates (PEP 383).
+
+        :raises errors.ProviderError: the server cannot be asked, or is not authoritative there.
+        """
+        records, _ = self._read(_absolute(name))
+        return [_joined(rdata) for rdata in records or ()]
+
+    def add_value(self, name: str, value: str, ttl: int) -> int:
+        """Add one TXT record to those at ``name``; return the TTL in seconds that it has.
+
+        The records of one name and type share a TTL (RFC 2181 5.2), and servers give that of the
+        newcomer to all of them. So records that stand there keep theirs, whatever ``ttl`` says,
+        and the user is told. The update has the prerequisite (RFC 2136 2.4.2, 2.4.3) that these
+        records are still those that were read.
+
+        :raises errors.ProviderError: the server cannot be asked, refuses, or accepts and does
+            nothing; or ``name`` is an alias.
+        """
+        import dns.rcode
+
+        owner = _absolute(name)
+        zone = self._zone(owner)
+        denied = None
+        for _ in range(_TRIES):
+            records, alias = self._read(owner)
+            if alias:
+                # A server drops an addition beside a CNAME in silence (RFC 2136 3.4.2.2).
+                raise errors.ProviderError(
+                    f"No TXT record can be added at {name} in the zone {_shown(zone)} on "
+                    f"{self._where}: the name is an alias (CNAME) for {alias}. The record belongs "
+                    "there."
+                )
+            if _reading(records, value):
+                break
+            if records == denied:
+                # Served at this name, yet not there when the update looked: they are made from a
+                # wildcard (RFC 4592), and the name has none of its own.
+                records = None
+            update = _addition(zone, owner, value, records.ttl if records else ttl, records)
+            if self._change(name, zone, update) == dns.rcode.NOERROR:
+                records = self._settled(owner, lambda found: bool(_reading(found, value)))
+                break
+            # Somebody else was faster, or we were and the answer got lost: look again.
+            denied = records
+        if not records or not _reading(records, value):
+            raise errors.ProviderError(
+                f"The TXT records at {name} on {self._where} changed each of the {_TRIES} times "
+                "that one was to be added to them. Find out what keeps changing them, then try "
+                "again."
+            )
+        if records.ttl != ttl:
+            self._settings.notify(
+                f"The TTL at {name} is {records.ttl} seconds instead of {ttl}: records that stand "
+                "there keep theirs, and a server may set bounds."
+            )
+        return records.ttl
+
+    def remove_value(self, name: str, value: str) -> None:
+        """Delete the TXT records at ``name`` that read ``value``, however split into strings.
+
+        :raises errors.ProviderError: the server cannot be asked, refuses, or accepts and does
+            nothing.
+        """
+        import dns.update
+
+        owner = _absolute(name)
+        records, _ = self._read(owner)
+        doomed = _reading(records, value)
+        if doomed:
+            zone = self._zone(owner)
+            update = dns.update.UpdateMessage(zone)
+            update.delete(owner, *doomed)
+            self._change(name, zone, update)
+            self._settled(owner, lambda found: not _reading(found, value))
+
+    # What is asked of the server, in terms of records.
+
+    def _zone(self, name: "Name") -> "Name":
+        """Return the zone that holds ``name``: the owner of the SOA record in the server's answer.
+
+        An answer that there is none at ``name`` brings the zone's (RFC 2308 3); only below an
+        alias there is something else, and the parent has to be asked.
+        """
+        import dns.name
+        import dns.rdatatype
+
+        asked = name
+        while name not in self._zones:
+            reply = self._look_up(asked, dns.rdatatype.SOA)
+            soas = [
+                rrset.name
+                for rrset in reply.answer or reply.authority
+                if rrset.rdtype == dns.rdatatype.SOA and asked.is_subdomain(rrset.name)
+            ]
+            if soas:
+                self._zones[name] = soas[0]
+            elif asked == dns.name.root:
+                raise errors.ProviderError(
+                    f"Cannot find the zone of {_shown(name)}: {self._where} gives no SOA record "
+                    f"for it or any name above it. Correct {_PREFIX}server in {self._file} to the "
+                    "zone's primary server."
+                )
+            else:
+                asked = asked.parent()
+        return self._zones[name]
+
+    def _read(self, name: "Name") -> "tuple[RRset | None, str | None]":
+        """Return the TXT records at ``name``, and its target if it is an alias."""
+        import dns.rdataclass
+        import dns.rdatatype
+
+        reply = self._look_up(name, dns.rdatatype.TXT)
+        records, alias = (
+            reply.get_rrset(reply.answer, name, dns.rdataclass.IN, rdtype)
+            for rdtype in (dns.rdatatype.TXT, dns.rdatatype.CNAME)
+        )
+        return records, alias[0].to_text().rstrip(".") if alias else None
+
+    def _settled(self, name: "Name", done: "Callable[[RRset | None], bool]") -> "RRset | None":
+        """Return the TXT records at ``name`` as soon as the server serves what it accepted."""
+        deadline = time.monotonic() + _SETTLE
+        while True:
+            records, _ = self._read(name)
+            if done(records):
+                return records
+            if time.monotonic() > deadline:
+                raise errors.ProviderError(
+                    f"A change of the TXT records at {_shown(name)} in the zone "
+                    f"{_shown(self._zone(name))} was accepted, but not done: {self._where} does "
+                    f"not serve it {_SETTLE:g} seconds later. Look into its log, and for a "
+                    "wildcard record above the name or a cache before the server."
+                )
+            time.sleep(0.2)
+
+    def _look_up(self, name: "Name", rdtype: "RdataType") -> "Message":
+        """Ask for the records of a type at ``name``; return only what is authoritative."""
+        import dns.flags
+        import dns.message
+        import dns.name
+        import dns.rcode
+        import dns.rdatatype
+
+        # Without RD: what a resolver has heard is of no use.
+        query = dns.message.make_query(name, rdtype, flags=0)
+        task = f"look up {_shown(name)}"
+        reply = self._exchange(query, task, signed=self._sign_queries)
+        rcode = reply.rcode()
+        if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            advice = {
+                dns.rcode.REFUSED: "It holds no zone for that name, or does not let this machine "
+                f"ask. Correct {_PREFIX}server to the primary server of the zone; where the key "
+                f"decides what is seen (views), set {_PREFIX}sign_query = true",
+                dns.rcode.SERVFAIL: "Often it could not load the zone; its log says why",
+            }.get(rcode, "Its log may say why")
+            raise self._failed(task, f"answered {dns.rcode.to_text(rcode)}. {advice}")
+        if reply.flags & dns.flags.AA:
+            return reply
+        fault = "is not authoritative for that name"
+        for rrset in reply.authority:
+            if rrset.rdtype == dns.rdatatype.NS and rrset.name != dns.name.root:
+                servers = ", ".join(sorted(rdata.to_text().rstrip(".") for rdata in rrset))
+                fault = f"says that {_shown(rrset.name)} is the business of {servers}"
+        raise self._failed(
+            task, f"{fault}. Correct {_PREFIX}server to the primary server of the zone"
+        )
+
+    def _change(self, name: str, zone: "Name", update: "UpdateMessage") -> "Rcode":
+        """Send an update; return NOERROR, or YXRRSET or NXRRSET when a prerequisite failed.
+
+        The meaning of each code is RFC 2136 2.2's.
+        """
+        import dns.rcode
+
+        task = f"change the TXT records at {name} in the zone {_shown(zone)}"
+        rcode = self._exchange(update, task, signed=True).rcode()
+        if rcode in (dns.rcode.NOERROR, dns.rcode.YXRRSET, dns.rcode.NXRRSET):
+            return rcode
+        advice = {
+            dns.rcode.FORMERR: "It did not understand the update. Does it speak RFC 2136?",
+            dns.rcode.SERVFAIL: "Often it may not write the zone's file or journal; its log says "
+            "why",
+            dns.rcode.NOTIMP: "It takes no dynamic updates: another provider is needed",
+            dns.rcode.REFUSED: f"It does not let {self._whose} do that. Permit it (BIND: "
+            "update-policy or allow-update of the zone); if this is a secondary server, correct "
+            f"{_PREFIX}server to the primary",
+            dns.rcode.NOTAUTH: f"It is not the primary server of the zone: correct {_PREFIX}server",
+            dns.rcode.NOTZONE: "To it the name lies outside of that zone. Was the zone just moved?",
+        }.get(rcode, "Its log may say why")
+        raise self._failed(task, f"answered {dns.rcode.to_text(rcode)}. {advice}")
+
+    # How it is asked.
+
+    def _exchange(self, request: "Message", task: str, *, signed: bool) -> "Message":
+        """Return the server's answer, whatever its code, once its signature is verified."""
+        import dns.exception
+        import dns.message
+        import dns.rcode
+        import dns.tsig
+
+        if signed:
+            request.use_tsig(self._key)
+        answer = self._delivered(request, task)
+        try:
+            reply = _decoded(answer, request)
+        except dns.tsig.PeerBadKey as error:
+            fault = f"does not know {self._whose} (BADKEY). {_compare('name', 'algorithm')}"
+            raise self._failed(task, fault) from error
+        except dns.tsig.PeerBadSignature as error:
+            fault = f"has another secret for {self._whose} (BADSIG). {_compare('secret')}"
+            raise self._failed(task, fault) from error
+        except dns.tsig.PeerBadTruncation as error:
+            fault = f"wants longer signatures than {self._whose} makes (BADTRUNC). "
+            raise self._failed(task, fault + _compare("algorithm")) from error
+        except (dns.tsig.PeerBadTime, dns.tsig.BadTime) as error:
+            fault = f"and this machine have different clocks (BADTIME). {_clocks(answer)}"
+            raise self._failed(task, f"{fault}. Set the wrong one right, then try again") from error
+        except (
+            dns.tsig.BadSignature,
+            dns.tsig.BadKey,
+            dns.tsig.BadAlgorithm,
+            dns.message.UnknownTSIGKey,
+        ) as error:
+            fault = f"did not sign its answer with {self._whose}. Something on the way may forge it"
+            raise self._failed(task, fault) from error
+        except dns.exception.DNSException as error:
+            fault = f"sent what is no DNS answer ({type(error).__name__}). Check {_PREFIX}port"
+            raise self._failed(task, fault) from error
+        if not request.is_response(reply):
+            raise self._failed(task, "answered something else than was asked")
+        if signed and not reply.had_tsig and reply.rcode() == dns.rcode.NOERROR:
+            # RFC 8945 5.3: anybody could have said that.
+            fault = "did not sign its answer. Something on the way may forge it"
+            raise self._failed(task, fault)
+        return reply
+
+    def _delivered(self, request: "Message", task: str) -> bytes:
+        """Return the answer in wire format, from the first address of the server that gives one.
+
+        All of them are tried twice, in case a connection was lost. That an update may then be
+        done twice is no harm: its prerequisites fail, or it deletes what is gone.
+        """
+        try:
+            endpoints = self._endpoints or [
+                (family, endpoint)
+                for family, _, _, _, endpoint in socket.getaddrinfo(
+                    self._server, self._port, type=socket.SOCK_STREAM
+                )
+            ]
+        except OSError as error:
+            fault = f"cannot be found: {error.strerror}. Check {_PREFIX}server"
+            raise self._failed(task, fault) from error
+        failures = {}
+        for family, endpoint in endpoints * 2:
+            try:
+                answer = _over_tcp(family, endpoint, request.to_wire())
+            except OSError as error:
+                failures[endpoint[0]] = f"{endpoint[0]}: {error.strerror or error}"
+            else:
+                # From now on this one first: a change is read back where it was made.
+                self._endpoints = sorted(endpoints, key=lambda other: other[1] != endpoint)
+                return answer
+        raise self._failed(
+            task,
+            f"gives no answer over TCP ({'; '.join(failures.values())}). Check that it runs, that "
+            f"no firewall is in the way, and {_PREFIX}server and {_PREFIX}port",
+        )
+
+    # What is said to the user.
+
+    @property
+    def _where(self) -> str:
+        return f"the DNS server {self._server} port {self._port}"
+
+    @property
+    def _whose(self) -> str:
+        return f"the TSIG key {_shown(self._key.name)} ({self._algorithm})"
+
+    @property
+    def _file(self) -> str:
+        return self._settings.credentials_file or "the file given with --dns-persist-credentials"
+
+    def _failed(self, task: str, fault: str) -> errors.ProviderError:
+        return errors.ProviderError(
+            f"Cannot {task}: {self._where} {fault}. Server and key come from {self._file}."
+        )
+
+    def _parsed(self, key: str, parse: Callable[[str], _T], expected: str, default: str = "") -> _T:
+        import dns.exception
+
+        try:
+            return parse(self._get(key) or default)
+        except (ValueError, dns.exception.DNSException):
+            pass
+        # Without the value, which may be a secret on the wrong line, and without the exception.
+        raise errors.ConfigurationError(f"{_PREFIX}{key} in {self._file} has to be {expected}.")
+
+    def _get(self, key: str) -> str:
+        return self._settings.credentials.get(key, "").strip()
+
+
+def _host(text: str) -> str:
+    bare = text.removeprefix("[").removesuffix("]")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
+        ipaddress.IPv6Address(bare)
+    return bare
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise ValueError
+    return port
+
+
+def _algorithm(text: str) -> str:
+    name = text.lower().rstrip(".").removesuffix(".sig-alg.reg.int")
+    if name not in _ALGORITHMS:
+        raise ValueError
+    return name
+
+
+def _flag(text: str) -> bool:
+    return bool(("false", "true").index(text.lower()))
+
+
+def _secret(text: str) -> bytes:
+    return base64.b64decode("".join(text.split()), validate=True)
+
+
+def _absolute(name: str) -> "Name":
+    import dns.name
+
+    return dns.name.from_text(name)
+
+
+def _shown(name: "Name") -> str:
+    return name.to_text(omit_final_dot=True)
+
+
+def _joined(rdata: Any) -> str:
+    octets: bytes = b"".join(rdata.strings)
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def _reading(records: "RRset | None", value: str) -> "list[Rdata]":
+    """Return those of the TXT records that read ``value``."""
+    return [rdata for rdata in records or () if _joined(rdata) == value]
+
+
+def _addition(
+    zone: "Name", name: "Name", value: str, ttl: int, beside: "RRset | None"
+) -> "UpdateMessage":
+    """Return the update that adds a TXT record while exactly ``beside`` stands at ``name``."""
+    import dns.rdataclass
+    import dns.rdatatype
+    import dns.update
+    from dns.rdtypes.ANY.TXT import TXT
+
+    octets = value.encode("utf-8", "surrogateescape")
+    # RFC 1035 3.3: 255 octets a string, and at least one string.
+    strings = [octets[start : start + 255] for start in range(0, len(octets), 255)] or [b""]
+    rdata = TXT(dns.rdataclass.IN, dns.rdatatype.TXT, strings)
+
+    update = dns.update.UpdateMessage(zone)
+    if beside:
+        update.present(name, *beside)
+    else:
+        update.absent(name, dns.rdatatype.TXT)
+        update.absent(name, dns.rdatatype.CNAME)
+    update.add(name, min(max(ttl, 0), _MAX_TTL), rdata)
+    return update
+
+
+def _over_tcp(family: int, endpoint: tuple[Any, ...], message: bytes) -> bytes:
+    """Return the answer to ``message``, both in wire format (RFC 1035 4.2.2)."""
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_TIMEOUT)
+        connection.connect(endpoint)
+        connection.sendall(len(message).to_bytes(2, "big") + message)
+        with connection.makefile("rb") as stream:
+            length = int.from_bytes(stream.read(2), "big")
+            answer = stream.read(length)
+    if not answer or len(answer) < length:
+        raise ConnectionError("the connection ended before the answer did")
+    return answer
+
+
+def _decoded(answer: bytes, request: "Message") -> "Message":
+    """Return an answer, its signature verified if it has one."""
+    import dns.message
+
+    try:
+        # First as if there were none: an error may come unsigned, which newer releases of
+        # dnspython let nobody see.
+        return dns.message.from_wire(answer)
+    except dns.message.UnknownTSIGKey:
+        return dns.message.from_wire(answer, keyring=request.keyring, request_mac=request.mac)
+
+
+def _compare(*keys: str) -> str:
+    settings = " and ".join(_PREFIX + key for key in keys)
+    return f"Compare {settings} with its configuration (BIND: the key statement)"
+
+
+def _clocks(answer: bytes) -> str:
+    """Say what time it is here and, from an answer with BADTIME, at the server."""
+    now = int(time.time())
+    shown = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).isoformat()
+    words = f"This machine's says {shown}"
+    # RFC 8945 5.2.3: the server's time is the TSIG record's Other Data, the last of the answer.
+    if answer[-8:-6] == b"\x00\x06":
+        ahead = int.from_bytes(answer[-6:], "big") - now
+        words += (
+            f", the server's is {datetime.timedelta(seconds=abs(ahead))} hours "
+            f"{'ahead of' if ahead > 0 else 'behind'} it"
+        )
+    return words

@@ -1,0 +1,602 @@
+"""Against BIND: the traps of dynamic updates, and the words for each failure."""
+
+import base64
+import socket
+import socketserver
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dns.opcode
+import dns.rcode
+import pytest
+from support.bind import Bind, Server
+from support.nameserver import Nameserver
+from support.process import free_port
+
+from certbot_dns_persist import credentials
+from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.providers.interface import Settings
+from certbot_dns_persist.providers.rfc2136 import Rfc2136
+
+OURS = "ca.example; accounturi=https://ca.example/acct/1; persistUntil=1830000000"
+THEIRS = 'other.example; accounturi=https://other.example/acct/"9\\'
+
+
+@pytest.fixture
+def name(domain: str) -> str:
+    """A name that no other test uses."""
+    return f"_validation-persist.{domain}"
+
+
+Make = Callable[..., Rfc2136]
+Answer = Callable[[bytes], bytes | None]
+"""From one DNS message to another; ``None`` hangs up."""
+
+
+@pytest.fixture(scope="module")
+def bind(bind: Bind) -> Bind:
+    """With a wildcard, an alias and a zone that other servers have."""
+    update = bind.primary.update("example.test")
+    update.add("*.wild.example.test.", 1, "TXT", '"v=spf1 -all"')
+    update.add("alias.example.test.", 1, "CNAME", "target.example.net.")
+    update.add("elsewhere.example.test.", 1, "NS", "ns.example.net.")
+    bind.primary.send(update)
+    return bind
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """What the user was told."""
+    return []
+
+
+@pytest.fixture
+def make(bind: Bind, told: list[str]) -> Make:
+    """Make a provider for the nameserver; keyword arguments change its credentials."""
+
+    def make(**changes: str) -> Rfc2136:
+        credentials = {
+            "server": bind.primary.address,
+            "name": bind.key.name,
+            "secret": bind.key.secret,
+            "algorithm": "HMAC-SHA256",
+        }
+        return Rfc2136(Settings(credentials | changes, "/etc/dns.ini", told.append))
+
+    return make
+
+
+@pytest.fixture
+def provider(make: Make) -> Rfc2136:
+    return make()
+
+
+def ttl_of(server: Server, name: str) -> int:
+    ttl: int = server.ask(name, "TXT").answer[0].ttl
+    return ttl
+
+
+# Adding, listing, removing.
+
+
+def test_a_value_that_is_added_is_listed_and_served(
+    provider: Rfc2136, bind: Bind, name: str, told: list[str]
+) -> None:
+    assert provider.list_values(name) == []
+
+    assert provider.add_value(name, OURS, 300) == 300
+
+    assert provider.list_values(name) == [OURS]
+    assert bind.primary.values(name) == [OURS]
+    assert ttl_of(bind.primary, name) == 300
+    assert told == []
+
+
+def test_adding_a_value_again_changes_nothing(
+    provider: Rfc2136, bind: Bind, name: str, told: list[str]
+) -> None:
+    provider.add_value(name, OURS, 300)
+    serial = bind.primary.serial("example.test")
+
+    assert provider.add_value(name, OURS, 60) == 300
+
+    assert bind.primary.serial("example.test") == serial
+    assert len(told) == 1
+    assert "300 seconds instead of 60" in told[0]
+
+
+def test_removing_takes_only_the_value_meant(provider: Rfc2136, bind: Bind, name: str) -> None:
+    for value in (OURS, OURS + "1", THEIRS):
+        bind.add_txt(name, value)
+
+    provider.remove_value(name, OURS)
+
+    assert bind.primary.values(name) == sorted([OURS + "1", THEIRS])
+
+
+def test_removing_what_is_not_there_is_no_error(provider: Rfc2136, bind: Bind, name: str) -> None:
+    provider.remove_value(name, OURS)
+    provider.add_value(name, OURS, 300)
+    provider.remove_value(name, OURS)
+    provider.remove_value(name, OURS)
+
+    assert bind.primary.values(name) == []
+
+
+def test_removing_from_an_alias_is_no_error(provider: Rfc2136) -> None:
+    assert provider.list_values("alias.example.test") == []
+    provider.remove_value("alias.example.test", OURS)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        'quotes " and \\ and ; and  blanks',
+        "caf\u00e9",
+        b"\xff\xfe not UTF-8".decode("utf-8", "surrogateescape"),
+        "x" * 255,
+        "y" * 256,
+        "z" * 300,
+        "\u00e9" * 150,
+    ],
+)
+def test_any_value_comes_back_as_it_was(provider: Rfc2136, name: str, value: str) -> None:
+    provider.add_value(name, value, 300)
+    assert provider.list_values(name) == [value]
+
+    provider.remove_value(name, value)
+    assert provider.list_values(name) == []
+
+
+@pytest.mark.parametrize(("length", "lengths"), [(255, [255]), (256, [255, 1]), (300, [255, 45])])
+def test_only_a_value_over_255_octets_is_split(
+    provider: Rfc2136, bind: Bind, name: str, length: int, lengths: list[int]
+) -> None:
+    provider.add_value(name, "v" * length, 300)
+
+    (rdata,) = bind.primary.ask(name, "TXT").answer[0]
+    assert [len(string) for string in rdata.strings] == lengths
+
+
+def test_a_value_that_somebody_split_otherwise_is_the_same_value(
+    provider: Rfc2136, bind: Bind, name: str
+) -> None:
+    update = bind.primary.update("example.test")
+    update.add(f"{name}.", 300, "TXT", '"one" "two"')
+    bind.primary.send(update)
+
+    assert provider.list_values(name) == ["onetwo"]
+    provider.add_value(name, "onetwo", 300)
+    assert provider.list_values(name) == ["onetwo"]
+    provider.remove_value(name, "onetwo")
+    assert provider.list_values(name) == []
+
+
+# Other people's records.
+
+
+def test_the_ttl_of_records_that_stand_there_is_kept(
+    provider: Rfc2136, bind: Bind, name: str, told: list[str]
+) -> None:
+    bind.add_txt(name, THEIRS, ttl=7200)
+
+    assert provider.add_value(name, OURS, 300) == 7200
+
+    assert ttl_of(bind.primary, name) == 7200
+    assert bind.primary.values(name) == sorted([OURS, THEIRS])
+    assert len(told) == 1
+    assert "7200 seconds instead of 300" in told[0]
+
+
+def test_records_of_a_wildcard_are_not_taken_for_the_names_own(
+    provider: Rfc2136, bind: Bind, told: list[str]
+) -> None:
+    name = "_validation-persist.wild.example.test"
+    assert provider.list_values(name) == ["v=spf1 -all"]
+
+    assert provider.add_value(name, OURS, 300) == 300
+
+    assert provider.list_values(name) == [OURS]
+    assert bind.primary.values("other.wild.example.test") == ["v=spf1 -all"]
+    assert told == []
+
+
+def test_a_wildcards_value_that_cannot_be_removed_is_an_error(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certbot_dns_persist.providers.rfc2136._SETTLE", 0.0)
+
+    with pytest.raises(ProviderError, match=r"accepted, but not done.*wildcard"):
+        make().remove_value("_validation-persist.b.wild.example.test", "v=spf1 -all")
+
+
+def test_ten_writers_at_once_lose_nothing(make: Make, bind: Bind, name: str) -> None:
+    bind.add_txt(name, THEIRS, ttl=7200)
+    for number in range(10):
+        bind.add_txt(name, f"old {number}", ttl=7200)
+    start = threading.Barrier(10)
+    failures: list[Exception] = []
+
+    def write(number: int) -> None:
+        provider = make()
+        start.wait()
+        try:
+            provider.add_value(name, f"new {number}", 300)
+            provider.remove_value(name, f"old {number}")
+        except ProviderError as error:
+            failures.append(error)
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(10)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    assert failures == []
+    expected = [THEIRS, *(f"new {number}" for number in range(10))]
+    assert bind.primary.values(name) == sorted(expected)
+    assert ttl_of(bind.primary, name) == 7200
+
+
+def test_nothing_is_added_beside_an_alias(provider: Rfc2136) -> None:
+    with pytest.raises(ProviderError, match=r"alias \(CNAME\) for target\.example\.net") as caught:
+        provider.add_value("alias.example.test", OURS, 300)
+
+    assert "alias.example.test" in str(caught.value)
+
+
+# Finding the zone.
+
+
+@pytest.mark.parametrize(
+    ("name", "zone"),
+    [
+        ("example.test", "example.test"),
+        ("_validation-persist.example.test", "example.test"),
+        ("_validation-persist.not.there.example.test", "example.test"),
+        ("_validation-persist.deep.child.example.test", "child.example.test"),
+        ("child.example.test", "child.example.test"),
+        ("alias.example.test", "example.test"),
+        ("EXAMPLE.test", "example.test"),
+    ],
+)
+def test_the_zone_is_the_one_that_the_server_has(provider: Rfc2136, name: str, zone: str) -> None:
+    assert provider.zone_for(name).lower() == zone
+
+
+def test_a_zone_that_is_delegated_elsewhere_is_not_written_to(provider: Rfc2136) -> None:
+    with pytest.raises(ProviderError, match=r"elsewhere\.example\.test.*ns\.example\.net"):
+        provider.add_value("_validation-persist.elsewhere.example.test", OURS, 300)
+
+
+def test_a_resolver_is_not_taken_for_the_zones_server(make: Make, bind: Bind, name: str) -> None:
+    provider = make(server=bind.resolver.address)
+
+    with pytest.raises(ProviderError, match="primary server") as caught:
+        provider.zone_for(name)
+
+    assert name in str(caught.value)
+    assert bind.resolver.address in str(caught.value)
+
+
+# Failures in words.
+
+
+def test_an_update_that_is_not_allowed_says_whom_to_allow_what(
+    provider: Rfc2136, bind: Bind
+) -> None:
+    # The root zone of the test's world takes no updates.
+    with pytest.raises(ProviderError, match=r"REFUSED.*allow-update") as caught:
+        provider.add_value("_validation-persist.invalid", OURS, 300)
+
+    message = str(caught.value)
+    assert "_validation-persist.invalid" in message
+    assert bind.primary.address in message
+    assert "the TSIG key test-key (hmac-sha256)" in message
+    assert "/etc/dns.ini" in message
+
+
+def test_a_secondary_is_not_written_to(make: Make, bind: Bind, name: str) -> None:
+    with pytest.raises(ProviderError, match="primary"):
+        make(server=bind.secondary.address).add_value(name, OURS, 300)
+
+
+WRONG_SECRET = base64.b64encode(b"not the secret that it should be").decode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": "nobody."}, r"BADKEY.*dns_persist_rfc2136_name"),
+        ({"algorithm": "HMAC-SHA512"}, r"BADKEY.*dns_persist_rfc2136_algorithm"),
+        ({"algorithm": "HMAC-MD5"}, r"BADKEY|REFUSED|FORMERR"),
+        ({"secret": WRONG_SECRET}, r"BADSIG.*dns_persist_rfc2136_secret"),
+        ({"secret": WRONG_SECRET, "sign_query": "TRUE"}, r"BADSIG.*dns_persist_rfc2136_secret"),
+    ],
+)
+def test_a_wrong_key_is_told_by_what_is_wrong_with_it(
+    make: Make,
+    bind: Bind,
+    name: str,
+    changes: dict[str, str],
+    words: str,
+) -> None:
+    with pytest.raises(ProviderError, match=words) as caught:
+        make(**changes).add_value(name, OURS, 300)
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert bind.key.secret not in shown
+    assert WRONG_SECRET not in shown
+    assert bind.primary.values(name) == []
+
+
+@pytest.mark.parametrize(("shift", "words"), [(-7200, "2:00:0. hours ahead"), (7200, "behind")])
+def test_a_wrong_clock_is_told_by_how_much(
+    provider: Rfc2136, name: str, monkeypatch: pytest.MonkeyPatch, shift: int, words: str
+) -> None:
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + shift)
+
+    with pytest.raises(ProviderError, match=f"BADTIME.*{words}"):
+        provider.add_value(name, OURS, 300)
+
+
+def test_signed_queries_are_answered(make: Make, name: str) -> None:
+    provider = make(sign_query="true")
+    provider.add_value(name, OURS, 300)
+    assert provider.list_values(name) == [OURS]
+
+
+def test_a_server_that_is_down_is_named(make: Make, name: str) -> None:
+    port = free_port()
+
+    with pytest.raises(ProviderError, match="no answer over TCP") as caught:
+        make(server="127.0.0.1", port=str(port)).add_value(name, OURS, 300)
+
+    assert f"the DNS server 127.0.0.1 port {port}" in str(caught.value)
+    assert "Connection refused" in str(caught.value)
+    assert "firewall" in str(caught.value)
+
+
+def test_a_host_name_without_address_is_named(make: Make, name: str) -> None:
+    with pytest.raises(ProviderError, match=r"ns\.invalid .*cannot be found"):
+        make(server="ns.invalid").list_values(name)
+
+
+@pytest.fixture
+def impostor() -> Iterator[Callable[[Answer], str]]:
+    """Start a server at 127.0.0.1 that answers as it is told to; return its port."""
+    servers: list[socketserver.TCPServer] = []
+
+    def start(answer: Answer) -> str:
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                request = self.rfile.read(int.from_bytes(self.rfile.read(2), "big"))
+                reply = answer(request)
+                if reply:
+                    self.wfile.write(len(reply).to_bytes(2, "big") + reply)
+
+        servers.append(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.05,), daemon=True).start()
+        return str(servers[-1].server_address[1])
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def is_update(request: bytes) -> bool:
+    return request[2] >> 3 & 15 == dns.opcode.UPDATE
+
+
+def passed_on(request: bytes, server: Server) -> bytes:
+    """Return the answer of BIND."""
+    with socket.create_connection((server.address, 53)) as connection:
+        connection.sendall(len(request).to_bytes(2, "big") + request)
+        with connection.makefile("rb") as stream:
+            return stream.read(int.from_bytes(stream.read(2), "big"))
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_lost_connection_does_no_harm(
+    make: Make, bind: Bind, name: str, impostor: Callable[[Answer], str], delivered: bool
+) -> None:
+    lost: list[bytes] = []
+
+    def answer(request: bytes) -> bytes | None:
+        if is_update(request) and not lost:
+            lost.append(request)
+            if delivered:
+                passed_on(request, bind.primary)
+            return None
+        return passed_on(request, bind.primary)
+
+    bind.add_txt(name, THEIRS, ttl=300)
+
+    assert make(server="127.0.0.1", port=impostor(answer)).add_value(name, OURS, 300) == 300
+
+    assert len(lost) == 1
+    assert bind.primary.values(name) == sorted([OURS, THEIRS])
+
+
+def test_an_answer_that_is_not_signed_is_not_believed(
+    make: Make, bind: Bind, name: str, impostor: Callable[[Answer], str]
+) -> None:
+    def answer(request: bytes) -> bytes:
+        if not is_update(request):
+            return passed_on(request, bind.primary)
+        # The header of an answer, NOERROR, and nothing below it.
+        return request[:2] + bytes([request[2] | 0x80, 0]) + bytes(8)
+
+    with pytest.raises(ProviderError, match="did not sign its answer"):
+        make(server="127.0.0.1", port=impostor(answer)).add_value(name, OURS, 300)
+
+
+def test_an_answer_that_was_changed_on_the_way_is_not_believed(
+    make: Make, bind: Bind, name: str, impostor: Callable[[Answer], str]
+) -> None:
+    def answer(request: bytes) -> bytes:
+        reply = bytearray(passed_on(request, bind.primary))
+        if is_update(request):
+            reply[3] ^= dns.rcode.REFUSED
+        return bytes(reply)
+
+    with pytest.raises(ProviderError, match="did not sign its answer with the TSIG key test-key"):
+        make(server="127.0.0.1", port=impostor(answer)).add_value(name, OURS, 300)
+
+
+@pytest.mark.parametrize(
+    ("rcode", "words"),
+    [
+        (dns.rcode.FORMERR, "Does it speak RFC 2136"),
+        (dns.rcode.SERVFAIL, "journal"),
+        (dns.rcode.NOTIMP, "no dynamic updates"),
+        (dns.rcode.REFUSED, "update-policy"),
+        (dns.rcode.NOTAUTH, "not the primary server"),
+        (dns.rcode.NOTZONE, "outside of that zone"),
+        (dns.rcode.YXDOMAIN, "Its log"),
+    ],
+)
+def test_every_code_of_a_refused_update_comes_with_advice(
+    make: Make,
+    bind: Bind,
+    name: str,
+    impostor: Callable[[Answer], str],
+    rcode: dns.rcode.Rcode,
+    words: str,
+) -> None:
+    def answer(request: bytes) -> bytes:
+        if not is_update(request):
+            return passed_on(request, bind.primary)
+        return request[:2] + bytes([request[2] | 0x80, rcode]) + bytes(8)
+
+    with pytest.raises(ProviderError, match=f"answered {rcode.name}.*{words}") as caught:
+        make(server="127.0.0.1", port=impostor(answer)).add_value(name, OURS, 300)
+
+    assert f"{name} in the zone example.test" in str(caught.value)
+
+
+@pytest.fixture
+def small(nameserver_credentials: Path) -> Rfc2136:
+    """A provider for the small server, from a file made for certbot-dns-rfc2136."""
+    path = str(nameserver_credentials)
+    return Rfc2136(Settings(credentials.read(path, "rfc2136"), path, print))
+
+
+def test_a_credentials_file_of_certbots_plugin_works_as_it_is(small: Rfc2136, name: str) -> None:
+    assert small.add_value(name, OURS, 300) == 300
+    assert small.list_values(name) == [OURS]
+
+
+def test_a_server_that_only_says_that_it_did_is_found_out(
+    small: Rfc2136,
+    nameserver: Nameserver,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("certbot_dns_persist.providers.rfc2136._SETTLE", 0.5)
+    nameserver.faults.lie = [THEIRS]
+
+    with pytest.raises(ProviderError, match="accepted, but not done"):
+        small.add_value(name, OURS, 300)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"garbage": True}, "no DNS answer"),
+        ({"wrong_id": True}, "something else than was asked"),
+        ({"lame": True}, "not authoritative"),
+        ({"rcode": dns.rcode.SERVFAIL}, "SERVFAIL.*could not load the zone"),
+        ({"rcode": dns.rcode.REFUSED}, "REFUSED.*sign_query"),
+        ({"drop": 1.0}, "no answer over TCP"),
+    ],
+)
+def test_what_a_sick_server_answers_is_told(
+    small: Rfc2136,
+    nameserver: Nameserver,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: dict[str, Any],
+    words: str,
+) -> None:
+    monkeypatch.setattr("certbot_dns_persist.providers.rfc2136._TIMEOUT", 0.5)
+    for attribute, state in fault.items():
+        setattr(nameserver.faults, attribute, state)
+
+    with pytest.raises(ProviderError, match=words) as caught:
+        small.list_values(name)
+
+    assert f"the DNS server {nameserver.address} port {nameserver.port}" in str(caught.value)
+
+
+def test_every_address_of_a_host_name_is_tried(
+    make: Make, bind: Bind, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, alive = ("127.0.0.1", free_port()), (bind.primary.address, 53)
+    resolve = socket.getaddrinfo
+
+    def two_addresses(host: str, *rest: Any, **options: Any) -> list[Any]:
+        if host != "ns1.example.test":
+            return resolve(host, *rest, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", each) for each in (dead, alive)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two_addresses)
+
+    assert make(server="ns1.example.test").add_value(name, OURS, 300) == 300
+
+    assert bind.primary.values(name) == [OURS]
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"server": "", "secret": " "}, r"_server, dns_persist_rfc2136_secret.*/etc/dns\.ini"),
+        ({"port": "0"}, "dns_persist_rfc2136_port in /etc/dns.ini has to be a number from 1"),
+        ({"port": "domain"}, "dns_persist_rfc2136_port"),
+        ({"server": "192.0.2.1:53"}, "dns_persist_rfc2136_server.*port goes into"),
+        ({"server": "one two"}, "dns_persist_rfc2136_server"),
+        ({"secret": "not base64!"}, "dns_persist_rfc2136_secret .*base64"),
+        ({"algorithm": "rot13"}, "hmac-md5, hmac-sha1,.* hmac-sha512"),
+        ({"sign_query": "perhaps"}, "true or false"),
+        ({"name": "a..b"}, "dns_persist_rfc2136_name"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named_with_their_file_and_not_shown(
+    changes: dict[str, str], words: str
+) -> None:
+    credentials = {"server": "192.0.2.53", "name": "key", "secret": "c2VjcmV0"} | changes
+
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        Rfc2136(Settings(credentials, "/etc/dns.ini", print))
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "c2VjcmV0" not in shown
+    assert "not base64!" not in shown
+
+
+def test_without_a_file_the_option_for_it_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="--dns-persist-credentials"):
+        Rfc2136(Settings({}, None, print))
+
+
+@pytest.mark.parametrize("server", ["192.0.2.1", "2001:db8::1", "[2001:db8::1]", "ns1.example.net"])
+@pytest.mark.parametrize(
+    "algorithm", ["HMAC-MD5", "hmac-md5.sig-alg.reg.int.", "HMAC-SHA512", "hmac-sha256-128", ""]
+)
+def test_settings_in_every_spelling_are_taken(server: str, algorithm: str) -> None:
+    credentials = {"server": server, "name": "k.", "secret": "c2Vj cmV0", "algorithm": algorithm}
+    Rfc2136(Settings(credentials, None, print))
+
+
+def test_settings_show_no_credentials() -> None:
+    assert "c2VjcmV0" not in repr(Settings({"secret": "c2VjcmV0"}, None, print))
