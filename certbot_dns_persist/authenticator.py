@@ -1,0 +1,135 @@
+"""Certbot's door: options in, challenges in, responses out. No logic of its own.
+
+Certbot imports this module whenever it runs, for whatever certificate, and stops when that
+fails. So only what Certbot itself has loaded is imported here; the rest comes with its use.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from acme import challenges
+from certbot import achallenges, errors, interfaces
+from certbot.display import util as display_util
+from certbot.plugins import common
+
+from certbot_dns_persist import options
+from certbot_dns_persist.challenge import DNSPersist01
+from certbot_dns_persist.errors import Error
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.ensure import Ensure
+    from certbot_dns_persist.lookup import Lookup
+    from certbot_dns_persist.request import ValidationRequest
+
+
+class _PluginError(errors.PluginError):
+    """Our error as Certbot's. It shows the repr of what happens before an order."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@contextlib.contextmanager
+def _errors_for_certbot() -> Iterator[None]:
+    try:
+        yield
+    except Error as error:
+        raise _PluginError(str(error)) from error
+
+
+class Authenticator(common.Plugin, interfaces.Authenticator):
+    """Proves control of domains with persistent DNS records."""
+
+    description = "Obtain certificates with one long-lived DNS record (dns-persist-01)."
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._requests: Mapping[str, ValidationRequest] = {}
+        self._ensure: Ensure | None = None
+
+    @classmethod
+    def add_parser_arguments(cls, add: Callable[..., None]) -> None:
+        """Declare the options."""
+        options.add_arguments(add)
+
+    def more_info(self) -> str:
+        """Say what this plugin does."""
+        return (
+            "This plugin proves control of a domain by a TXT record at "
+            "_validation-persist.<domain> that names the CA and the ACME account. It looks for "
+            "the record first, publishes it when it is missing, and leaves it there for every "
+            "renewal."
+        )
+
+    def prepare(self) -> None:
+        """Check the options, before any order is placed."""
+        from certbot_dns_persist import inventory
+
+        with _errors_for_certbot():
+            inventory.check_order(self.config, self._options())
+            inventory.warn_of_ended_records(self.config)
+
+    def get_chall_pref(self, identifier: str) -> Iterable[type[challenges.Challenge]]:
+        """Return dns-persist-01, and what we can only explain when the CA does not offer it."""
+        from certbot_dns_persist import inventory
+
+        with _errors_for_certbot():
+            inventory.refuse_ip_address(identifier)
+        return [DNSPersist01, challenges.DNS01, challenges.HTTP01]
+
+    def perform(
+        self, achalls: list[achallenges.AnnotatedChallenge]
+    ) -> list[challenges.ChallengeResponse]:
+        """Make sure that DNS authorises every name; return the responses."""
+        from certbot_dns_persist import inventory
+        from certbot_dns_persist.ensure import Ensure, Surroundings
+
+        with _errors_for_certbot():
+            self._requests = inventory.make_requests(self.config, self._options(), achalls)
+            self._ensure = Ensure(
+                self._options(),
+                self._lookup(),
+                inventory.journal(self.config),
+                Surroundings(
+                    notify=display_util.notify,
+                    terminal=not self.config.noninteractive_mode and _at_a_terminal(),
+                    dry_run=self.config.dry_run,
+                    subset=self.config.allow_subset_of_names,
+                ),
+            )
+            self._ensure.authorize(list(self._requests.values()))
+        return [achall.chall.response(achall.account_key) for achall in achalls]
+
+    def cleanup(self, achalls: list[achallenges.AnnotatedChallenge]) -> None:
+        """Leave everything where it is, but for what a dry run published."""
+        if self.config.dry_run and self._ensure is not None:
+            with _errors_for_certbot():
+                self._ensure.withdraw()
+
+    def auth_hint(self, failed_achalls: list[achallenges.AnnotatedChallenge]) -> str:
+        """Say why the CA refused: what DNS serves now, and what is wrong with it."""
+        from certbot_dns_persist import hint, inventory
+
+        domains = dict.fromkeys(map(inventory.domain_of, failed_achalls))
+        requests = [self._requests[domain] for domain in domains if domain in self._requests]
+        return hint.explain(requests, self._lookup())
+
+    def _options(self) -> options.Options:
+        from certbot_dns_persist import providers
+
+        return options.check_options(self.conf, providers.available())
+
+    def _lookup(self) -> "Lookup":
+        from certbot_dns_persist.lookup import Address, Lookup
+
+        checked = self._options()
+        return Lookup(
+            [Address(host, port) for host, port in checked.resolvers],
+            authoritative=checked.check == "authoritative",
+        )
+
+
+def _at_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()

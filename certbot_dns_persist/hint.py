@@ -1,0 +1,33 @@
+"""Why the CA refused, as far as DNS tells."""
+
+import time
+from collections.abc import Sequence
+
+from certbot_dns_persist.diagnose import diagnose
+from certbot_dns_persist.errors import Error
+from certbot_dns_persist.lookup import Lookup
+from certbot_dns_persist.plan import WARN_DAYS, Standing
+from certbot_dns_persist.render import text
+from certbot_dns_persist.request import ValidationRequest
+
+
+def explain(requests: Sequence[ValidationRequest], lookup: Lookup) -> str:
+    """Return, for each request that the CA refused, what DNS serves now and the likely cause."""
+    at = int(time.time())
+    try:
+        found = lookup.find([request.name for request in requests])
+        lines = []
+        for request in requests:
+            standing = Standing(request, found[request.name], at)
+            diagnosis = diagnose(standing, lookup, warn_days=WARN_DAYS)
+            lines.append(f"{request.domain}: {diagnosis.reason}\n{text.what_stands(standing)}")
+            if diagnosis.status in ("ok", "expiring"):
+                lines.append(
+                    "  So the CA saw something else: an answer from a cache, which lasts for the "
+                    "record's TTL, or a server that this machine does not reach. Its own words "
+                    "are above. Wait, then run the same command again."
+                )
+    except Error as error:
+        return f"DNS cannot be asked what it serves now: {error}"
+    account = requests[0].account_url if requests else ""
+    return "\n".join([f"The CA looked for a record of the account {account}.", *lines])

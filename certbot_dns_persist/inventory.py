@@ -1,0 +1,159 @@
+"""What Certbot knows, turned into requests: the names of an order and the account that asks."""
+
+import ipaddress
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from certbot_dns_persist.account import read_account
+from certbot_dns_persist.challenge import DNSPersist01
+from certbot_dns_persist.errors import ChallengeError, ConfigurationError
+from certbot_dns_persist.journal import Journal
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.record import format_time, normalize_domain_name
+from certbot_dns_persist.request import ValidationRequest, make_request
+
+if TYPE_CHECKING:
+    from certbot.achallenges import AnnotatedChallenge
+    from certbot.configuration import NamespaceConfig
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that an order may take, from its start until the CA has looked at the record.
+ORDER_SECONDS = 3600
+
+
+def check_order(config: "NamespaceConfig", options: Options) -> None:
+    """Refuse, before an order, what cannot come to a good end.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError`.
+    """
+    for address in getattr(config, "ip_addresses", None) or ():
+        refuse_ip_address(str(address))
+    wildcards = sorted(name for name in names_of_order(config) if name.startswith("*."))
+    if wildcards and options.policy == "exact":
+        raise ConfigurationError(
+            f"{wildcards[0]} can only be proven by a record with policy=wildcard, which "
+            "--dns-persist-policy exact forbids. Use auto, or leave the wildcard out."
+        )
+    # A renewal may find a record that goes on without that date.
+    if options.until is not None and options.until <= time.time() and config.verb != "renew":
+        raise ConfigurationError(
+            f"--dns-persist-until {format_time(options.until)} has passed. Give a later date."
+        )
+
+
+def refuse_ip_address(identifier: str) -> None:
+    """Raise :class:`~certbot_dns_persist.errors.ConfigurationError` when it is an IP address."""
+    try:
+        ipaddress.ip_address(identifier)
+    except ValueError:
+        return
+    raise ConfigurationError(
+        f"{identifier} is an IP address, and dns-persist-01 proves domain names only. Get its "
+        "certificate with another authenticator, for instance --standalone or --webroot."
+    )
+
+
+def warn_of_ended_records(config: "NamespaceConfig") -> None:
+    """Warn when a record that we published for these names is past its persistUntil, or nearly.
+
+    It looks at our own notes, before an order is placed, as draft section 9.4 asks.
+    """
+    names = {name.removeprefix("*.") for name in names_of_order(config)}
+    for standing in journal(config).standing():
+        ends = standing.persist_until
+        if (
+            standing.domain in names
+            and standing.server == config.server
+            and ends is not None
+            and ends < time.time() + ORDER_SECONDS
+        ):
+            logger.warning(
+                "The record that was published for %s at %s ends at %s (persistUntil). Unless "
+                "another one authorises, a new one is needed.",
+                standing.domain,
+                standing.name,
+                format_time(ends),
+            )
+
+
+def names_of_order(config: "NamespaceConfig") -> set[str]:
+    """Return the names that Certbot is about to ask for, wildcards with their ``*.``.
+
+    An annotated challenge does not say whether it is for a wildcard, so they are read where
+    Certbot keeps them: in its configuration or, for ``--cert-name`` alone, in the certificate.
+    Empty when neither has them, as when the user typed them at Certbot's prompt.
+    """
+    # Plain strings on old versions of Certbot, objects whose str() is the name on new ones.
+    names = {str(name).lower() for name in config.domains or ()}
+    if not names and config.certname:
+        names = _names_of_certificate(Path(config.live_dir) / config.certname / "cert.pem")
+    return names
+
+
+def _names_of_certificate(path: Path) -> set[str]:
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return set()  # no such certificate yet, or one that Certbot complains about itself
+    return set(names.value.get_values_for_type(x509.DNSName))
+
+
+def make_requests(
+    config: "NamespaceConfig", options: Options, achalls: "Sequence[AnnotatedChallenge]"
+) -> dict[str, ValidationRequest]:
+    """Return what the annotated challenges ask for, by domain; a wildcard shares its base's.
+
+    Raises :class:`~certbot_dns_persist.errors.Error`: the CA does not offer the challenge, it is
+    malformed, or the account cannot be read.
+    """
+    account = read_account(Path(config.accounts_dir) / str(config.account))
+    names = names_of_order(config)
+    asked = [domain_of(achall) for achall in achalls]
+    requests = {}
+    for domain, achall in zip(asked, achalls, strict=True):
+        if not isinstance(achall.chall, DNSPersist01):
+            raise _not_offered(config, domain, achall.chall.typ)
+        requests[domain] = make_request(
+            domain,
+            # Two challenges for one name: the second is that of the wildcard.
+            wildcard=f"*.{domain}" in names
+            or asked.count(domain) > 1
+            or options.policy == "wildcard",
+            server=config.server,
+            challenge=achall.chall,
+            account=account,
+        )
+    return requests
+
+
+def domain_of(achall: Any) -> str:
+    """Return the FQDN that an annotated challenge is about, normalised, without ``*.``."""
+    identifier = getattr(achall, "identifier", None)  # since Certbot 5.3
+    return normalize_domain_name(identifier.value if identifier else achall.domain)
+
+
+def _not_offered(config: "NamespaceConfig", domain: str, offered: str) -> ChallengeError:
+    preferred = getattr(config, "pref_challs", None) or []
+    if preferred and DNSPersist01.typ not in preferred:
+        return ChallengeError(
+            f"--preferred-challenges {','.join(preferred)} keeps Certbot from using "
+            f"{DNSPersist01.typ}. Add it there, or leave the option out."
+        )
+    return ChallengeError(
+        f"The CA at {config.server} does not offer dns-persist-01 for {domain}; it offers "
+        f"{offered}. As of late 2026 Let's Encrypt offers dns-persist-01 on its staging server "
+        "(--test-cert) but not in production. Until your CA does, use another authenticator, "
+        "for instance --standalone, --webroot or the dns-01 plugin of your DNS service."
+    )
+
+
+def journal(config: "NamespaceConfig") -> Journal:
+    """Return the change log of this Certbot installation."""
+    return Journal(config.logs_dir, config.config_dir)

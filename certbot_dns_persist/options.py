@@ -1,0 +1,207 @@
+"""The options of the plugin: their names, their help and what values they take."""
+
+import dataclasses
+import datetime
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any
+
+from certbot_dns_persist.errors import ConfigurationError
+
+POLICIES = ("auto", "wildcard", "exact")
+CHECKS = ("authoritative", "resolver")
+
+#: Seconds to wait for a record by default: written by a provider, by a person at a terminal.
+PROPAGATION_SECONDS = 120
+MANUAL_PROPAGATION_SECONDS = 1800
+#: RFC 2181 section 8.
+MAX_TTL = 2**31 - 1
+
+_MAX_DAYS = 36500
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options, checked. Times are UNIX seconds, durations seconds unless they say days."""
+
+    provider: str
+    credentials: str | None
+    propagation_seconds: int | None
+    ttl: int
+    policy: str
+    valid_for: int | None
+    """Days."""
+    until: int | None
+    issuer_domain_name: str | None
+    resolvers: tuple[tuple[str, int], ...]
+    """Address and port of each."""
+    check: str
+
+    def persist_until(self, at: int) -> int | None:
+        """Return the persistUntil of a record that is published at ``at``."""
+        if self.valid_for is not None:
+            return at + self.valid_for * 86400
+        return self.until
+
+
+def add_arguments(add: Callable[..., None]) -> None:
+    """Declare the options to Certbot, which prefixes them and keeps what the user set.
+
+    Values stay as they were typed, so that a renewal reads back what the user wrote; they are
+    checked by :func:`check_options`.
+    """
+    add(
+        "provider",
+        metavar="NAME",
+        default="manual",
+        help="Who writes the record when it is missing: manual (you do) or the name of a DNS "
+        "service's provider, for instance rfc2136.",
+    )
+    add("credentials", metavar="FILE", help="INI file with the provider's credentials.")
+    add(
+        "propagation-seconds",
+        metavar="N",
+        help="The longest wait, in seconds, until every authoritative server serves the record; "
+        f"it ends as soon as they do. (default: {PROPAGATION_SECONDS}; with manual "
+        f"{MANUAL_PROPAGATION_SECONDS} at a terminal, 0 without)",
+    )
+    add("ttl", metavar="N", default="300", help="TTL of a record that we write, in seconds.")
+    add(
+        "policy",
+        metavar="POLICY",
+        default="auto",
+        help="auto: policy=wildcard only when a wildcard is asked for; wildcard: always, which "
+        "also lets the CA accept the record for subdomains; exact: never.",
+    )
+    add(
+        "valid-for",
+        metavar="DAYS",
+        help="Let the record end (persistUntil) that many days ahead. It is published anew when "
+        "less than a third is left and the provider can write.",
+    )
+    add(
+        "until",
+        metavar="DATE",
+        help="Let the record end (persistUntil) at this date, RFC 3339 or UNIX seconds. It is "
+        "never moved.",
+    )
+    add(
+        "issuer-domain-name",
+        metavar="NAME",
+        help="Which of the CA's names to put into a record, when it offers several. (default: "
+        "one that has a record already, else the first in sorted order)",
+    )
+    add(
+        "resolvers",
+        metavar="ADDR[:PORT],...",
+        help="Recursive resolvers to look names up with, IPv6 as [::1]:53. (default: the system's)",
+    )
+    add(
+        "check",
+        metavar="WHERE",
+        default="authoritative",
+        help="Where a record must be visible: authoritative (every authoritative server) or "
+        "resolver (the resolvers).",
+    )
+
+
+def check_options(get: Callable[[str], Any], providers: list[str]) -> Options:
+    """Return the options, whose values ``get`` returns by name, as text, a number or ``None``.
+
+    ``providers`` are the names that may be asked for. Raises
+    :class:`~certbot_dns_persist.errors.ConfigurationError` for the first that cannot be used.
+    """
+
+    def text(name: str) -> str | None:
+        value = get(name)
+        return None if value is None else str(value).strip()
+
+    valid_for = _number(text("valid-for"), "valid-for", 1, _MAX_DAYS, "days")
+    until = _date(text("until"))
+    if valid_for is not None and until is not None:
+        raise ConfigurationError(
+            "--dns-persist-valid-for and --dns-persist-until exclude each other: the first moves "
+            "the end of the record with each renewal, the second fixes it. Give one of them."
+        )
+    ttl = _number(text("ttl"), "ttl", 0, MAX_TTL, "seconds")
+    return Options(
+        provider=_choice(text("provider"), "provider", providers),
+        credentials=text("credentials"),
+        propagation_seconds=_number(
+            text("propagation-seconds"), "propagation-seconds", 0, MAX_TTL, "seconds"
+        ),
+        ttl=300 if ttl is None else ttl,
+        policy=_choice(text("policy"), "policy", POLICIES),
+        valid_for=valid_for,
+        until=until,
+        issuer_domain_name=text("issuer-domain-name"),
+        resolvers=parse_resolvers(text("resolvers") or ""),
+        check=_choice(text("check"), "check", CHECKS),
+    )
+
+
+def _choice(value: str | None, option: str, choices: list[str] | tuple[str, ...]) -> str:
+    if value is None or value not in choices:
+        raise ConfigurationError(
+            f"--dns-persist-{option} {value!r} is unknown. It can be: {', '.join(choices)}."
+        )
+    return value
+
+
+def _number(value: str | None, option: str, least: int, most: int, unit: str) -> int | None:
+    if value is None:
+        return None
+    if not re.fullmatch(r"-?[0-9]{1,12}", value) or not least <= int(value) <= most:
+        raise ConfigurationError(
+            f"--dns-persist-{option} {value!r} is not a whole number of {unit} between {least} "
+            f"and {most}."
+        )
+    return int(value)
+
+
+def _date(value: str | None) -> int | None:
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,12}", value):
+        return int(value)
+    try:
+        # Python 3.10 does not read the Z of RFC 3339.
+        moment = datetime.datetime.fromisoformat(re.sub("[zZ]$", "+00:00", value))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ConfigurationError(
+            f"--dns-persist-until {value!r} is no date. Write it as RFC 3339 with a time zone, "
+            "for instance 2027-12-31T00:00:00Z, or as UNIX seconds."
+        )
+    return int(moment.timestamp())
+
+
+def parse_resolvers(value: str) -> tuple[tuple[str, int], ...]:
+    """Return (address, port) of each in ``ADDR[:PORT],...``; IPv6 with a port is ``[::1]:53``.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` for one that is no address.
+    """
+    return tuple(_resolver(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _resolver(text: str) -> tuple[str, int]:
+    bracketed = re.fullmatch(r"\[([^]]*)\](?::([0-9]{1,5}))?", text)
+    if bracketed:
+        host, port = bracketed[1], bracketed[2]
+    elif text.count(":") == 1:
+        host, port = text.split(":")
+    else:
+        host, port = text, None
+    try:
+        address = ipaddress.ip_address(host)
+        number = int(port) if port is not None else 53
+    except ValueError:
+        number = 0
+    if not 1 <= number <= 65535:
+        raise ConfigurationError(
+            f"--dns-persist-resolvers: {text!r} is not an address. Write IP addresses, with a "
+            "port where it is not 53: 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53."
+        )
+    return str(address), number

@@ -1,0 +1,188 @@
+"""What stands at a name, and what must change there. Pure: nothing is looked up or written."""
+
+import dataclasses
+from collections.abc import Collection, Iterable, Sequence
+
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.lookup import Found, ServerAnswer
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.record import Evaluation, ValidationRecord, format_time
+from certbot_dns_persist.request import ValidationRequest
+
+#: Days before its persistUntil from which a record counts as ending, without --…-valid-for.
+WARN_DAYS = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """What DNS says of one request at one moment."""
+
+    request: ValidationRequest
+    found: Found
+    at: int
+    """UNIX seconds."""
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The judgement of every value that any server serves."""
+        return self.request.evaluate(self.found.values, self.at)
+
+    @property
+    def authorized(self) -> bool:
+        """Whether at least one server serves a record that authorises."""
+        return self.evaluation.authorized
+
+    @property
+    def lagging(self) -> list[ServerAnswer]:
+        """The servers that answer, but without a record that authorises."""
+        return [
+            server
+            for server in self.found.answers
+            if not self.request.evaluate(server.values or (), self.at).authorized
+        ]
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether every server that answers serves a record that authorises."""
+        return bool(self.found.answers) and not self.lagging
+
+    @property
+    def end(self) -> int | None:
+        """When the last authorising record ends (UNIX seconds); ``None`` when one never does."""
+        ends = [record.persist_until for record in self.evaluation.authorizing]
+        return max((end for end in ends if end is not None), default=None) if all(ends) else None
+
+    def without(self, values: Collection[str]) -> "Standing":
+        """Return what would stand if ``values`` were gone."""
+        servers = tuple(
+            dataclasses.replace(
+                server, values=tuple(value for value in server.values if value not in values)
+            )
+            if server.values is not None
+            else server
+            for server in self.found.servers
+        )
+        return dataclasses.replace(self, found=dataclasses.replace(self.found, servers=servers))
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """One record to put at one name, for all requests that end there, and what it supersedes."""
+
+    name: str
+    """Where the record goes: the end of the alias chain."""
+
+    record: ValidationRecord
+    ttl: int
+    """Seconds."""
+    standings: tuple[Standing, ...]
+    retire: tuple[str, ...]
+    """Values of this account and CA for which the new record stands in completely."""
+    reason: str
+
+    @property
+    def value(self) -> str:
+        """The TXT value of the new record."""
+        return self.record.to_value()
+
+    @property
+    def requests(self) -> list[ValidationRequest]:
+        """The requests that the record is for."""
+        return [standing.request for standing in self.standings]
+
+    @property
+    def lasts_longer(self) -> bool:
+        """Whether the record ends later than what authorises now, and ends at all.
+
+        A bound that somebody set is not lifted in passing.
+        """
+        end = self.record.persist_until
+        return end is not None and all(s.end is not None and s.end < end for s in self.standings)
+
+    @property
+    def subjects(self) -> str:
+        """The domains that the record is for."""
+        return ", ".join(
+            f"{s.request.domain} and *.{s.request.domain}"
+            if s.request.wildcard
+            else s.request.domain
+            for s in self.standings
+        )
+
+
+def ends_soon(standing: Standing, options: Options) -> bool:
+    """Whether what authorises now ends so soon that it should be published anew."""
+    days = WARN_DAYS if options.valid_for is None else options.valid_for / 3
+    return standing.end is not None and standing.end < standing.at + days * 86400
+
+
+def make_plans(standings: Iterable[Standing], options: Options, reason: str) -> list[Plan]:
+    """Return what to publish so that each of ``standings`` authorises.
+
+    Requests that lead to one name and take the same account URI, as by an alias, share a record.
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when an option forbids it.
+    """
+    shared: dict[tuple[str, str], list[Standing]] = {}
+    for standing in standings:
+        key = (standing.found.canonical_name, standing.request.account_uris[0])
+        shared.setdefault(key, []).append(standing)
+    return [_make_plan(name, together, options, reason) for (name, _), together in shared.items()]
+
+
+def _make_plan(name: str, together: Sequence[Standing], options: Options, reason: str) -> Plan:
+    first = together[0]
+    persist_until = options.persist_until(first.at)
+    if persist_until is not None and persist_until <= first.at:
+        raise ConfigurationError(
+            f"{first.request.domain} needs a new record at {name}, but --dns-persist-until is "
+            f"{format_time(persist_until)}, which has passed. Run certbot again with a later "
+            "date, or with --dns-persist-valid-for."
+        )
+    values = list(dict.fromkeys(value for s in together for value in s.found.values))
+    wildcard = any(standing.request.wildcard for standing in together)
+    record = ValidationRecord(
+        issuer_domain_name=_choose_issuer(first, options.issuer_domain_name),
+        account_uri=first.request.account_uris[0],
+        policy="wildcard" if wildcard else None,
+        persist_until=persist_until,
+    )
+    return Plan(
+        name=name,
+        record=record,
+        ttl=options.ttl,
+        standings=tuple(together),
+        retire=tuple(v for v in values if _supersedes(record, v, first)),
+        reason=reason,
+    )
+
+
+def _choose_issuer(standing: Standing, wanted: str | None) -> str:
+    offered = standing.request.issuer_domain_names
+    if wanted is not None:
+        if wanted not in offered:
+            raise ConfigurationError(
+                f"--dns-persist-issuer-domain-name {wanted!r} is not among the names that the CA "
+                f"offers for {standing.request.domain}: {', '.join(offered)}."
+            )
+        return wanted
+    records = [finding.record for finding in standing.evaluation.findings if finding.record]
+    used = [record.issuer_domain_name for record in records if standing.request.is_ours(record)]
+    used += [record.issuer_domain_name for record in records]
+    return next((name for name in used if name in offered), offered[0])
+
+
+def _supersedes(new: ValidationRecord, value: str, standing: Standing) -> bool:
+    """Whether ``new`` authorises all that ``value``, a record of ours, authorises."""
+    finding = standing.request.evaluate([value], standing.at).findings[0]
+    old = finding.record
+    if old is None or value == new.to_value() or not standing.request.is_ours(old):
+        return False
+    if old.account_uri != new.account_uri:
+        # Another form of our account may serve other names that are aliases of this one.
+        return False
+    if old.expired(standing.at):
+        return True
+    lasts = new.persist_until is None or (
+        old.persist_until is not None and old.persist_until <= new.persist_until
+    )
+    return lasts and (new.wildcard or not old.wildcard)

@@ -1,0 +1,124 @@
+"""Plain text: records to copy and paste, what stands at a name, what is about to change."""
+
+from collections.abc import Iterable
+
+from certbot_dns_persist.plan import Plan, Standing
+from certbot_dns_persist.record import format_time
+
+#: RFC 1035 section 3.3.14: what one character-string of a TXT record holds, in octets.
+STRING_OCTETS = 255
+
+
+def printable(value: str) -> str:
+    """Return ``value`` safe for a terminal: what other people publish may hold anything."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value
+    )
+
+
+def zone_line(name: str, ttl: int, value: str) -> str:
+    """Return the record as a line of a zone file (RFC 1035 section 5.1), split where it must be."""
+    strings = [value[i : i + STRING_OCTETS] for i in range(0, len(value), STRING_OCTETS)]
+    quoted = ('"' + s.replace("\\", "\\\\").replace('"', '\\"') + '"' for s in strings)
+    return f"{name}. {ttl} IN TXT {' '.join(quoted)}"
+
+
+def record_to_publish(plan: Plan) -> str:
+    """Return one record in copy-and-paste form."""
+    return "\n".join(
+        [
+            f"For {plan.subjects}:",
+            *_alias_lines(plan),
+            f"  Name:   {plan.name}",
+            "  Type:   TXT",
+            f"  TTL:    {plan.ttl}",
+            f"  Value:  {plan.value}",
+            "  The same as a line of a zone file:",
+            f"  {zone_line(plan.name, plan.ttl, plan.value)}",
+        ]
+    )
+
+
+def _alias_lines(plan: Plan) -> list[str]:
+    return [
+        f"  ({standing.request.name} is an alias for {plan.name}, so the record belongs there)"
+        for standing in plan.standings
+        if standing.request.name != plan.name
+    ]
+
+
+def what_stands(standing: Standing) -> str:
+    """Return what is at the name now, and why each value does not authorise."""
+    found, name = standing.found, standing.found.canonical_name
+    lines = [f"  Now at {name}:"]
+    findings = standing.evaluation.findings
+    lines += [f'    "{printable(f.value)}"\n      {f.reason}' for f in findings]
+    if not findings:
+        lines.append(f"    no TXT record ({_asked(standing)})")
+    lines += [f"    {server} {server.trouble}" for server in found.silent]
+    return "\n".join(lines)
+
+
+def _asked(standing: Standing) -> str:
+    return "asked: " + ", ".join(str(server) for server in standing.found.answers)
+
+
+def missing_records(plans: Iterable[Plan]) -> str:
+    """Return, per record that is missing, what to publish and what is there now."""
+    return "\n\n".join(
+        "\n".join([record_to_publish(plan), *map(what_stands, plan.standings)]) for plan in plans
+    )
+
+
+def changes(plans: Iterable[Plan]) -> str:
+    """Return the plan in the form of a difference: what is added, what it replaces and when."""
+    lines = []
+    for plan in plans:
+        lines.append(f"  {plan.name} TXT ({plan.reason})")
+        lines.append(f"    + {plan.value}")
+        lines += [f"    - {value} (once the new one is seen everywhere)" for value in plan.retire]
+    return "\n".join(lines)
+
+
+def cannot_be_looked_up(standings: Iterable[Standing]) -> str:
+    """Return the error for names of which DNS says nothing."""
+    lines = [
+        f"{s.request.name} cannot be looked up, so it is unknown whether {s.request.domain} is "
+        f"authorised: {s.found.trouble}."
+        for s in standings
+    ]
+    return "\n".join(
+        [
+            *lines,
+            "Nothing was changed. Check that the domain is delegated, and the resolvers of this "
+            "machine (--dns-persist-resolvers names others); then run the same command again.",
+        ]
+    )
+
+
+def lagging(standings: Iterable[Standing]) -> str:
+    """Return which servers do not serve an authorising record, per name."""
+    return "\n".join(
+        f"  {standing.found.canonical_name}: {server} "
+        + (server.trouble or "does not serve a record that authorises")
+        for standing in standings
+        for server in standing.lagging or standing.found.silent
+    )
+
+
+def interrupted(standings: Iterable[Standing]) -> str:
+    """Return how to go on after Ctrl-C."""
+    waiting = [s.found.canonical_name for s in standings if not s.everywhere]
+    return (
+        f"Stopped while waiting for the TXT record at {', '.join(waiting)}. Nothing is lost: run "
+        "the same command again when it is published; it finds the record and goes on."
+    )
+
+
+def ends(standing: Standing, end: int) -> str:
+    """Return the warning that a record ends at ``end`` (UNIX seconds)."""
+    return (
+        f"The record at {standing.found.canonical_name} that authorises "
+        f"{standing.request.domain} ends at {format_time(end)} (persistUntil), and certificates "
+        "cannot be renewed with it afterwards."
+    )

@@ -1,0 +1,92 @@
+"""The options: what they take, and how they refuse the rest."""
+
+import pytest
+
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.options import Options, add_arguments, check_options
+
+DEFAULTS: dict[str, object] = {}
+add_arguments(lambda name, **keywords: DEFAULTS.update({name: keywords.get("default")}))
+
+
+def check(**given: object) -> Options:
+    values = DEFAULTS | {name.replace("_", "-"): value for name, value in given.items()}
+    return check_options(values.__getitem__, ["manual", "rfc2136"])
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    assert check() == Options(
+        provider="manual",
+        credentials=None,
+        propagation_seconds=None,
+        ttl=300,
+        policy="auto",
+        valid_for=None,
+        until=None,
+        issuer_domain_name=None,
+        resolvers=(),
+        check="authoritative",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"until": "yesterday"}, "--dns-persist-until 'yesterday' is no date"),
+        ({"until": "2027-01-01"}, "with a time zone"),
+        ({"until": "2027-01-01T00:00:00"}, "with a time zone"),
+        ({"until": "2027-13-01T00:00:00Z"}, "is no date"),
+        ({"until": "-5"}, "is no date"),
+        ({"until": "1900000000", "valid_for": "90"}, "exclude each other"),
+        ({"valid_for": "0"}, "--dns-persist-valid-for '0' is not a whole number of days between 1"),
+        ({"valid_for": "a year"}, "not a whole number of days"),
+        ({"valid_for": "9" * 30}, "not a whole number of days"),
+        ({"ttl": "-1"}, "--dns-persist-ttl '-1' is not a whole number of seconds between 0"),
+        ({"ttl": str(2**31)}, "2147483647"),
+        ({"ttl": "5m"}, "--dns-persist-ttl '5m'"),
+        ({"propagation_seconds": "-3"}, "--dns-persist-propagation-seconds '-3'"),
+        ({"provider": "bind"}, "--dns-persist-provider 'bind' is unknown. It can be: manual, rfc"),
+        ({"provider": ""}, "--dns-persist-provider '' is unknown"),
+        ({"policy": "all"}, "--dns-persist-policy 'all' is unknown. It can be: auto, wildcard, ex"),
+        ({"check": "both"}, "--dns-persist-check 'both' is unknown"),
+        ({"resolvers": "dns.example"}, "--dns-persist-resolvers: 'dns.example' is not an address"),
+        ({"resolvers": "192.0.2.1:0"}, "'192.0.2.1:0' is not an address"),
+        ({"resolvers": "192.0.2.1:65536"}, "is not an address"),
+        ({"resolvers": "192.0.2.1, [::1"}, "'\\[::1' is not an address"),
+        ({"resolvers": "[192.0.2.1]:x"}, "is not an address"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(given: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        check(**given)
+
+
+@pytest.mark.parametrize(
+    "text", ["2027-12-31T23:59:59Z", "2027-12-31T23:59:59+00:00", "2028-01-01T00:59:59+01:00"]
+)
+def test_a_date_is_rfc_3339(text: str) -> None:
+    assert check(until=text).until == 1830297599
+
+
+def test_a_date_may_be_unix_seconds() -> None:
+    assert check(until="1830297599").until == 1830297599
+
+
+def test_resolvers_are_addresses_with_or_without_a_port() -> None:
+    assert check(resolvers="192.0.2.1,192.0.2.1:5353, ::1,[::1]:5353,[2001:db8::1]").resolvers == (
+        ("192.0.2.1", 53),
+        ("192.0.2.1", 5353),
+        ("::1", 53),
+        ("::1", 5353),
+        ("2001:db8::1", 53),
+    )
+
+
+def test_numbers_that_certbot_read_back_as_such_are_taken() -> None:
+    assert check(ttl=60, valid_for=90).valid_for == 90
+
+
+def test_valid_for_counts_from_now() -> None:
+    assert check(valid_for="90").persist_until(1_000_000) == 1_000_000 + 90 * 86400
+    assert check(until="1830297599").persist_until(1_000_000) == 1830297599
+    assert check().persist_until(1_000_000) is None
