@@ -217,18 +217,18 @@ class Ensure:
         """
         deadline = time.monotonic() + self._patience()
         pause = FIRST_PAUSE
-        with live.watching(self._here.terminal) as show:
-            while True:
-                now = {s.request: s.without(awaited[s.request]) for s in self.look([*awaited])}
-                left = deadline - time.monotonic()
-                if left <= 0 or all(standing.everywhere for standing in now.values()):
-                    return now
-                show(list(now.values()), left)
-                try:
+        try:
+            with live.watching(self._here.terminal) as show:
+                while True:
+                    now = {s.request: s.without(awaited[s.request]) for s in self.look([*awaited])}
+                    left = deadline - time.monotonic()
+                    if left <= 0 or all(standing.everywhere for standing in now.values()):
+                        return now
+                    show(list(now.values()), left)
                     time.sleep(min(pause, left))
-                except KeyboardInterrupt:
-                    raise errors.NotAuthorized(text.interrupted(now.values())) from None
-                pause = min(pause * 1.5, LONGEST_PAUSE)
+                    pause = min(pause * 1.5, LONGEST_PAUSE)
+        except KeyboardInterrupt:
+            raise errors.NotAuthorized(text.interrupted(awaited)) from None
 
     def _patience(self) -> int:
         """Return for how many seconds a record is waited for."""

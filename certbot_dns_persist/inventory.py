@@ -1,5 +1,6 @@
 """What Certbot knows, turned into requests: the names of an order and the account that asks."""
 
+import contextlib
 import ipaddress
 import logging
 import time
@@ -28,7 +29,7 @@ ORDER_SECONDS = 3600
 def check_order(config: "NamespaceConfig", options: Options) -> None:
     """Refuse, before an order, what cannot come to a good end.
 
-    Raises :class:`~certbot_dns_persist.errors.ConfigurationError`.
+    Raises :class:`~certbot_dns_persist.errors.Error`.
     """
     for address in getattr(config, "ip_addresses", None) or ():
         refuse_ip_address(str(address))
@@ -38,11 +39,20 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
             f"{wildcards[0]} can only be proven by a record with policy=wildcard, which "
             "--dns-persist-policy exact forbids. Use auto, or leave the wildcard out."
         )
+    _check_accounts(Path(config.accounts_dir))
     # A renewal may find a record that goes on without that date.
     if options.until is not None and options.until <= time.time() and config.verb != "renew":
         raise ConfigurationError(
             f"--dns-persist-until {format_time(options.until)} has passed. Give a later date."
         )
+
+
+def _check_accounts(directory: Path) -> None:
+    """Read the accounts at this CA, as Certbot is about to: it shows only what its parser says."""
+    with contextlib.suppress(OSError):  # no account yet, or none that this user may see
+        for account in sorted(directory.iterdir()):
+            if account.is_dir():
+                read_account(account)
 
 
 def refuse_ip_address(identifier: str) -> None:

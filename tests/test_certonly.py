@@ -411,7 +411,7 @@ def test_ctrl_c_while_waiting_says_how_to_go_on(
         screen.interrupt()
         result = screen.finish()
     failed(result)
-    assert "Stopped while waiting for the TXT record at" in result.output
+    assert f"Stopped while waiting for {validation_domain_name(domain)}" in result.output
     assert "run the same command again" in result.output
 
 

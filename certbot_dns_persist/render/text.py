@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from certbot_dns_persist.plan import Plan, Standing
 from certbot_dns_persist.record import format_time
+from certbot_dns_persist.request import ValidationRequest
 
 #: RFC 1035 section 3.3.14: what one character-string of a TXT record holds, in octets.
 STRING_OCTETS = 255
@@ -50,6 +51,8 @@ def _alias_lines(plan: Plan) -> list[str]:
 def what_stands(standing: Standing) -> str:
     """Return what is at the name now, and why each value does not authorise."""
     found, name = standing.found, standing.found.canonical_name
+    if found.trouble:
+        return f"  {name}: {found.trouble}"
     lines = [f"  Now at {name}:"]
     findings = standing.evaluation.findings
     lines += [f'    "{printable(f.value)}"\n      {f.reason}' for f in findings]
@@ -106,12 +109,11 @@ def lagging(standings: Iterable[Standing]) -> str:
     )
 
 
-def interrupted(standings: Iterable[Standing]) -> str:
+def interrupted(requests: Iterable[ValidationRequest]) -> str:
     """Return how to go on after Ctrl-C."""
-    waiting = [s.found.canonical_name for s in standings if not s.everywhere]
     return (
-        f"Stopped while waiting for the TXT record at {', '.join(waiting)}. Nothing is lost: run "
-        "the same command again when it is published; it finds the record and goes on."
+        f"Stopped while waiting for {', '.join(request.name for request in requests)}. Nothing is "
+        "lost: run the same command again when the record is published; it finds it and goes on."
     )
 
 

@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from types import TracebackType
+from typing import Any
 
 import dns.exception
 import dns.flags
@@ -27,10 +28,12 @@ import dns.message
 import dns.name
 import dns.opcode
 import dns.rcode
+import dns.rdata
 import dns.rdatatype
 import dns.rdtypes.ANY.TXT
 import dns.tsig
 import dns.update
+import dns.wire
 import dns.zone
 from dns.name import Name
 from dns.rcode import Rcode
@@ -302,8 +305,8 @@ class Nameserver:
     def respond(self, wire: bytes, *, udp: bool) -> bytes | None:
         """Return the answer to one message; ``None`` is no answer."""
         try:
-            query = dns.message.from_wire(wire, keyring=False)
-        except dns.exception.DNSException:
+            query = _parse(wire)
+        except (dns.exception.DNSException, ValueError):
             return wire[:2] + struct.pack("!H", 0x8000 | Rcode.FORMERR) + bytes(8)
         if query.flags & dns.flags.QR or not query.question:
             return None
@@ -319,10 +322,10 @@ class Nameserver:
             answer = self._query(query, faults, udp=udp)
         if faults.wrong_id:
             answer = struct.pack("!H", query.id ^ 0xFFFF) + answer[2:]
-        return answer[:2] + b"\xff" * 30 if faults.garbage else answer
+        return answer[:4] + b"\xff" * 30 if faults.garbage else answer
 
     def _query(self, query: dns.message.Message, faults: Faults, *, udp: bool) -> bytes:
-        name, rdtype = query.question[0].name, query.question[0].rdtype
+        name, rdtype = query.question[0].name, RdataType.make(query.question[0].rdtype)
         self.queries[name.to_text(omit_final_dot=True).lower(), dns.rdatatype.to_text(rdtype)] += 1
         recursive = self._root is not None and bool(query.flags & dns.flags.RD)
         response = dns.message.make_response(query, recursion_available=self._root is not None)
@@ -364,12 +367,14 @@ class Nameserver:
                 name = target
         return Reply(rcode=Rcode.SERVFAIL)
 
-    def _update(self, wire: bytes, query: dns.update.UpdateMessage, faults: Faults) -> bytes:
+    def _update(self, wire: bytes, unchecked: dns.message.Message, faults: Faults) -> bytes:
         """Check the signature (RFC 8945 5.2), then do the update (RFC 2136 3)."""
         failure = self._check_signature(wire, faults)
         if failure:
             self.updates.append(dns.rcode.to_text(failure, tsig=True))
-            return self._refuse_signature(query, failure, faults)
+            return self._refuse_signature(wire, unchecked, failure, faults)
+        query = dns.message.from_wire(wire, keyring=self._keyring)
+        assert isinstance(query, dns.update.UpdateMessage)
         if faults.rcode is not None:
             rcode = faults.rcode
         elif not query.had_tsig:
@@ -378,7 +383,7 @@ class Nameserver:
             with self.zones.lock:
                 rcode = _apply(self.zones, query)
         self.updates.append(rcode.name)
-        response = dns.message.make_response(dns.message.from_wire(wire, keyring=self._keyring))
+        response = dns.message.make_response(query)
         response.set_rcode(rcode)
         return bytes(response.to_wire())
 
@@ -392,30 +397,31 @@ class Nameserver:
             return Rcode.BADSIG
         except dns.tsig.BadTime:
             return Rcode.BADTIME
-        if query.tsig is not None:
-            off = abs(query.tsig[0].time_signed - time.time() - faults.clock_offset)
-            return Rcode.BADTIME if off > FUDGE else Rcode.NOERROR
-        return Rcode.NOERROR
+        if query.tsig is None:
+            return Rcode.NOERROR
+        off = abs(query.tsig[0].time_signed - time.time() - faults.clock_offset)
+        return Rcode.BADTIME if off > FUDGE else Rcode.NOERROR
 
-    def _refuse_signature(self, query: dns.message.Message, error: int, faults: Faults) -> bytes:
+    def _refuse_signature(
+        self, wire: bytes, query: dns.message.Message, error: Rcode, faults: Faults
+    ) -> bytes:
         """Return NOTAUTH with a TSIG record that says why: signed for BADTIME, otherwise not."""
-        assert query.tsig is not None
-        their = query.tsig[0]
+        owner, their = _signature(wire)
         response = dns.message.make_response(query)
         response.set_rcode(Rcode.NOTAUTH)
         if error == Rcode.BADTIME:
             now = int(time.time() + faults.clock_offset).to_bytes(6, "big")
-            key = self._keyring[query.tsig.name]
+            key = self._keyring[owner]
             response.use_tsig(key, key.name, FUDGE, query.id, error, now, key.algorithm)
             response.request_mac = their.mac
-            return response.to_wire()
-        wire = bytearray(response.to_wire())
-        wire[10:12] = struct.pack("!H", 1)  # the one additional record
+            return bytes(response.to_wire())
+        answer = bytearray(response.to_wire())
+        answer[10:12] = struct.pack("!H", 1)  # the one additional record
         when = struct.pack("!Q", their.time_signed)[2:] + struct.pack("!H", FUDGE)
         nothing = struct.pack("!HHHH", 0, query.id, error, 0)  # no MAC, no other data
-        rdata = _name(their.algorithm) + when + nothing
+        rdata = _wire(their.algorithm) + when + nothing
         header = struct.pack("!HHIH", RdataType.TSIG, ANY, 0, len(rdata))
-        return bytes(wire) + _name(query.tsig.name) + header + rdata
+        return bytes(answer) + _wire(owner) + header + rdata
 
 
 def txt(value: str) -> Rdata:
@@ -435,9 +441,34 @@ def _target(rrset: RRset) -> Name:
     return target
 
 
-def _name(name: Name) -> bytes:
+def _wire(name: Name) -> bytes:
     """Return a name as it stands in a message, uncompressed."""
     return name.to_wire() or b""
+
+
+def _parse(wire: bytes) -> dns.message.Message:
+    """Return a message whose signature, if any, is left out and not checked."""
+    message = dns.message.from_wire(wire, continue_on_error=True)
+    for error in message.errors:
+        if not isinstance(error.exception, dns.message.UnknownTSIGKey):
+            raise error.exception
+    return message
+
+
+def _signature(wire: bytes) -> tuple[Name, Any]:
+    """Return the TSIG record of a message that has one: the key's name, and the data."""
+    parser = dns.wire.Parser(wire, 4)
+    questions, *sections = parser.get_struct("!HHHH")
+    for _ in range(questions):
+        parser.get_name()
+        parser.get_struct("!HH")
+    for _ in range(sum(sections) - 1):
+        parser.get_name()
+        parser.get_bytes(parser.get_struct("!HHIH")[3])
+    owner = parser.get_name()
+    rdtype, rdclass, _, length = parser.get_struct("!HHIH")
+    with parser.restrict_to(length):
+        return owner, dns.rdata.from_wire_parser(rdclass, rdtype, parser)
 
 
 def _root_zone(zones: Zones) -> Zone:
