@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,20 +47,24 @@ def environment() -> dict[str, str]:
 def make_venv() -> None:
     """Make ``.venv`` with the package (editable) and its ``test`` extra, unless it is current.
 
-    Current means: made by this Python, from these setup files.
+    Current means: of this Python, in this place, and installed from these setup files.
     """
-    digest = hashlib.sha256(f"{sys.prefix} {sys.version}".encode())
-    for name in ("setup.py", "pyproject.toml"):
-        digest.update((ROOT / name).read_bytes())
+    setup = b"".join((ROOT / name).read_bytes() for name in ("setup.py", "pyproject.toml"))
+    made_from = [
+        f"{ROOT} {sys.base_prefix} {platform.python_version()}",
+        hashlib.sha256(setup).hexdigest(),
+    ]
     stamp = VENV / "made-from"
     with lock("venv"):
-        if stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        before = stamp.read_text().splitlines() if stamp.is_file() else [""]
+        if before == made_from:
             return
         print(f"Installing into {VENV} (takes a minute, once) ...", flush=True)
-        make = [sys.executable, "-m", "venv", "--clear", str(VENV)]
-        if subprocess.run(make, env=environment(), check=False).returncode:
-            raise SystemExit("Cannot make a virtual environment (on Debian: install python3-venv).")
+        if before[0] != made_from[0]:
+            make = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+            if subprocess.run(make, env=environment(), check=False).returncode:
+                raise SystemExit("Cannot make a virtual environment (Debian: python3-venv).")
         pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[test]"]
         if subprocess.run(pip, env=environment(), check=False).returncode:
             raise SystemExit("Cannot install the package and what its tests need: see pip above.")
-        stamp.write_text(digest.hexdigest())
+        stamp.write_text("\n".join(made_from))

@@ -22,6 +22,8 @@ from cryptography import x509
 SECONDS = 120.0
 """How long one run may take."""
 
+INTERRUPT_AGAIN_SECONDS = 3.0
+
 PROGRAM = os.environ.get("CERTBOT") or str(Path(sys.executable).with_name("certbot"))
 """The command, also another version's or the system's."""
 
@@ -189,9 +191,20 @@ class Screen:
     def enter(self, text: str) -> None:
         os.write(self._terminal, text.encode())
 
-    def interrupt(self) -> None:
-        """Press Ctrl-C."""
-        self.enter("\x03")
+    def interrupt(self, seconds: float = SECONDS) -> Result:
+        """Press Ctrl-C and read until the program has ended.
+
+        Pressed again after a while, as a person would: Python can miss a signal that arrives just
+        before it starts to wait for input.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            self.enter("\x03")
+            try:
+                return self.finish(INTERRUPT_AGAIN_SECONDS)
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise
 
     def finish(self, seconds: float = SECONDS) -> Result:
         """Read until the program has ended."""

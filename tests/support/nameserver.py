@@ -33,7 +33,6 @@ import dns.rdatatype
 import dns.rdtypes.ANY.TXT
 import dns.tsig
 import dns.update
-import dns.wire
 import dns.zone
 from dns.name import Name
 from dns.rcode import Rcode
@@ -305,7 +304,7 @@ class Nameserver:
     def respond(self, wire: bytes, *, udp: bool) -> bytes | None:
         """Return the answer to one message; ``None`` is no answer."""
         try:
-            query = _parse(wire)
+            query, signed = _parse(wire)
         except (dns.exception.DNSException, ValueError):
             return wire[:2] + struct.pack("!H", 0x8000 | Rcode.FORMERR) + bytes(8)
         if query.flags & dns.flags.QR or not query.question:
@@ -315,11 +314,18 @@ class Nameserver:
         faults = self.faults if faulty else Faults()
         if self._random.random() < faults.drop:
             return None
-        time.sleep(faults.delay)
-        if isinstance(query, dns.update.UpdateMessage):
-            answer = self._update(wire, query, faults)
+        if faults.delay:
+            time.sleep(faults.delay)
+        failure = self._check_signature(wire, faults) if signed else Rcode.NOERROR
+        if failure:
+            answer = self._refuse_signature(wire, query, failure, faults)
         else:
-            answer = self._query(query, faults, udp=udp)
+            if signed:
+                query = dns.message.from_wire(wire, keyring=self._keyring)
+            if isinstance(query, dns.update.UpdateMessage):
+                answer = self._update(query, faults)
+            else:
+                answer = self._query(query, faults, udp=udp)
         if faults.wrong_id:
             answer = struct.pack("!H", query.id ^ 0xFFFF) + answer[2:]
         return answer[:4] + b"\xff" * 30 if faults.garbage else answer
@@ -367,14 +373,8 @@ class Nameserver:
                 name = target
         return Reply(rcode=Rcode.SERVFAIL)
 
-    def _update(self, wire: bytes, unchecked: dns.message.Message, faults: Faults) -> bytes:
-        """Check the signature (RFC 8945 5.2), then do the update (RFC 2136 3)."""
-        failure = self._check_signature(wire, faults)
-        if failure:
-            self.updates.append(dns.rcode.to_text(failure, tsig=True))
-            return self._refuse_signature(wire, unchecked, failure, faults)
-        query = dns.message.from_wire(wire, keyring=self._keyring)
-        assert isinstance(query, dns.update.UpdateMessage)
+    def _update(self, query: dns.update.UpdateMessage, faults: Faults) -> bytes:
+        """Do an update, if it is signed (RFC 2136 3)."""
         if faults.rcode is not None:
             rcode = faults.rcode
         elif not query.had_tsig:
@@ -388,24 +388,27 @@ class Nameserver:
         return bytes(response.to_wire())
 
     def _check_signature(self, wire: bytes, faults: Faults) -> Rcode:
-        """Return what is wrong with a message's signature; no signature is nothing wrong."""
+        """Return what is wrong with a message's signature."""
         try:
-            query = dns.message.from_wire(wire, keyring=self._keyring)
+            dns.message.from_wire(wire, keyring=self._keyring)
         except (dns.message.UnknownTSIGKey, dns.tsig.BadKey, dns.tsig.BadAlgorithm):
             return Rcode.BADKEY
         except dns.tsig.BadSignature:
             return Rcode.BADSIG
         except dns.tsig.BadTime:
             return Rcode.BADTIME
-        if query.tsig is None:
-            return Rcode.NOERROR
-        off = abs(query.tsig[0].time_signed - time.time() - faults.clock_offset)
+        off = abs(_signature(wire)[1].time_signed - time.time() - faults.clock_offset)
         return Rcode.BADTIME if off > FUDGE else Rcode.NOERROR
 
     def _refuse_signature(
         self, wire: bytes, query: dns.message.Message, error: Rcode, faults: Faults
     ) -> bytes:
-        """Return NOTAUTH with a TSIG record that says why: signed for BADTIME, otherwise not."""
+        """Return NOTAUTH with a TSIG record that says why (RFC 8945 5.2).
+
+        It is signed for BADTIME, otherwise not.
+        """
+        if isinstance(query, dns.update.UpdateMessage):
+            self.updates.append(dns.rcode.to_text(error, tsig=True))
         owner, their = _signature(wire)
         response = dns.message.make_response(query)
         response.set_rcode(Rcode.NOTAUTH)
@@ -446,29 +449,28 @@ def _wire(name: Name) -> bytes:
     return name.to_wire() or b""
 
 
-def _parse(wire: bytes) -> dns.message.Message:
-    """Return a message whose signature, if any, is left out and not checked."""
+def _parse(wire: bytes) -> tuple[dns.message.Message, bool]:
+    """Return a message without its signature, and whether there is one; it is not checked."""
     message = dns.message.from_wire(wire, continue_on_error=True)
-    for error in message.errors:
-        if not isinstance(error.exception, dns.message.UnknownTSIGKey):
-            raise error.exception
-    return message
+    faults = [error.exception for error in message.errors]
+    for fault in faults:
+        if not isinstance(fault, dns.message.UnknownTSIGKey):
+            raise fault
+    return message, bool(faults)
 
 
 def _signature(wire: bytes) -> tuple[Name, Any]:
     """Return the TSIG record of a message that has one: the key's name, and the data."""
-    parser = dns.wire.Parser(wire, 4)
-    questions, *sections = parser.get_struct("!HHHH")
-    for _ in range(questions):
-        parser.get_name()
-        parser.get_struct("!HH")
-    for _ in range(sum(sections) - 1):
-        parser.get_name()
-        parser.get_bytes(parser.get_struct("!HHIH")[3])
-    owner = parser.get_name()
-    rdtype, rdclass, _, length = parser.get_struct("!HHIH")
-    with parser.restrict_to(length):
-        return owner, dns.rdata.from_wire_parser(rdclass, rdtype, parser)
+    at = 12
+    for _ in range(struct.unpack("!H", wire[4:6])[0]):
+        at += dns.name.from_wire(wire, at)[1] + 4
+    while True:  # it is the last record
+        name, length = dns.name.from_wire(wire, at)
+        at += length + 10
+        rdtype, rdclass, _, length = struct.unpack("!HHIH", wire[at - 10 : at])
+        if rdtype == RdataType.TSIG:
+            return name, dns.rdata.from_wire(rdclass, rdtype, wire, at, length)
+        at += length
 
 
 def _root_zone(zones: Zones) -> Zone:
