@@ -34,7 +34,7 @@ def read_account(directory: Path) -> Account:
     Raises :class:`~certbot_dns_persist.errors.AccountError` when a file is missing or damaged.
     """
     try:
-        url = json.loads(_read(directory / "regr.json"))["uri"]
+        url = str(json.loads(_read(directory / "regr.json"))["uri"])
         key = JWK.json_loads(_read(directory / "private_key.json"))
     except (ValueError, KeyError, TypeError, DeserializationError) as error:
         raise AccountError(

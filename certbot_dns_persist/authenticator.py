@@ -6,7 +6,7 @@ fails. So only what Certbot itself has loaded is imported here; the rest comes w
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from acme import challenges
@@ -19,9 +19,10 @@ from certbot_dns_persist.challenge import DNSPersist01
 from certbot_dns_persist.errors import Error
 
 if TYPE_CHECKING:
+    from certbot_dns_persist.dns01 import Dns01
     from certbot_dns_persist.ensure import Ensure
+    from certbot_dns_persist.inventory import Order
     from certbot_dns_persist.lookup import Lookup
-    from certbot_dns_persist.request import ValidationRequest
 
 
 class _PluginError(errors.PluginError):
@@ -46,8 +47,9 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._requests: Mapping[str, ValidationRequest] = {}
+        self._order: Order | None = None
         self._ensure: Ensure | None = None
+        self._dns01: Dns01 | None = None
 
     @classmethod
     def add_parser_arguments(cls, add: Callable[..., None]) -> None:
@@ -84,28 +86,33 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
     ) -> list[challenges.ChallengeResponse]:
         """Make sure that DNS authorises every name; return the responses."""
         from certbot_dns_persist import inventory
+        from certbot_dns_persist.dns01 import Dns01
         from certbot_dns_persist.ensure import Ensure, Surroundings
+        from certbot_dns_persist.publisher import Publisher
 
         with _errors_for_certbot():
-            self._requests = inventory.make_requests(self.config, self._options(), achalls)
-            self._ensure = Ensure(
-                self._options(),
-                self._lookup(),
-                inventory.journal(self.config),
-                Surroundings(
-                    notify=display_util.notify,
-                    terminal=not self.config.noninteractive_mode and _at_a_terminal(),
-                    dry_run=self.config.dry_run,
-                    subset=self.config.allow_subset_of_names,
-                ),
+            checked, lookup = self._options(), self._lookup()
+            self._order = inventory.read_order(self.config, checked, achalls)
+            here = Surroundings(
+                notify=display_util.notify,
+                terminal=not self.config.noninteractive_mode and _at_a_terminal(),
+                dry_run=self.config.dry_run,
+                subset=self.config.allow_subset_of_names,
             )
-            self._ensure.authorize(list(self._requests.values()))
+            publisher = Publisher(checked, inventory.journal(self.config), here.notify)
+            self._ensure = Ensure(checked, lookup, publisher, here)
+            self._dns01 = Dns01(checked, lookup, publisher, here.notify)
+            self._ensure.authorize(list(self._order.requests.values()))
+            if self._order.proofs:
+                self._dns01.publish(self._order.proofs)
         return [achall.chall.response(achall.account_key) for achall in achalls]
 
     def cleanup(self, achalls: list[achallenges.AnnotatedChallenge]) -> None:
-        """Leave everything where it is, but for what a dry run published."""
-        if self.config.dry_run and self._ensure is not None:
-            with _errors_for_certbot():
+        """Leave persistent records where they are, but for what a dry run published."""
+        with _errors_for_certbot():
+            if self._dns01 is not None:
+                self._dns01.withdraw()
+            if self.config.dry_run and self._ensure is not None:
                 self._ensure.withdraw()
 
     def auth_hint(self, failed_achalls: list[achallenges.AnnotatedChallenge]) -> str:
@@ -113,7 +120,13 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         from certbot_dns_persist import hint, inventory
 
         domains = dict.fromkeys(map(inventory.domain_of, failed_achalls))
-        requests = [self._requests[domain] for domain in domains if domain in self._requests]
+        known = self._order.requests if self._order is not None else {}
+        requests = [known[domain] for domain in domains if domain in known]
+        if not requests:
+            return (
+                "These names were proven by dns-01, whose records were on all of their servers. "
+                "Wait for the caches of the CA's resolvers, then run the same command again."
+            )
         return hint.explain(requests, self._lookup())
 
     def _options(self) -> options.Options:

@@ -71,27 +71,39 @@ class DNSPersist01(challenges.KeyAuthorizationChallenge):
         """Raise: the record depends on more than the challenge, see ``request.py``."""
         raise NotImplementedError("dns-persist-01 has no validation made from a key authorization")
 
+    @property
+    def hashes_account_uri(self) -> bool:
+        """Whether the CA speaks -02: a record holds a hashed account URI."""
+        return self.issuer_domain_names_02 is not None
+
+    @property
+    def takes_plain_account_uri(self) -> bool:
+        """Whether the CA speaks -00 or -01, be it beside -02."""
+        return self.issuer_domain_names_00 is not None or self.account_uri is not None
+
     def issuer_domain_names(self, domain: str) -> tuple[str, ...]:
         """Return the CA's issuer-domain-names in sorted order; ``domain`` is for the message.
+
+        Those of the newest draft when the CA sends several.
 
         Raises :class:`~certbot_dns_persist.errors.ChallengeError` when the draft calls the
         challenge malformed: no names, more than ten, one that is not a lowercase A-label name
         without trailing dot, or over 253 octets (section 3.1).
         """
-        members = {
-            "issuer-domain-names": self.issuer_domain_names_00,
-            "issuerDomainNames": self.issuer_domain_names_02,
-        }
-        names: set[str] = set()
-        for member, value in members.items():
-            if value is not None:
-                names.update(_checked_names(value, member, domain))
-        if not names:
+        current, older = self.issuer_domain_names_02, self.issuer_domain_names_00
+        if current is None and older is None:
             raise ChallengeError(
                 f"The CA's dns-persist-01 challenge for {domain} is malformed: it has neither "
                 "issuerDomainNames nor issuer-domain-names. Please report this to the CA."
             )
-        return tuple(sorted(names))
+        for value, member in ((older, "issuer-domain-names"), (current, "issuerDomainNames")):
+            fault = None if value is None else fault_of_names(value)
+            if fault:
+                raise ChallengeError(
+                    f"The CA's dns-persist-01 challenge for {domain} is malformed: {member} "
+                    f"{fault}. Please report this to the CA."
+                )
+        return tuple(sorted(older if current is None else current))
 
     def stated_account_uri(self, domain: str) -> str | None:
         """Return the ``accounturi`` that the CA asks for verbatim (-01), ``None`` without one.
@@ -108,16 +120,6 @@ class DNSPersist01(challenges.KeyAuthorizationChallenge):
                 f"{uri!r} cannot stand in a record. Please report this to the CA."
             )
         return uri
-
-
-def _checked_names(value: Any, member: str, domain: str) -> tuple[str, ...]:
-    fault = fault_of_names(value)
-    if fault:
-        raise ChallengeError(
-            f"The CA's dns-persist-01 challenge for {domain} is malformed: {member} {fault}. "
-            "Please report this to the CA."
-        )
-    return tuple(value)
 
 
 def fault_of_names(value: Any) -> str | None:

@@ -1,14 +1,15 @@
 """What the CA says about itself: the ``meta`` object of its ACME directory.
 
-RFC 8555 section 7.1.1 and draft-02 section 3.2. Only -02 needs it; a record for the older
+RFC 8555 section 7.1.1 and draft -02 section 3.2. Only -02 needs it; a record for the older
 drafts is made from the challenge and the account alone.
 """
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 from certbot_dns_persist.challenge import fault_of_names
-from certbot_dns_persist.errors import DirectoryError
+from certbot_dns_persist.errors import ChallengeError, DirectoryError
 from certbot_dns_persist.record import is_parameter_value
 
 #: Seconds until a directory that does not come is given up.
@@ -41,6 +42,29 @@ def fetch_directory(url: str, *, verify: bool = True) -> Directory:
         raise DirectoryError(f"The CA's directory {url} cannot be read: {error}") from error
     meta = document.get("meta") if isinstance(document, dict) else None
     return parse_meta(url, meta if isinstance(meta, dict) else {})
+
+
+def check_against_directory(challenged: Collection[str], ca: Directory, domain: str) -> None:
+    """Refuse a challenge whose issuerDomainNames break what the directory says (section 3.2).
+
+    Raises :class:`~certbot_dns_persist.errors.ChallengeError`; ``domain`` is for its message.
+    """
+    for offender, fault in (
+        (
+            set(ca.issuer_domain_names or ()).difference(challenged),
+            "lacks {}, which the directory promises in issuerDomainNames",
+        ),
+        (
+            set(challenged).difference(ca.caa_identities or challenged),
+            "holds {}, which is not among the directory's caaIdentities",
+        ),
+    ):
+        if offender:
+            raise ChallengeError(
+                f"The CA's dns-persist-01 challenge for {domain} is malformed: issuerDomainNames "
+                f"{fault.format(', '.join(sorted(offender)))} ({ca.url}). Please report this to "
+                "the CA."
+            )
 
 
 def parse_meta(url: str, meta: dict[str, Any]) -> Directory:

@@ -1,16 +1,23 @@
 """What Certbot knows, turned into requests: the names of an order and the account that asks."""
 
-import contextlib
+import dataclasses
+import functools
 import ipaddress
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from certbot_dns_persist.account import read_account
+from acme import challenges
+from josepy.jwk import JWK
+
+from certbot_dns_persist.account import Account, read_account, thumbprint
+from certbot_dns_persist.authorization import fetch_authorization
 from certbot_dns_persist.challenge import DNSPersist01
-from certbot_dns_persist.errors import ChallengeError, ConfigurationError
+from certbot_dns_persist.directory import fetch_directory
+from certbot_dns_persist.dns01 import Proof
+from certbot_dns_persist.errors import ChallengeError, ConfigurationError, DirectoryError
 from certbot_dns_persist.journal import Journal
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import format_time, normalize_domain_name
@@ -39,20 +46,13 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
             f"{wildcards[0]} can only be proven by a record with policy=wildcard, which "
             "--dns-persist-policy exact forbids. Use auto, or leave the wildcard out."
         )
-    _check_accounts(Path(config.accounts_dir))
+    # Certbot reads them next, and shows of a damaged one only what its parser says.
+    _accounts(Path(config.accounts_dir))
     # A renewal may find a record that goes on without that date.
     if options.until is not None and options.until <= time.time() and config.verb != "renew":
         raise ConfigurationError(
             f"--dns-persist-until {format_time(options.until)} has passed. Give a later date."
         )
-
-
-def _check_accounts(directory: Path) -> None:
-    """Read the accounts at this CA, as Certbot is about to: it shows only what its parser says."""
-    with contextlib.suppress(OSError):  # no account yet, or none that this user may see
-        for account in sorted(directory.iterdir()):
-            if account.is_dir():
-                read_account(account)
 
 
 def refuse_ip_address(identifier: str) -> None:
@@ -115,32 +115,64 @@ def _names_of_certificate(path: Path) -> set[str]:
     return set(names.value.get_values_for_type(x509.DNSName))
 
 
-def make_requests(
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What the CA asks for, by domain: a persistent record or, failing that, a dns-01."""
+
+    requests: Mapping[str, ValidationRequest]
+    proofs: Sequence[Proof]
+
+
+def read_order(
     config: "NamespaceConfig", options: Options, achalls: "Sequence[AnnotatedChallenge]"
-) -> dict[str, ValidationRequest]:
-    """Return what the annotated challenges ask for, by domain; a wildcard shares its base's.
+) -> Order:
+    """Return what the annotated challenges ask for; a wildcard shares its base's request.
 
     Raises :class:`~certbot_dns_persist.errors.Error`: the CA does not offer the challenge, it is
-    malformed, or the account cannot be read.
+    malformed, or the account or the CA's directory cannot be read.
     """
-    account = read_account(Path(config.accounts_dir) / str(config.account))
+    if not achalls:
+        return Order({}, ())
+    account = _find_account(Path(config.accounts_dir), config.account, achalls[0].account_key)
+    verify = not config.no_verify_ssl
     names = names_of_order(config)
     asked = [domain_of(achall) for achall in achalls]
-    requests = {}
+    directory = functools.cache(lambda: fetch_directory(config.server, verify=verify))
+    earlier_keys = functools.cache(
+        lambda: journal(config).earlier_keys(account.url, account.thumbprint)
+    )
+    requests: dict[str, ValidationRequest] = {}
+    proofs = []
     for domain, achall in zip(asked, achalls, strict=True):
-        if not isinstance(achall.chall, DNSPersist01):
-            raise _not_offered(config, domain, achall.chall.typ)
-        requests[domain] = make_request(
-            domain,
-            # Two challenges for one name: the second is that of the wildcard.
-            wildcard=f"*.{domain}" in names
-            or asked.count(domain) > 1
-            or options.policy == "wildcard",
-            server=config.server,
-            challenge=achall.chall,
-            account=account,
-        )
-    return requests
+        if isinstance(achall.chall, DNSPersist01):
+            wildcard = (
+                options.policy == "wildcard"
+                or f"*.{domain}" in names
+                # Two challenges for one name: the other is that of the wildcard.
+                or asked.count(domain) > 1
+                or (
+                    not names
+                    and fetch_authorization(achall, account, config.server, verify=verify).wildcard
+                )
+            )
+            requests[domain] = make_request(
+                domain,
+                wildcard=wildcard,
+                shared=options.shared,
+                challenge=achall.chall,
+                account=account,
+                earlier_keys=earlier_keys,
+                directory=directory,
+                server=config.server,
+            )
+        elif options.fallback == "dns-01" and isinstance(achall.chall, challenges.DNS01):
+            value = achall.chall.validation(achall.account_key)
+            proofs.append(Proof(domain, value, config.server, account.url))
+        elif config.allow_subset_of_names:
+            logger.warning(_not_offered(config, domain, achall, account))
+        else:
+            raise ChallengeError(_not_offered(config, domain, achall, account))
+    return Order(requests, proofs)
 
 
 def domain_of(achall: Any) -> str:
@@ -149,18 +181,50 @@ def domain_of(achall: Any) -> str:
     return normalize_domain_name(identifier.value if identifier else achall.domain)
 
 
-def _not_offered(config: "NamespaceConfig", domain: str, offered: str) -> ChallengeError:
+def _find_account(directory: Path, name: str | None, key: JWK) -> Account:
+    """Return the account of this run.
+
+    Certbot derives the name of its directory from its key; when the key has been rolled over, the
+    directory still has the earlier one's, and is told by the key inside.
+    """
+    if not (directory / str(name)).is_dir():
+        for account in _accounts(directory):
+            if account.thumbprint == thumbprint(key):
+                return account
+    return read_account(directory / str(name))
+
+
+def _accounts(directory: Path) -> list[Account]:
+    """Return the accounts that Certbot keeps in ``directory``."""
+    try:
+        places = sorted(place for place in directory.iterdir() if place.is_dir())
+    except OSError:  # no account yet, or none that this user may see
+        return []
+    return [read_account(place) for place in places]
+
+
+def _not_offered(config: "NamespaceConfig", domain: str, achall: Any, account: Account) -> str:
     preferred = getattr(config, "pref_challs", None) or []
     if preferred and DNSPersist01.typ not in preferred:
-        return ChallengeError(
+        return (
             f"--preferred-challenges {','.join(preferred)} keeps Certbot from using "
             f"{DNSPersist01.typ}. Add it there, or leave the option out."
         )
-    return ChallengeError(
+    try:
+        offered = ", ".join(
+            fetch_authorization(
+                achall, account, config.server, verify=not config.no_verify_ssl
+            ).offered
+        )
+    except DirectoryError:  # the less important half of the message
+        offered = f"{achall.chall.typ}, among others"
+    return (
         f"The CA at {config.server} does not offer dns-persist-01 for {domain}; it offers "
         f"{offered}. As of late 2026 Let's Encrypt offers dns-persist-01 on its staging server "
-        "(--test-cert) but not in production. Until your CA does, use another authenticator, "
-        "for instance --standalone, --webroot or the dns-01 plugin of your DNS service."
+        "(--test-cert) but not in production. Until your CA does, add --dns-persist-fallback "
+        "dns-01, with a provider that can write, to prove control the classic way and be switched "
+        "over as soon as the CA offers it; or use another authenticator, for instance --standalone "
+        "or --webroot."
     )
 
 

@@ -2,7 +2,8 @@
 
 ``<logs-dir>/dns-persist-changes.jsonl`` is for people and log collectors: one JSON object a line,
 only ever appended to. ``<config-dir>/dns-persist/records.json`` is for ourselves: the records that
-we published and have not removed, with what an order needs to know of them before DNS is asked.
+we published and have not removed, with what an order needs to know of them before DNS is asked,
+and the thumbprints of the account keys that records may have been made with.
 
 Neither may cost anybody a certificate: when DNS was changed and this could not be noted, a warning
 says so, and life goes on.
@@ -18,7 +19,7 @@ import os
 import pwd
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -86,7 +87,7 @@ class Journal:
 
     def record(self, change: Change) -> None:
         """Note a change that was made or tried. What cannot be written is only warned about."""
-        for path, note in ((self._log, self._append), (self._state, self._update)):
+        for path, note in ((self._log, self._append), (self._state, self._note)):
             try:
                 note(change)
             except (OSError, _Unusable) as error:
@@ -102,12 +103,30 @@ class Journal:
 
     def standing(self) -> list[StandingRecord]:
         """Return our records as far as we know, sorted; none when that cannot be read (warned)."""
+        records = self._known().records
+        return [records[key] for key in sorted(records)]
+
+    def earlier_keys(self, account_url: str, thumbprint: str) -> list[str]:
+        """Return the thumbprints of the keys that the account had before, the latest first.
+
+        ``thumbprint`` is that of its key now, and is noted when it is new: Certbot keeps no key
+        but the current one, while a CA accepts what was published with earlier ones (draft -02
+        section 4.2).
+        """
+        known = self._known().keys.get(account_url, [])
+        if thumbprint not in known[-1:]:
+            try:
+                self._update(lambda state: state.with_key(account_url, thumbprint))
+            except (OSError, _Unusable) as error:
+                logger.warning("The account's key could not be noted in %s: %s", self._state, error)
+        return [key for key in reversed(known) if key != thumbprint]
+
+    def _known(self) -> "_State":
         try:
-            records = self._load()
+            return self._load()
         except (OSError, _Unusable, _Damaged) as error:
             logger.warning("Cannot tell which DNS records are ours from %s: %s", self._state, error)
-            return []
-        return [records[key] for key in sorted(records)]
+            return _State({}, {})
 
     def _now(self) -> str:
         now = datetime.datetime.fromtimestamp(int(self._clock()), datetime.timezone.utc)
@@ -136,34 +155,37 @@ class Journal:
                 octets = b"\n" + octets  # somebody crashed in the middle of a line
             _write(file, octets)
 
-    def _update(self, change: Change) -> None:
-        if change.result != "ok":
-            return
+    def _note(self, change: Change) -> None:
+        if change.result == "ok":
+            self._update(lambda state: state.with_change(change, self._now()))
+
+    def _update(self, step: Callable[["_State"], "_State"]) -> None:
+        """Replace the state by what ``step`` makes of it, and let nobody come in between."""
         self._state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A file of its own, as the state file is replaced; locked until it is closed.
         lock = self._state.with_name("records.lock")
         with _opened(lock, os.O_RDWR | os.O_CREAT) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
-                records = self._load()
+                state = self._load()
             except _Damaged as error:
                 aside = self._state.with_name(f"records.json.damaged-{self._now()}")
                 self._state.replace(aside)
                 logger.warning(
                     "%s is damaged (%s). It now is %s, and a new one begins: records published "
-                    "before are not in it. `certbot-dns-persist audit` finds them in DNS.",
+                    "before are not in it, and stay in DNS.",
                     self._state,
                     error,
                     aside,
                 )
-                records = {}
-            self._store(_changed(records, change, self._now()))
+                state = _State({}, {})
+            self._store(step(state))
 
-    def _load(self) -> "_Records":
+    def _load(self) -> "_State":
         try:
             octets = self._state.read_bytes()
         except FileNotFoundError:
-            return {}
+            return _State({}, {})
         try:
             content = json.loads(octets)
             if content["version"] != _VERSION:
@@ -172,22 +194,20 @@ class Journal:
                     f"nothing. Update certbot-dns-persist"
                 )
             records = [_checked(entry) for entry in content["records"]]
-        except (ValueError, KeyError, TypeError) as error:
+            keys = {str(url): [str(key) for key in known] for url, known in content["keys"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _Damaged(f"{type(error).__name__}: {error}") from error
-        return {(record.name, record.value): record for record in records}
+        return _State({(record.name, record.value): record for record in records}, keys)
 
-    def _store(self, records: "_Records") -> None:
-        entries = [dataclasses.asdict(records[key]) for key in sorted(records)]
-        content = json.dumps({"version": _VERSION, "records": entries}, indent=2) + "\n"
+    def _store(self, state: "_State") -> None:
+        entries = [dataclasses.asdict(state.records[key]) for key in sorted(state.records)]
+        content = {"version": _VERSION, "records": entries, "keys": state.keys}
         new = self._state.with_name("records.json.new")  # one name will do, under the lock
         with _opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
-            _write(file, content.encode())
+            _write(file, json.dumps(content, indent=2).encode() + b"\n")
         new.replace(self._state)
         with _opened(self._state.parent, os.O_RDONLY) as directory:
             os.fsync(directory)  # the replacement itself
-
-
-_Records = dict[tuple[str, str], StandingRecord]
 
 
 class _Damaged(Exception):
@@ -198,14 +218,26 @@ class _Unusable(Exception):
     """The state file is sound, but not for us."""
 
 
-def _changed(records: _Records, change: Change, now: str) -> _Records:
-    key = (change.name, change.value)
-    others = {other: record for other, record in records.items() if other != key}
-    if change.action == "remove":
-        return others
-    earlier = records.get(key)
-    return others | {
-        key: StandingRecord(
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """What the state file holds."""
+
+    records: Mapping[tuple[str, str], StandingRecord]
+    """By name and value."""
+    keys: Mapping[str, list[str]]
+    """The thumbprints of each account's keys by its URL, the current one last."""
+
+    def with_key(self, account_url: str, thumbprint: str) -> "_State":
+        before = [key for key in self.keys.get(account_url, []) if key != thumbprint]
+        return dataclasses.replace(self, keys={**self.keys, account_url: [*before, thumbprint]})
+
+    def with_change(self, change: Change, now: str) -> "_State":
+        key = (change.name, change.value)
+        others = {other: record for other, record in self.records.items() if other != key}
+        if change.action == "remove":
+            return dataclasses.replace(self, records=others)
+        earlier = self.records.get(key)
+        record = StandingRecord(
             name=change.name,
             value=change.value,
             ttl=change.ttl,
@@ -218,7 +250,7 @@ def _changed(records: _Records, change: Change, now: str) -> _Records:
             first_published=earlier.first_published if earlier else now,
             last_changed=now,
         )
-    }
+        return dataclasses.replace(self, records={**others, key: record})
 
 
 def _checked(entry: dict[str, Any]) -> StandingRecord:

@@ -11,6 +11,7 @@ from certbot_dns_persist.errors import ConfigurationError
 
 POLICIES = ("auto", "wildcard", "exact")
 CHECKS = ("authoritative", "resolver")
+FALLBACKS = ("error", "dns-01")
 
 #: Seconds to wait for a record by default: written by a provider, by a person at a terminal.
 PROPAGATION_SECONDS = 120
@@ -37,6 +38,8 @@ class Options:
     resolvers: tuple[tuple[str, int], ...]
     """Address and port of each."""
     check: str
+    shared: bool = False
+    fallback: str = "error"
 
     def persist_until(self, at: int) -> int | None:
         """Return the persistUntil of a record that is published at ``at``."""
@@ -104,6 +107,20 @@ def add_arguments(add: Callable[..., None]) -> None:
         help="Where a record must be visible: authoritative (every authoritative server) or "
         "resolver (the resolvers).",
     )
+    add(
+        "shared",
+        action="store_true",
+        help="For CAs that hash the account URI (draft -02): use the form that serves every domain "
+        "of the account, so that many names can be aliases of one record. Anybody can then see "
+        "that these domains belong together.",
+    )
+    add(
+        "fallback",
+        metavar="HOW",
+        default="error",
+        help="When the CA does not offer dns-persist-01: error (explain and stop) or dns-01 (a "
+        "classic dns-01 through the same provider, cleaned up afterwards).",
+    )
 
 
 def check_options(get: Callable[[str], Any], providers: list[str]) -> Options:
@@ -138,6 +155,8 @@ def check_options(get: Callable[[str], Any], providers: list[str]) -> Options:
         issuer_domain_name=text("issuer-domain-name"),
         resolvers=parse_resolvers(text("resolvers") or ""),
         check=_choice(text("check"), "check", CHECKS),
+        shared=bool(get("shared")),
+        fallback=_choice(text("fallback"), "fallback", FALLBACKS),
     )
 
 

@@ -52,6 +52,12 @@ class Standing:
         ends = [record.persist_until for record in self.evaluation.authorizing]
         return max((end for end in ends if end is not None), default=None) if all(ends) else None
 
+    @property
+    def outdated(self) -> bool:
+        """Whether all that authorises is in an older form, or made with an earlier key."""
+        uris = {record.account_uri for record in self.evaluation.authorizing}
+        return bool(uris) and uris.issubset(self.request.account_uris.outdated)
+
     def without(self, values: Collection[str]) -> "Standing":
         """Return what would stand if ``values`` were gone."""
         servers = tuple(
@@ -91,13 +97,12 @@ class Plan:
         return [standing.request for standing in self.standings]
 
     @property
-    def lasts_longer(self) -> bool:
-        """Whether the record ends later than what authorises now, and ends at all.
-
-        A bound that somebody set is not lifted in passing.
-        """
+    def improves(self) -> bool:
+        """Whether the record is better than what authorises now: of the newest form, or longer."""
         end = self.record.persist_until
-        return end is not None and all(s.end is not None and s.end < end for s in self.standings)
+        return any(s.outdated for s in self.standings) or (
+            end is not None and all(s.end is not None and s.end < end for s in self.standings)
+        )
 
     @property
     def subjects(self) -> str:
@@ -124,14 +129,16 @@ def make_plans(standings: Iterable[Standing], options: Options, reason: str) -> 
     """
     shared: dict[tuple[str, str], list[Standing]] = {}
     for standing in standings:
-        key = (standing.found.canonical_name, standing.request.account_uris[0])
+        key = (standing.found.canonical_name, standing.request.account_uris.published)
         shared.setdefault(key, []).append(standing)
     return [_make_plan(name, together, options, reason) for (name, _), together in shared.items()]
 
 
 def _make_plan(name: str, together: Sequence[Standing], options: Options, reason: str) -> Plan:
     first = together[0]
-    persist_until = options.persist_until(first.at)
+    # Without an option, a bound that somebody has set is kept.
+    configured = options.persist_until(first.at)
+    persist_until = first.end if configured is None else configured
     if persist_until is not None and persist_until <= first.at:
         raise ConfigurationError(
             f"{first.request.domain} needs a new record at {name}, but --dns-persist-until is "
@@ -142,7 +149,7 @@ def _make_plan(name: str, together: Sequence[Standing], options: Options, reason
     wildcard = any(standing.request.wildcard for standing in together)
     record = ValidationRecord(
         issuer_domain_name=_choose_issuer(first, options.issuer_domain_name),
-        account_uri=first.request.account_uris[0],
+        account_uri=first.request.account_uris.published,
         policy="wildcard" if wildcard else None,
         persist_until=persist_until,
     )
@@ -177,8 +184,7 @@ def _supersedes(new: ValidationRecord, value: str, standing: Standing) -> bool:
     old = finding.record
     if old is None or value == new.to_value() or not standing.request.is_ours(old):
         return False
-    if old.account_uri != new.account_uri:
-        # Another form of our account may serve other names that are aliases of this one.
+    if not standing.request.account_uris.serves_all_of(old.account_uri):
         return False
     if old.expired(standing.at):
         return True

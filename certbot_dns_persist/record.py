@@ -24,6 +24,7 @@ _WHITESPACE = " \t"
 _LDH_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # RFC 8659 section 4.2: every printable ASCII octet but the space and the semicolon.
 _PARAMETER_VALUE = re.compile(r"[\x21-\x3A\x3C-\x7E]*")
+_TAG = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9])*")
 _DECIMAL = re.compile(r"-?[0-9]+")
 
 
@@ -158,6 +159,8 @@ def _parse_parameter(parameter: str) -> tuple[str, str]:
         raise MalformedRecord(f"the parameter {stripped!r} has no '='")
     if not tag:
         raise MalformedRecord(f"the parameter {stripped!r} has no tag")
+    if not _TAG.fullmatch(tag):
+        raise MalformedRecord(f"the tag {tag!r} is not made of letters, digits and inner hyphens")
     _require_parameter_value(tag, content)
     return tag, content
 

@@ -1,16 +1,48 @@
 """What must be proven for one name, made from the challenge, the account and the directory."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from certbot_dns_persist.account import Account
+from certbot_dns_persist.account import ANY_DOMAIN, Account, hashed_account_uri
 from certbot_dns_persist.challenge import DNSPersist01
+from certbot_dns_persist.directory import Directory, check_against_directory
+from certbot_dns_persist.errors import ChallengeError
 from certbot_dns_persist.record import (
     Evaluation,
     ValidationRecord,
     evaluate,
     validation_domain_name,
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class AccountUris:
+    """The account URIs that a CA accepts in a record for one name and account, by their kind.
+
+    ``published`` is what a new record has. ``current`` are the other ones in the newest form and
+    made with the account's current key; ``outdated`` are accepted, but should be replaced.
+    ``bound`` are those, of any kind, that can serve no other domain, ``shared`` the hashed ones
+    that serve every domain of the account.
+    """
+
+    published: str
+    current: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
+    bound: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.published, *self.current, *self.outdated)
+
+    def serves_all_of(self, old: str) -> bool:
+        """Whether ``published`` proves every name that ``old`` can, other aliases included."""
+        return (
+            old == self.published
+            or old in self.bound
+            or (old in self.shared and self.published in self.shared)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +62,7 @@ class ValidationRequest:
     """The names that the CA offers, sorted; a record may use any of them."""
 
     account_url: str
-    account_uris: tuple[str, ...]
-    """Every account URI that the CA accepts in a record here; a new record has the first."""
+    account_uris: AccountUris
 
     @property
     def name(self) -> str:
@@ -43,7 +74,7 @@ class ValidationRequest:
         return evaluate(
             values,
             issuer_domain_names=self.issuer_domain_names,
-            account_uris=self.account_uris,
+            account_uris=self.account_uris.accepted,
             wildcard=self.wildcard,
             at=at,
         )
@@ -51,7 +82,7 @@ class ValidationRequest:
     def is_ours(self, record: ValidationRecord) -> bool:
         """Whether ``record`` belongs to this account at this CA, whatever else it says."""
         return record.issuer_domain_name in self.issuer_domain_names and record.account_uri in {
-            *self.account_uris,
+            *self.account_uris.accepted,
             self.account_url,
         }
 
@@ -60,20 +91,71 @@ def make_request(
     domain: str,
     *,
     wildcard: bool,
-    server: str,
+    shared: bool,
     challenge: DNSPersist01,
     account: Account,
+    earlier_keys: Callable[[], Sequence[str]],
+    directory: Callable[[], Directory],
+    server: str,
 ) -> ValidationRequest:
     """Return the request that ``challenge`` makes for ``domain``.
 
-    Raises :class:`~certbot_dns_persist.errors.ChallengeError` when the challenge is malformed.
+    What the CA sends tells which draft it speaks. ``directory`` and ``earlier_keys`` (thumbprints)
+    are only asked for by -02; ``shared`` chooses its form that serves every domain. Raises
+    :class:`~certbot_dns_persist.errors.Error` when the challenge is malformed or the directory,
+    where it is needed, cannot be read.
     """
+    issuers = challenge.issuer_domain_names(domain)
     stated = challenge.stated_account_uri(domain)
+    plain = stated or account.url
+    if challenge.hashes_account_uri:
+        ca = directory()
+        check_against_directory(challenge.issuer_domain_names_02, ca, domain)
+        if ca.account_hash_prefix is not None:
+            uris = _hashed_uris(
+                ca.account_hash_prefix, domain, account, earlier_keys(), shared=shared
+            )
+            if challenge.takes_plain_account_uri:
+                # In transition: what was published before still counts, for now.
+                uris = dataclasses.replace(uris, outdated=(*uris.outdated, plain))
+        elif challenge.takes_plain_account_uri:
+            uris = AccountUris(plain)
+        else:
+            raise ChallengeError(
+                f"The CA's dns-persist-01 challenge for {domain} needs a hashed account URI, but "
+                f"its directory {ca.url} has no usable accountHashPrefix to make one from. Please "
+                "report this to the CA."
+            )
+    else:
+        uris = AccountUris(plain)
     return ValidationRequest(
         domain=domain,
         wildcard=wildcard,
         server=server,
-        issuer_domain_names=challenge.issuer_domain_names(domain),
+        issuer_domain_names=issuers,
         account_url=account.url,
-        account_uris=(stated or account.url,),
+        account_uris=uris,
+    )
+
+
+def _hashed_uris(
+    prefix: str, domain: str, account: Account, earlier_keys: Sequence[str], *, shared: bool
+) -> AccountUris:
+    """Return the hashed account URIs that a CA accepts (draft-02 section 4.2), by their kind."""
+
+    def hashed(key: str) -> tuple[str, str]:
+        bound, for_all = (
+            hashed_account_uri(prefix, domain=name, thumbprint=key, account_url=account.url)
+            for name in (domain, ANY_DOMAIN)
+        )
+        return bound, for_all
+
+    now, before = hashed(account.thumbprint), [hashed(key) for key in earlier_keys]
+    published, other = reversed(now) if shared else now
+    return AccountUris(
+        published=published,
+        current=(other,),
+        outdated=tuple(uri for pair in before for uri in pair),
+        bound=frozenset(bound for bound, _ in (now, *before)),
+        shared=frozenset(for_all for _, for_all in (now, *before)),
     )

@@ -13,7 +13,7 @@ from certbot_dns_persist.lookup import Found, ServerAnswer
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.plan import Standing, ends_soon, make_plans
 from certbot_dns_persist.record import ValidationRecord, evaluate
-from certbot_dns_persist.request import ValidationRequest
+from certbot_dns_persist.request import AccountUris, ValidationRequest
 
 NOW = 1_800_000_000
 DAY = 86400
@@ -25,7 +25,7 @@ REQUEST = ValidationRequest(
     server="https://ca.example/dir",
     issuer_domain_names=("a.example", "ca.example"),
     account_url=URI,
-    account_uris=(URI,),
+    account_uris=AccountUris(URI),
 )
 
 

@@ -73,6 +73,41 @@ def missing_records(plans: Iterable[Plan]) -> str:
     )
 
 
+def cannot_publish(plans: Iterable[Plan], why: str) -> str:
+    """Return the error for records that are missing and cannot be published from here."""
+    return "\n\n".join(
+        [
+            f"Records are missing in DNS, and they could not be published from here. {why}",
+            missing_records(plans),
+            "Publish what is missing next to what is there, then run the same command again. "
+            "That is needed once: renewals find it.",
+        ]
+    )
+
+
+def not_seen(standings: Iterable[Standing], seconds: int, written: bool) -> str:
+    """Return the error for records that not all servers serve after ``seconds``.
+
+    ``written`` is whether we have published them ourselves.
+    """
+    done = "The records were published, but after" if written else "After"
+    return (
+        f"{done} {seconds} seconds these servers do not serve the records, and the CA may ask "
+        f"any:\n{lagging(standings)}\n"
+        "Nothing is lost: run the same command again when they do; it finds the records and goes "
+        "on. --dns-persist-propagation-seconds sets how long to wait."
+    )
+
+
+def dry_run(request: ValidationRequest) -> str:
+    """Return what the failure of a dry run does not mean."""
+    return (
+        f"This was a dry run: it asked {request.server} with the account {request.account_url}, "
+        "for which a record is needed. Records for another CA or account, such as production's, "
+        "are not in question. What a dry run publishes, it takes away at its end."
+    )
+
+
 def changes(plans: Iterable[Plan]) -> str:
     """Return the plan in the form of a difference: what is added, what it replaces and when."""
     lines = []
@@ -117,10 +152,18 @@ def interrupted(requests: Iterable[ValidationRequest]) -> str:
     )
 
 
-def ends(standing: Standing, end: int) -> str:
-    """Return the warning that a record ends at ``end`` (UNIX seconds)."""
+def worn(standing: Standing) -> str:
+    """Return the warning that what authorises now will not do so for long."""
+    subject = (
+        f"The record at {standing.found.canonical_name} that authorises {standing.request.domain}"
+    )
+    if standing.outdated:
+        return (
+            f"{subject} is accepted, but was made with an earlier account key or for an earlier "
+            "draft, and should be replaced."
+        )
+    end = "" if standing.end is None else f" at {format_time(standing.end)}"
     return (
-        f"The record at {standing.found.canonical_name} that authorises "
-        f"{standing.request.domain} ends at {format_time(end)} (persistUntil), and certificates "
-        "cannot be renewed with it afterwards."
+        f"{subject} ends{end} (persistUntil), and certificates cannot be renewed with it "
+        "afterwards."
     )

@@ -1,0 +1,69 @@
+"""The CA's authorization object behind a challenge, which Certbot does not hand to plugins.
+
+It says what else the CA offers and whether it is for a wildcard (RFC 8555 section 7.1.4).
+"""
+
+import dataclasses
+from typing import Any
+
+from certbot_dns_persist.account import Account
+from certbot_dns_persist.errors import DirectoryError
+
+
+@dataclasses.dataclass(frozen=True)
+class Authorization:
+    """What the CA wants proven, and how it may be."""
+
+    wildcard: bool
+    offered: tuple[str, ...]
+    """The challenge types, in the CA's order."""
+
+
+def fetch_authorization(
+    achall: Any, account: Account, server: str, *, verify: bool
+) -> Authorization:
+    """Fetch the authorization that an annotated challenge belongs to, by two POST-as-GETs.
+
+    ``server`` is the directory's URL, ``verify`` whether its certificate is checked. Raises
+    :class:`~certbot_dns_persist.errors.DirectoryError` when the CA does not answer as RFC 8555
+    says.
+    """
+    import requests
+    from acme import client, messages
+    from acme import errors as acme_errors
+
+    network = client.ClientNetwork(
+        achall.account_key,
+        account=messages.RegistrationResource(body=messages.Registration(), uri=account.url),
+        alg=_algorithm(achall.account_key),
+        verify_ssl=verify,
+    )
+    try:
+        directory = client.ClientV2.get_directory(server, network)
+        challenge = network.post(achall.challb.uri, None, new_nonce_url=directory["newNonce"])
+        # RFC 8555 section 7.5.1: the challenge links up to its authorization.
+        url = challenge.links["up"]["url"]
+        content = network.post(url, None, new_nonce_url=directory["newNonce"]).json()
+        offered = tuple(str(challenge["type"]) for challenge in content["challenges"])
+        return Authorization(content.get("wildcard") is True, offered)
+    except (
+        acme_errors.Error,
+        messages.Error,
+        requests.RequestException,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise DirectoryError(
+            f"The CA at {server} does not say what it offers for "
+            f"{achall.challb.uri}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _algorithm(key: Any) -> Any:
+    """Return the JWS algorithm for an account key (RFC 7518 section 3.1)."""
+    from josepy import jwa
+
+    if key.typ != "EC":
+        return jwa.RS256
+    return {256: jwa.ES256, 384: jwa.ES384, 521: jwa.ES512}[key.key.key_size]

@@ -1,0 +1,124 @@
+"""The fallback for a CA that does not offer dns-persist-01 yet: a classic ``dns-01``.
+
+RFC 8555 section 8.4. The record goes through the same provider to ``_acme-challenge.<FQDN>``, is
+awaited on the same servers, and is taken away again.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from certbot_dns_persist import errors
+from certbot_dns_persist.lookup import Found, Lookup
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.publisher import Publisher, Record
+from certbot_dns_persist.wait import look_until, patience
+
+REASON = "dns-01, as the CA does not offer dns-persist-01"
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """What one dns-01 challenge wants to see."""
+
+    domain: str
+    value: str
+    server: str
+    account_url: str
+
+    @property
+    def name(self) -> str:
+        """The validation domain name of dns-01."""
+        return f"_acme-challenge.{self.domain}"
+
+
+class Dns01:
+    """Publishes proofs for the time of an order."""
+
+    def __init__(
+        self,
+        options: Options,
+        lookup: Lookup,
+        publisher: Publisher,
+        notify: Callable[[str], None],
+    ) -> None:
+        self._options = options
+        self._lookup = lookup
+        self._publisher = publisher
+        self._notify = notify
+        self._published: list[Record] = []
+
+    def publish(self, proofs: Sequence[Proof]) -> None:
+        """Return when every server of each name serves its proof.
+
+        Raises :class:`~certbot_dns_persist.errors.Error` when that cannot be brought about.
+        """
+        if not self._publisher.writes:
+            raise errors.ConfigurationError(
+                "--dns-persist-fallback dns-01 needs a provider that can write, since the record "
+                f"of dns-01 changes each time; {self._options.provider} cannot. Name another one "
+                "with --dns-persist-provider."
+            )
+        self._notify(
+            "The CA does not offer dns-persist-01 for "
+            f"{', '.join(sorted({proof.domain for proof in proofs}))}. Publishing a record for "
+            f"dns-01 through {self._options.provider} instead, as --dns-persist-fallback says."
+        )
+        places = self._look(proofs)
+        for proof in proofs:
+            if places[proof.name].trouble:
+                raise errors.LookupFailed(
+                    f"{proof.name} cannot be looked up: {places[proof.name].trouble}. Nothing was "
+                    "published there."
+                )
+            record = Record(
+                name=places[proof.name].canonical_name,
+                value=proof.value,
+                ttl=self._options.ttl,
+                domain=proof.domain,
+                server=proof.server,
+                account_url=proof.account_url,
+            )
+            self._published.append(record)  # before: an interruption may come after the change
+            self._publisher.add(record, REASON)
+        self._wait(proofs)
+
+    def withdraw(self) -> None:
+        """Take away what was published."""
+        while self._published:
+            self._publisher.remove(self._published[-1], "end of dns-01")
+            self._published.pop()
+
+    def _look(self, proofs: Sequence[Proof]) -> dict[str, Found]:
+        return self._lookup.find([proof.name for proof in proofs])
+
+    def _wait(self, proofs: Sequence[Proof]) -> None:
+        seconds = patience(self._options, terminal=False)
+        found = look_until(
+            lambda: self._look(proofs),
+            lambda found: not _lagging(proofs, found),
+            seconds,
+            lambda found, left: None,
+        )
+        lagging = _lagging(proofs, found)
+        if lagging:
+            raise errors.NotAuthorized(
+                f"The records for dns-01 were published, but after {seconds} seconds these "
+                "servers do not serve them:\n"
+                + "\n".join(lagging)
+                + "\nThey are taken away again. --dns-persist-propagation-seconds sets how long "
+                "to wait."
+            )
+
+
+def _lagging(proofs: Sequence[Proof], found: dict[str, Found]) -> list[str]:
+    lines = []
+    for proof in proofs:
+        place = found[proof.name]
+        if not place.answers:
+            lines.append(f"  {proof.name}: {place.trouble or 'no server answers'}")
+        lines += [
+            f"  {place.canonical_name}: {server}"
+            for server in place.answers
+            if proof.value not in (server.values or ())
+        ]
+    return lines

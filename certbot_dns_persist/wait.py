@@ -1,0 +1,47 @@
+"""Look again and again, soon at first and then patiently, until all is well or time is up."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from certbot_dns_persist.options import (
+    MANUAL_PROPAGATION_SECONDS,
+    PROPAGATION_SECONDS,
+    Options,
+)
+
+#: Seconds between two looks.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+
+_T = TypeVar("_T")
+
+
+def patience(options: Options, *, terminal: bool) -> int:
+    """Return for how many seconds a record is waited for."""
+    if options.propagation_seconds is not None:
+        return options.propagation_seconds
+    if options.provider != "manual":
+        return PROPAGATION_SECONDS
+    return MANUAL_PROPAGATION_SECONDS if terminal else 0
+
+
+def look_until(
+    look: Callable[[], _T],
+    done: Callable[[_T], bool],
+    seconds: int,
+    show: Callable[[_T, float], None],
+) -> _T:
+    """Return the first look that is ``done``, or the last one when ``seconds`` are over.
+
+    It looks at least once. ``show`` gets each look that does not do, and the seconds left.
+    """
+    deadline = time.monotonic() + seconds
+    pause = FIRST_PAUSE
+    while True:
+        now = look()
+        left = deadline - time.monotonic()
+        if left <= 0 or done(now):
+            return now
+        show(now, left)
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_PAUSE)

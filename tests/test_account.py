@@ -1,0 +1,140 @@
+"""Who we are to the CA: the hashed account URI and Certbot's account files."""
+
+import base64
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import josepy
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from certbot_dns_persist.account import (
+    ANY_DOMAIN,
+    hashed_account_uri,
+    read_account,
+    thumbprint,
+)
+from certbot_dns_persist.errors import AccountError
+from certbot_dns_persist.record import normalize_domain_name
+
+KEY = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+URL = "https://ca.example/acct/123"
+PREFIX = "https://ca.example/account-hash/"
+
+
+@pytest.mark.parametrize(
+    ("domain", "digest"),
+    [
+        ("example.com", "5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw"),
+        (ANY_DOMAIN, "NpDnSwUthQK8zCgFdefYxAdAVPnygMLbs9US6oO-5ug"),
+    ],
+)
+def test_the_drafts_test_vectors(domain: str, digest: str) -> None:
+    uri = hashed_account_uri(PREFIX, domain=domain, thumbprint=KEY, account_url=URL)
+    assert uri == f"{PREFIX}sha-256/{digest}"
+
+
+RSA_KEYS = [rsa.generate_private_key(public_exponent=65537, key_size=size) for size in (2048, 3072)]
+KEYS: list[tuple[Any, Any]] = [(key, josepy.JWKRSA(key=key)) for key in RSA_KEYS]
+KEYS += [
+    (key, josepy.JWKEC(key=key))
+    for key in (ec.generate_private_key(curve) for curve in (ec.SECP256R1(), ec.SECP384R1()))
+]
+if hasattr(josepy, "JWKOKP"):
+    KEYS += [(key, josepy.JWKOKP(key=key)) for key in [ed25519.Ed25519PrivateKey.generate()]]
+
+labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True).filter(
+    lambda label: label[2:4] != "--"
+)
+idn_labels = st.text("äöüßéñжщλσ東京", min_size=1, max_size=10)
+domains = st.lists(labels | idn_labels, min_size=1, max_size=5).map(".".join)
+urls = st.from_regex(r"https://[a-z]{1,20}\.example/[!-~]{0,80}", fullmatch=True)
+
+
+@settings(max_examples=300)
+@given(domains, st.sampled_from(KEYS), urls)
+@example("grüße.example", KEYS[0], URL)
+@example("straße.example", KEYS[2], URL)
+@example("a" * 63 + ".example", KEYS[3], URL)
+def test_the_hash_equals_one_that_is_computed_otherwise(
+    domain: str, keys: tuple[Any, Any], url: str
+) -> None:
+    key, jwk = keys
+    name = normalize_domain_name(domain)
+    expected = hashlib.sha256()
+    expected.update(struct.pack("B", len(name)))
+    expected.update(name.encode())
+    expected.update(jwk_thumbprint(key))
+    expected.update(url.encode())
+    digest = base64.b64encode(expected.digest(), b"-_").decode().replace("=", "")
+    uri = hashed_account_uri(PREFIX, domain=name, thumbprint=thumbprint(jwk), account_url=url)
+    assert uri == PREFIX + "sha-256/" + digest
+    assert normalize_domain_name(domain.upper() + ".") == name
+
+
+def jwk_thumbprint(key: Any) -> bytes:
+    """RFC 7638 by hand: the required members, sorted, without blanks."""
+
+    def number(value: int, octets: int) -> str:
+        return encode(value.to_bytes(octets, "big"))
+
+    def encode(octets: bytes) -> str:
+        return base64.urlsafe_b64encode(octets).decode().rstrip("=")
+
+    public = key.public_key()
+    if isinstance(key, rsa.RSAPrivateKey):
+        n = public.public_numbers()
+        members = {"e": number(n.e, 3), "kty": "RSA", "n": number(n.n, (key.key_size + 7) // 8)}
+    elif isinstance(key, ec.EllipticCurvePrivateKey):
+        n, size = public.public_numbers(), key.key_size // 8
+        crv = f"P-{key.key_size}"
+        members = {"crv": crv, "kty": "EC", "x": number(n.x, size), "y": number(n.y, size)}
+    else:
+        raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        members = {"crv": "Ed25519", "kty": "OKP", "x": encode(raw)}
+    text = "{" + ",".join(f'"{name}":"{value}"' for name, value in members.items()) + "}"
+    return encode(hashlib.sha256(text.encode()).digest()).encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"algorithm": "md5"}, "unknown hash algorithm 'md5'; known: sha-256"),
+        ({"thumbprint": "short"}, "a thumbprint has 43 characters, not 5"),
+        ({"domain": ""}, "1 to 255 octets, not 0"),
+        ({"domain": "a" * 256}, "1 to 255 octets, not 256"),
+        ({"domain": "ä.example"}, "ascii"),
+    ],
+)
+def test_inputs_that_are_not_of_the_form_are_refused(change: dict[str, str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        hashed_account_uri(
+            PREFIX, **{"domain": "a.test", "thumbprint": KEY, "account_url": URL, **change}
+        )
+
+
+def test_an_account_is_read_from_certbots_files(tmp_path: Path) -> None:
+    key, jwk = KEYS[2]
+    (tmp_path / "regr.json").write_text(json.dumps({"body": {}, "uri": URL}))
+    (tmp_path / "private_key.json").write_text(jwk.json_dumps())
+    account = read_account(tmp_path)
+    assert account.url == URL
+    assert account.thumbprint == jwk_thumbprint(key).decode()
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[]", "null", '{"uri": 1}', "\xff"])
+def test_damaged_account_files_are_named_and_their_content_is_not_shown(
+    tmp_path: Path, damage: str
+) -> None:
+    (tmp_path / "regr.json").write_text(damage, encoding="latin-1")
+    (tmp_path / "private_key.json").write_text('{"kty": "RSA", "d": "hush"}')
+    with pytest.raises(AccountError, match="Restore the directory from a backup") as error:
+        read_account(tmp_path)
+    assert str(tmp_path) in str(error.value)
+    assert "hush" not in str(error.value)
