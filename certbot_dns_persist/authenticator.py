@@ -99,9 +99,11 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 dry_run=self.config.dry_run,
                 subset=self.config.allow_subset_of_names,
             )
-            publisher = Publisher(checked, inventory.journal(self.config), here.notify)
-            self._ensure = Ensure(checked, lookup, publisher, here)
-            self._dns01 = Dns01(checked, lookup, publisher, here.notify)
+            journal = inventory.journal(self.config)
+            # Each knows what it has published, and withdraws no more than that.
+            persistent, temporary = (Publisher(checked, journal, here.notify) for _ in range(2))
+            self._ensure = Ensure(checked, lookup, persistent, here)
+            self._dns01 = Dns01(checked, lookup, temporary, here.notify)
             self._ensure.authorize(list(self._order.requests.values()))
             if self._order.proofs:
                 self._dns01.publish(self._order.proofs)

@@ -45,7 +45,6 @@ class Dns01:
         self._lookup = lookup
         self._publisher = publisher
         self._notify = notify
-        self._published: list[Record] = []
 
     def publish(self, proofs: Sequence[Proof]) -> None:
         """Return when every server of each name serves its proof.
@@ -68,8 +67,9 @@ class Dns01:
             if places[proof.name].trouble:
                 raise errors.LookupFailed(
                     f"{proof.name} cannot be looked up: {places[proof.name].trouble}. Nothing was "
-                    "published there."
+                    "published."
                 )
+        for proof in proofs:
             record = Record(
                 name=places[proof.name].canonical_name,
                 value=proof.value,
@@ -78,15 +78,12 @@ class Dns01:
                 server=proof.server,
                 account_url=proof.account_url,
             )
-            self._published.append(record)  # before: an interruption may come after the change
             self._publisher.add(record, REASON)
         self._wait(proofs)
 
     def withdraw(self) -> None:
         """Take away what was published."""
-        while self._published:
-            self._publisher.remove(self._published[-1], "end of dns-01")
-            self._published.pop()
+        self._publisher.withdraw("end of dns-01")
 
     def _look(self, proofs: Sequence[Proof]) -> dict[str, Found]:
         return self._lookup.find([proof.name for proof in proofs])

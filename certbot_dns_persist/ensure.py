@@ -42,9 +42,6 @@ class Surroundings:
     subset: bool = False
     """Whether a name that cannot be proven must not stop the others."""
 
-    clock: Callable[[], float] = time.time
-    """UNIX seconds."""
-
 
 class Ensure:
     """Makes DNS authorise requests."""
@@ -56,12 +53,11 @@ class Ensure:
         self._lookup = lookup
         self._publisher = publisher
         self._here = surroundings
-        self._published: list[Plan] = []
 
     def look(self, requests: Sequence[ValidationRequest]) -> list[Standing]:
         """Return what DNS says now of each of ``requests``, all looked up at once."""
         found = self._lookup.find([request.name for request in requests])
-        at = int(self._here.clock())
+        at = int(time.time())
         return [Standing(request, found[request.name], at) for request in requests]
 
     def authorize(self, requests: Sequence[ValidationRequest]) -> None:
@@ -83,9 +79,7 @@ class Ensure:
 
     def withdraw(self) -> None:
         """Take away what this object published, and nothing else: the end of a dry run."""
-        while self._published:
-            self._publisher.remove(_record(self._published[-1]), "end of the dry run")
-            self._published.pop()
+        self._publisher.withdraw("end of the dry run")
 
     # Look
 
@@ -110,11 +104,11 @@ class Ensure:
             return []
         if not writes:
             return self._ask_to_publish(plans)
-        failed = self._apply(plans)
+        published, failed = self._apply(plans)
         if failed:
             message = "\n\n".join(text.cannot_publish(v, why) for why, v in failed.items())
             self._fail(message, plans[0].requests[0])
-        return [plan for plan in plans if plan in self._published]
+        return published
 
     def _ask_to_publish(self, plans: Sequence[Plan]) -> list[Plan]:
         if not self._patience():
@@ -124,18 +118,18 @@ class Ensure:
         self._here.notify(f"Please publish in DNS:\n\n{text.missing_records(plans)}\n")
         return list(plans)
 
-    def _apply(self, plans: Sequence[Plan]) -> dict[str, list[Plan]]:
-        """Publish ``plans`` through the provider; return those that failed, by the reason."""
+    def _apply(self, plans: Sequence[Plan]) -> tuple[list[Plan], dict[str, list[Plan]]]:
+        """Publish ``plans``; return those that are published, and the others by their reason."""
         self._here.notify(f"Publishing through {self._options.provider}:\n{text.changes(plans)}")
+        published: list[Plan] = []
         failed: dict[str, list[Plan]] = {}
         for plan in plans:
-            self._published.append(plan)  # before: an interruption may come after the change
             try:
                 self._publisher.add(_record(plan), plan.reason)
+                published.append(plan)
             except errors.ProviderError as error:
-                self._published.remove(plan)
                 failed.setdefault(str(error), []).append(plan)
-        return failed
+        return published, failed
 
     # Wait and retire
 
@@ -219,9 +213,10 @@ class Ensure:
         try:
             plans = [p for p in make_plans(due, self._options, WORN) if p.improves]
             if plans and self._publisher.writes:
-                why = "; ".join(self._apply(plans))
-                self._settle([plan for plan in plans if plan in self._published], [])
-                due = [s for s in due if not any(s in p.standings for p in self._published)]
+                published, failed = self._apply(plans)
+                self._settle(published, [])
+                why = "; ".join(failed)
+                due = [s for s in due if not any(s in plan.standings for plan in published)]
             elif plans:
                 why = f"The provider is manual; publish this instead:\n{text.changes(plans)}"
             else:

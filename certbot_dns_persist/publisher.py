@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -10,6 +11,8 @@ from certbot_dns_persist.errors import ProviderError
 from certbot_dns_persist.journal import Change, Journal
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.providers.interface import Provider, Settings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +34,17 @@ class Record:
 
 
 class Publisher:
-    """The one way to DNS. The provider is loaded, and its credentials are read, when needed."""
+    """The one way to DNS. The provider is loaded, and its credentials are read, when needed.
+
+    It knows what it has added, so that this, and nothing that was there before, can be withdrawn.
+    """
 
     def __init__(self, options: Options, journal: Journal, notify: Callable[[str], None]) -> None:
         self._options = options
         self._journal = journal
         self._notify = notify
         self._loaded: Provider | None = None
+        self._added: list[Record] = []
 
     @property
     def writes(self) -> bool:
@@ -63,10 +70,31 @@ class Publisher:
         return self._loaded
 
     def add(self, record: Record, reason: str) -> None:
-        """Publish ``record``; raises :class:`~certbot_dns_persist.errors.ProviderError`."""
+        """Publish ``record``, unless it is there.
+
+        Raises :class:`~certbot_dns_persist.errors.ProviderError`.
+        """
+        if record.value in self._provider.list_values(record.name):
+            return
         change = self._change("add", record, reason, self._provider.zone_for(record.name))
+        self._added.append(record)  # before: an interruption may come after the change
         with self._noted(change):
             self._provider.add_value(record.name, record.value, record.ttl)
+
+    def withdraw(self, reason: str) -> None:
+        """Take away what was added, as far as that goes; what stays is warned about."""
+        while self._added:
+            record = self._added.pop()
+            try:
+                self.remove(record, reason)
+            except ProviderError as error:
+                logger.warning(
+                    'The TXT record %s with the value "%s" was only needed for a while, and could '
+                    "not be taken away. Please remove it. %s",
+                    record.name,
+                    record.value,
+                    error,
+                )
 
     def remove(self, record: Record, reason: str) -> None:
         """Take ``record`` away; raises :class:`~certbot_dns_persist.errors.ProviderError`."""

@@ -430,6 +430,40 @@ def test_a_dry_run_needs_its_own_record_and_leaves_none(
         assert nameserver.values(NAME) == production
 
 
+def test_a_dry_run_leaves_what_it_did_not_see_but_was_there(
+    ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str]
+) -> None:
+    certbot.register()
+    with Nameserver(nameserver.zones.copy(), resolver=True) as stale:
+        nameserver.zones.set_values(NAME, [ca.record_value(DOMAIN)])
+        more = [f"--dns-persist-resolvers={stale.endpoint}", "--dns-persist-propagation-seconds=1"]
+        refused(certbot.certonly(*writing, *more, "--dry-run", "-d", DOMAIN))
+    assert nameserver.values(NAME) == [ca.record_value(DOMAIN)]
+    assert certbot.journal() == []
+
+
+def test_a_wildcard_that_was_typed_at_certbots_prompt_is_recognised(
+    ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str]
+) -> None:
+    certbot.register()
+    with certbot.certonly_at_terminal(*writing) as screen:
+        screen.wait_for("enter the domain name(s)")
+        screen.enter(f"*.{DOMAIN}\n")
+        ok(screen.finish())
+    assert nameserver.values(NAME) == [ca.record_value(DOMAIN, wildcard=True)]
+
+
+def test_a_name_that_was_typed_at_certbots_prompt_gets_no_wildcard_policy(
+    ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str]
+) -> None:
+    certbot.register()
+    with certbot.certonly_at_terminal(*writing) as screen:
+        screen.wait_for("enter the domain name(s)")
+        screen.enter(f"{DOMAIN}\n")
+        ok(screen.finish())
+    assert nameserver.values(NAME) == [ca.record_value(DOMAIN)]
+
+
 @pytest.mark.parametrize(
     ("caa", "words"),
     [

@@ -260,3 +260,23 @@ def test_a_full_disk_is_a_warning(files: Files, caplog: pytest.LogCaptureFixture
 
     assert "No space left on device" in caplog.text
     assert len(files.journal().standing()) == 1
+
+
+def test_the_keys_of_an_account_are_remembered_latest_first(files: Files) -> None:
+    url = ADDED.account_url
+    assert files.journal().earlier_keys(url, "one") == []
+    assert files.journal().earlier_keys(url, "one") == []
+    assert files.journal().earlier_keys(url, "two") == ["one"]
+    assert files.journal().earlier_keys(url, "three") == ["two", "one"]
+    assert files.journal().earlier_keys(url, "one") == ["three", "two"]
+    assert files.journal().earlier_keys("https://ca.example/acct/2", "one") == []
+    files.journal().record(ADDED)
+    assert files.journal().earlier_keys(url, "one") == ["three", "two"]
+
+
+def test_a_key_that_cannot_be_noted_is_a_warning(
+    files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    files.config.write_text("a file where the directory should be")
+    assert files.journal().earlier_keys(ADDED.account_url, "one") == []
+    assert "could not be noted" in caplog.text

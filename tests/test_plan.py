@@ -140,6 +140,57 @@ def authorizes(values: Iterable[str], like: ValidationRecord, wildcard: bool, at
     ).authorized
 
 
+HASHED = AccountUris(
+    published="bound-new",
+    current=("shared-new",),
+    outdated=("bound-old", "shared-old", URI),
+    bound=frozenset({"bound-new", "bound-old"}),
+    shared=frozenset({"shared-new", "shared-old"}),
+)
+SHARED = dataclasses.replace(HASHED, published="shared-new", current=("bound-new",))
+
+
+@pytest.mark.parametrize(
+    ("uris", "old", "goes"),
+    [
+        (HASHED, "bound-old", True),
+        (HASHED, "shared-old", False),
+        (HASHED, URI, False),
+        (SHARED, "bound-old", True),
+        (SHARED, "shared-old", True),
+        (SHARED, URI, False),
+    ],
+)
+def test_a_record_that_may_serve_other_domains_goes_only_for_one_that_serves_all(
+    uris: AccountUris, old: str, goes: bool
+) -> None:
+    value = ours(account_uri=old)
+    place = standing([value])
+    place = dataclasses.replace(place, request=dataclasses.replace(REQUEST, account_uris=uris))
+    assert place.outdated
+    (plan,) = make_plans([place], OPTIONS, "")
+    assert plan.record.account_uri == uris.published
+    assert plan.improves
+    assert plan.retire == ((value,) if goes else ())
+
+
+def test_a_current_record_of_either_form_is_not_outdated() -> None:
+    for uri in ("bound-new", "shared-new"):
+        place = standing([ours(account_uri=uri), ours(account_uri="bound-old")])
+        place = dataclasses.replace(
+            place, request=dataclasses.replace(REQUEST, account_uris=HASHED)
+        )
+        assert place.authorized
+        assert not place.outdated
+
+
+def test_a_bound_that_somebody_has_set_is_kept_when_the_form_changes() -> None:
+    place = standing([ours(account_uri=URI, persist_until=NOW + 9 * DAY)])
+    place = dataclasses.replace(place, request=dataclasses.replace(REQUEST, account_uris=HASHED))
+    (plan,) = make_plans([place], OPTIONS, "")
+    assert plan.record.persist_until == NOW + 9 * DAY
+
+
 def test_names_that_lead_to_one_place_share_a_record_wide_enough_for_all() -> None:
     one, two = (
         standing([], canonical_name="x.example"),
