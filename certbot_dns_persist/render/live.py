@@ -37,10 +37,14 @@ def _table(standings: Sequence[Standing], left: float) -> "Table":
     table.add_column("Server", overflow="fold")
     table.add_column("Record")
     for standing in standings:
+        if standing.everywhere:
+            continue
+        name = standing.found.canonical_name
         for server in standing.found.servers:
-            table.add_row(standing.found.canonical_name, str(server), _state(standing, server))
+            table.add_row(name, str(server), _state(standing, server))
+            name = ""
         if standing.found.trouble:
-            table.add_row(standing.request.name, "", standing.found.trouble)
+            table.add_row(name, "", standing.found.trouble)
     return table
 
 
