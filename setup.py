@@ -20,6 +20,7 @@ TEST = [
     "pytest",
     "pytest-xdist",
     "ruff",
+    "setuptools>=70.1",  # builds the example package; older ones need wheel beside them
     "types-requests",
     "types-setuptools",
 ]
@@ -43,6 +44,7 @@ setup(
         "certbot_dns_persist.providers": [
             "manual = certbot_dns_persist.providers.manual:Manual",
             "rfc2136 = certbot_dns_persist.providers.rfc2136:Rfc2136",
+            "script = certbot_dns_persist.providers.script:Script",
         ],
     },
     classifiers=[

@@ -87,8 +87,9 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         """Make sure that DNS authorises every name; return the responses."""
         from certbot_dns_persist import inventory
         from certbot_dns_persist.dns01 import Dns01
-        from certbot_dns_persist.ensure import Ensure, Surroundings
+        from certbot_dns_persist.ensure import Ensure
         from certbot_dns_persist.publisher import Publisher
+        from certbot_dns_persist.surroundings import Surroundings
 
         with _errors_for_certbot():
             checked, lookup = self._options(), self._lookup()
@@ -100,10 +101,12 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 subset=self.config.allow_subset_of_names,
             )
             journal = inventory.journal(self.config)
-            # Each knows what it has published, and withdraws no more than that.
-            persistent, temporary = (Publisher(checked, journal, here.notify) for _ in range(2))
+            # One each: it withdraws what was added through it, and no more.
+            persistent, temporary = (
+                Publisher(checked, lookup, journal, here.notify) for _ in range(2)
+            )
             self._ensure = Ensure(checked, lookup, persistent, here)
-            self._dns01 = Dns01(checked, lookup, temporary, here.notify)
+            self._dns01 = Dns01(checked, lookup, temporary, here)
             self._ensure.authorize(list(self._order.requests.values()))
             if self._order.proofs:
                 self._dns01.publish(self._order.proofs)

@@ -6,56 +6,149 @@
 A file made for Certbot's own plugin of the same service works as it is: ``dns_rfc2136_server``
 means what ``dns_persist_rfc2136_server`` means.
 
+A section named after a zone holds for the names in that zone: its keys stand above those at the
+top, and ``dns_persist_provider`` says who writes there, several in a row where several services
+serve the zone. Of several zones the longest counts::
+
+    [example.com]
+    dns_persist_provider = route53, cloudflare
+
+    [example.org]
+    dns_persist_provider = rfc2136
+    dns_persist_rfc2136_server = 198.51.100.53
+
 Nothing that stands in the file is ever shown, except the names of its keys and sections.
 """
 
+import dataclasses
 import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.record import normalize_domain_name
 
 logger = logging.getLogger(__name__)
+
+_PROVIDER = "dns_persist_provider"
 
 #: What Certbot's own plugin of a service takes for a key that its file does not have, where our
 #: provider takes something else.
 _THEIR_DEFAULTS: Mapping[str, Mapping[str, str]] = {"rfc2136": {"algorithm": "HMAC-MD5"}}
 
 
-def read(path: str | None, provider: str) -> dict[str, str]:
-    """Return the keys that the file at ``path`` holds for ``provider``, without their prefix.
+_Entries = Mapping[str, str | list[str]]
 
-    ``None``, for no file, has no keys. A file that everybody may read is warned about, as Certbot
-    does.
 
-    :raises errors.ConfigurationError: the file is missing, cannot be read or understood, or says
-        two different things of one key.
+@dataclasses.dataclass(frozen=True)
+class Credentials:
+    """What a credentials file says, for each name."""
+
+    file: str | None
+    """Its path; ``None`` when there is none."""
+    _top: _Entries = dataclasses.field(default_factory=dict, repr=False)
+    _sections: Mapping[str, _Entries] = dataclasses.field(default_factory=dict, repr=False)
+
+    def section(self, name: str) -> str | None:
+        """Return the longest zone with a section that ``name`` is in, ``None`` without one."""
+        zones = [zone for zone in self._sections if f".{name}".endswith(f".{zone}")]
+        return max(zones, key=len, default=None)
+
+    def providers(self, name: str, default: Sequence[str]) -> list[str]:
+        """Return the names of the providers that write ``name``.
+
+        ``default`` are those of the command line. They count where the file names none; but
+        where it has sections, a name that none of them covers is not left to chance.
+
+        :raises errors.ConfigurationError: no provider is named for ``name``.
+        """
+        for entries in reversed(self._levels(name)):
+            named = entries.get(_PROVIDER)
+            if named is None:
+                continue
+            listed = named.split(",") if isinstance(named, str) else named
+            return [provider.strip() for provider in listed if provider.strip()]
+        if self._sections and self.section(name) is None and list(default) == ["manual"]:
+            raise errors.ConfigurationError(
+                f"No section of the credentials file {self.file} covers {name}; there are "
+                f"[{'], ['.join(sorted(self._sections))}]. Add one named after its zone, or a "
+                f"{_PROVIDER} above the sections (or --dns-persist-provider) for all others."
+            )
+        return list(default)
+
+    def keys(self, provider: str, name: str) -> dict[str, str]:
+        """Return the keys of ``provider`` that hold for ``name``, without their prefix.
+
+        :raises errors.ConfigurationError: the file says two different things of one key.
+        """
+        keys: dict[str, str] = {}
+        for entries in self._levels(name):
+            keys |= self._keys_of(provider, entries)
+        return keys
+
+    def _keys_of(self, provider: str, entries: _Entries) -> dict[str, str]:
+        service = provider.replace("-", "_")
+        ours = _with_prefix(entries, f"dns_persist_{service}_")
+        theirs = _with_prefix(entries, f"dns_{service}_")
+        if provider.startswith("dns-"):
+            # A bridged plugin reads the file itself; these are its options beside the file.
+            service, ours, theirs = "plugin", _with_prefix(entries, "dns_persist_plugin_"), {}
+        for key in sorted(ours.keys() & theirs.keys()):
+            if ours[key] != theirs[key]:
+                raise errors.ConfigurationError(
+                    f"The credentials file {self.file} gives two different values to one thing: "
+                    f"dns_persist_{service}_{key} and dns_{service}_{key}. Remove one of the two "
+                    "lines."
+                )
+        found = dict(_THEIR_DEFAULTS.get(service, {})) if theirs and not ours else {}
+        for key, value in (theirs | ours).items():
+            if not isinstance(value, str):
+                prefix = "dns_persist" if key in ours else "dns"
+                raise errors.ConfigurationError(
+                    f"The value of {prefix}_{service}_{key} in the credentials file {self.file} "
+                    "holds a comma, which makes a list of it. Put the value between double quotes."
+                )
+            found[key] = value
+        return found
+
+    def _levels(self, name: str) -> list[_Entries]:
+        """Return the entries that hold for ``name``, those that stand above others last."""
+        section = self.section(name)
+        return [self._top] if section is None else [self._top, self._sections[section]]
+
+
+def read(path: str | None) -> Credentials:
+    """Read the file at ``path``; ``None``, for no file, says nothing.
+
+    A file that everybody may read is warned about, as Certbot does.
+
+    :raises errors.ConfigurationError: the file is missing, cannot be read or understood, or has a
+        section that is not named after a zone.
     """
     if path is None:
-        return {}
-    entries = _parse(path, _text(path))
+        return Credentials(None)
+    parsed = _parse(path, _text(path))
     _warn_of_permissions(path)
-
-    service = provider.replace("-", "_")
-    ours = _with_prefix(entries, f"dns_persist_{service}_")
-    theirs = _with_prefix(entries, f"dns_{service}_")
-    for key in sorted(ours.keys() & theirs.keys()):
-        if ours[key] != theirs[key]:
+    sections = {}
+    for title in parsed.sections:
+        try:
+            zone = normalize_domain_name(title)
+        except ValueError as error:
             raise errors.ConfigurationError(
-                f"The credentials file {path} gives two different values to one thing: "
-                f"dns_persist_{service}_{key} and dns_{service}_{key}. Remove one of the two lines."
-            )
-    found = dict(_THEIR_DEFAULTS.get(service, {})) if theirs and not ours else {}
-    for key, value in (theirs | ours).items():
-        if not isinstance(value, str):
-            prefix = "dns_persist" if key in ours else "dns"
+                f"The section [{title}] of the credentials file {path} is not named after a DNS "
+                f"zone: {error}. Name it after the zone that its keys are for, as in "
+                "[example.com]."
+            ) from error
+        if parsed[title].sections:
             raise errors.ConfigurationError(
-                f"The value of {prefix}_{service}_{key} in the credentials file {path} holds a "
-                "comma, which makes a list of it. Put the value between double quotes."
+                f"The section [{title}] of the credentials file {path} has a section of its own, "
+                f"[[{parsed[title].sections[0]}]], which means nothing. Remove that line."
             )
-        found[key] = value
-    return found
+        sections[zone] = dict(parsed[title])
+    top = {key: parsed[key] for key in parsed.scalars}
+    return Credentials(path, top, sections)
 
 
 def _text(path: str) -> str:
@@ -78,7 +171,7 @@ def _text(path: str) -> str:
     raise errors.ConfigurationError(f"The credentials file {path} {problem}.")
 
 
-def _parse(path: str, text: str) -> Mapping[str, str | list[str]]:
+def _parse(path: str, text: str) -> Any:
     import configobj
 
     try:
@@ -86,13 +179,7 @@ def _parse(path: str, text: str) -> Mapping[str, str | list[str]]:
     except configobj.ConfigObjError as error:
         lines = sorted({fault.line_number for fault in error.errors})
     else:
-        if parsed.sections:
-            raise errors.ConfigurationError(
-                f"The credentials file {path} has a section, [{parsed.sections[0]}]. Sections are "
-                "not understood yet: move its keys above it, or into a file of their own, and "
-                "delete the line."
-            )
-        return dict(parsed)
+        return parsed
     # Outside the except clause, so that no exception is chained: configobj's hold the line itself.
     where = f"line {lines[0]}" if len(lines) == 1 else f"lines {', '.join(map(str, lines))}"
     raise errors.ConfigurationError(
@@ -102,7 +189,7 @@ def _parse(path: str, text: str) -> Mapping[str, str | list[str]]:
     )
 
 
-def _with_prefix(entries: Mapping[str, str | list[str]], prefix: str) -> dict[str, str | list[str]]:
+def _with_prefix(entries: _Entries, prefix: str) -> dict[str, str | list[str]]:
     return {key[len(prefix) :]: entries[key] for key in entries if key.startswith(prefix)}
 
 

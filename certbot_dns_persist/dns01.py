@@ -5,12 +5,13 @@ awaited on the same servers, and is taken away again.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.lookup import Found, Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.publisher import Publisher, Record
+from certbot_dns_persist.surroundings import Surroundings
 from certbot_dns_persist.wait import look_until, patience
 
 REASON = "dns-01, as the CA does not offer dns-persist-01"
@@ -39,35 +40,37 @@ class Dns01:
         options: Options,
         lookup: Lookup,
         publisher: Publisher,
-        notify: Callable[[str], None],
+        surroundings: Surroundings,
     ) -> None:
         self._options = options
         self._lookup = lookup
         self._publisher = publisher
-        self._notify = notify
+        self._notify = surroundings.notify
 
     def publish(self, proofs: Sequence[Proof]) -> None:
         """Return when every server of each name serves its proof.
 
         Raises :class:`~certbot_dns_persist.errors.Error` when that cannot be brought about.
         """
-        if not self._publisher.writes:
-            raise errors.ConfigurationError(
-                "--dns-persist-fallback dns-01 needs a provider that can write, since the record "
-                f"of dns-01 changes each time; {self._options.provider} cannot. Name another one "
-                "with --dns-persist-provider."
-            )
+        names = ", ".join(sorted({proof.domain for proof in proofs}))
         self._notify(
-            "The CA does not offer dns-persist-01 for "
-            f"{', '.join(sorted({proof.domain for proof in proofs}))}. Publishing a record for "
-            f"dns-01 through {self._options.provider} instead, as --dns-persist-fallback says."
+            f"The CA does not offer dns-persist-01 for {names}. Using dns-01 instead, as "
+            "--dns-persist-fallback says."
         )
         places = self._look(proofs)
         for proof in proofs:
-            if places[proof.name].trouble:
+            place = places[proof.name]
+            if place.trouble:
                 raise errors.LookupFailed(
-                    f"{proof.name} cannot be looked up: {places[proof.name].trouble}. Nothing was "
-                    "published."
+                    f"{proof.name} cannot be looked up: {place.trouble}. Nothing was published."
+                )
+            if not self._publisher.writes(place.canonical_name):
+                raise errors.ConfigurationError(
+                    "--dns-persist-fallback dns-01 needs a provider that can write, since the "
+                    "record of dns-01 changes each time; for "
+                    f"{place.canonical_name} there is only "
+                    f"{self._publisher.names(place.canonical_name)}. Name another one with "
+                    "--dns-persist-provider. Nothing was published."
                 )
         for proof in proofs:
             record = Record(

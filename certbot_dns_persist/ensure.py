@@ -6,10 +6,9 @@ away what it supersedes. Every step may be the last one of this process: the nex
 first, finds what is there, and goes on.
 """
 
-import dataclasses
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.lookup import Lookup
@@ -18,29 +17,13 @@ from certbot_dns_persist.plan import Plan, Standing, ends_soon, make_plans
 from certbot_dns_persist.publisher import Publisher, Record
 from certbot_dns_persist.render import live, text
 from certbot_dns_persist.request import ValidationRequest
+from certbot_dns_persist.surroundings import Surroundings
 from certbot_dns_persist.wait import look_until, patience
 
 logger = logging.getLogger(__name__)
 
 #: Why a record is published, as the change log says it.
 MISSING, WORN = "nothing there authorises", "what is there will not do for long"
-
-
-@dataclasses.dataclass(frozen=True)
-class Surroundings:
-    """Where the workflow runs."""
-
-    notify: Callable[[str], None]
-    """Shows text to the user, unless quiet was asked for."""
-
-    terminal: bool = False
-    """Whether somebody sits at a terminal and may be waited for."""
-
-    dry_run: bool = False
-    """Whether nothing of what is published may stay, and nothing that is there may go."""
-
-    subset: bool = False
-    """Whether a name that cannot be proven must not stop the others."""
 
 
 class Ensure:
@@ -97,39 +80,38 @@ class Ensure:
 
     def _publish(self, plans: Sequence[Plan]) -> list[Plan]:
         """Return those of ``plans`` whose records are now on their way."""
-        try:
-            writes = self._publisher.writes
-        except errors.Error as error:
-            self._fail(text.cannot_publish(plans, str(error)), plans[0].requests[0])
-            return []
-        if not writes:
-            return self._ask_to_publish(plans)
-        published, failed = self._apply(plans)
+        ours: list[Plan] = []
+        by_hand: list[Plan] = []
+        failed: dict[str, list[Plan]] = {}
+        for plan in plans:
+            try:
+                (ours if self._publisher.writes(plan.name) else by_hand).append(plan)
+            except errors.Error as error:
+                failed.setdefault(str(error), []).append(plan)
+        if by_hand and not (self._here.terminal or self._options.propagation_seconds):
+            failed["The provider is manual: you publish them."] = by_hand
+            by_hand = []
+        published = self._apply(ours, failed)
         if failed:
             message = "\n\n".join(text.cannot_publish(v, why) for why, v in failed.items())
             self._fail(message, plans[0].requests[0])
-        return published
+        if by_hand:
+            self._here.notify(f"Please publish in DNS:\n\n{text.missing_records(by_hand)}\n")
+        return published + by_hand
 
-    def _ask_to_publish(self, plans: Sequence[Plan]) -> list[Plan]:
-        if not self._patience():
-            why = "The provider is manual: you publish them."
-            self._fail(text.cannot_publish(plans, why), plans[0].requests[0])
-            return []
-        self._here.notify(f"Please publish in DNS:\n\n{text.missing_records(plans)}\n")
-        return list(plans)
-
-    def _apply(self, plans: Sequence[Plan]) -> tuple[list[Plan], dict[str, list[Plan]]]:
-        """Publish ``plans``; return those that are published, and the others by their reason."""
-        self._here.notify(f"Publishing through {self._options.provider}:\n{text.changes(plans)}")
+    def _apply(self, plans: Sequence[Plan], failed: dict[str, list[Plan]]) -> list[Plan]:
+        """Publish ``plans``; return those that are published, and add others to ``failed``."""
         published: list[Plan] = []
-        failed: dict[str, list[Plan]] = {}
+        if plans:
+            names = ", ".join(dict.fromkeys(self._publisher.names(plan.name) for plan in plans))
+            self._here.notify(f"Publishing through {names}:\n{text.changes(plans)}")
         for plan in plans:
             try:
                 self._publisher.add(_record(plan), plan.reason)
                 published.append(plan)
             except errors.ProviderError as error:
                 failed.setdefault(str(error), []).append(plan)
-        return published, failed
+        return published
 
     # Wait and retire
 
@@ -155,8 +137,7 @@ class Ensure:
             else:
                 unseen += now
         if unseen:
-            written = self._publisher.writes
-            self._fail(text.not_seen(unseen, self._patience(), written), unseen[0].request)
+            self._fail(text.not_seen(unseen, self._patience()), unseen[0].request)
 
     def _wait(
         self, awaited: Mapping[ValidationRequest, tuple[str, ...]]
@@ -183,7 +164,7 @@ class Ensure:
 
     def _conclude(self, plan: Plan, standings: Sequence[Standing]) -> None:
         """Retire what ``plan`` supersedes, now that its record is seen everywhere."""
-        if not self._publisher.writes:
+        if not self._publisher.writes(plan.name):
             self._publisher.note_added_by_hand(_record(plan), plan.reason)
         if self._here.dry_run or not plan.retire:
             return
@@ -210,17 +191,18 @@ class Ensure:
         due = [s for s in standings if s.outdated or ends_soon(s, self._options)]
         if not due:
             return
+        why = "No later end is configured, so it is not renewed from here."
         try:
             plans = [p for p in make_plans(due, self._options, WORN) if p.improves]
-            if plans and self._publisher.writes:
-                published, failed = self._apply(plans)
-                self._settle(published, [])
+            ours = [plan for plan in plans if self._publisher.writes(plan.name)]
+            if plans != ours:
+                why = f"It cannot be written from here; please publish:\n{text.changes(plans)}"
+            failed: dict[str, list[Plan]] = {}
+            published = self._apply(ours, failed)
+            if failed:
                 why = "; ".join(failed)
-                due = [s for s in due if not any(s in plan.standings for plan in published)]
-            elif plans:
-                why = f"The provider is manual; publish this instead:\n{text.changes(plans)}"
-            else:
-                why = "No later end is configured, so it is not renewed from here."
+            self._settle(published, [])
+            due = [s for s in due if not any(s in plan.standings for plan in published)]
         except errors.Error as error:
             why = str(error)
         for standing in due:

@@ -26,7 +26,7 @@ _MAX_DAYS = 36500
 class Options:
     """The options, checked. Times are UNIX seconds, durations seconds unless they say days."""
 
-    provider: str
+    providers: tuple[str, ...]
     credentials: str | None
     propagation_seconds: int | None
     ttl: int
@@ -40,6 +40,7 @@ class Options:
     check: str
     shared: bool = False
     fallback: str = "error"
+    script: str | None = None
 
     def persist_until(self, at: int) -> int | None:
         """Return the persistUntil of a record that is published at ``at``."""
@@ -56,12 +57,20 @@ def add_arguments(add: Callable[..., None]) -> None:
     """
     add(
         "provider",
-        metavar="NAME",
+        metavar="NAME[,NAME...]",
         default="manual",
-        help="Who writes the record when it is missing: manual (you do) or the name of a DNS "
-        "service's provider, for instance rfc2136.",
+        help="Who writes the record when it is missing: manual (you do), cloudflare, route53, "
+        "rfc2136, script, or the name of any installed Certbot DNS plugin (dns-...). Several "
+        "where several services serve the zone. A credentials file with sections can say it for "
+        "each zone.",
     )
-    add("credentials", metavar="FILE", help="INI file with the provider's credentials.")
+    add("credentials", metavar="FILE", help="INI file with the providers' credentials.")
+    add(
+        "script",
+        metavar="COMMAND",
+        help="For the provider script: the program that publishes and removes records. It gets "
+        "everything in environment variables.",
+    )
     add(
         "propagation-seconds",
         metavar="N",
@@ -143,7 +152,7 @@ def check_options(get: Callable[[str], Any], providers: list[str]) -> Options:
         )
     ttl = _number(text("ttl"), "ttl", 0, MAX_TTL, "seconds")
     return Options(
-        provider=_choice(text("provider"), "provider", providers),
+        providers=parse_providers(text("provider"), providers),
         credentials=text("credentials"),
         propagation_seconds=_number(
             text("propagation-seconds"), "propagation-seconds", 0, MAX_TTL, "seconds"
@@ -157,7 +166,17 @@ def check_options(get: Callable[[str], Any], providers: list[str]) -> Options:
         check=_choice(text("check"), "check", CHECKS),
         shared=bool(get("shared")),
         fallback=_choice(text("fallback"), "fallback", FALLBACKS),
+        script=text("script"),
     )
+
+
+def parse_providers(value: str | None, known: list[str]) -> tuple[str, ...]:
+    """Return the providers named in ``NAME[,NAME…]``, each once.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` for one that is not ``known``.
+    """
+    names = [name.strip() for name in (value or "").split(",")]
+    return tuple(dict.fromkeys(_choice(name, "provider", known) for name in names))
 
 
 def _choice(value: str | None, option: str, choices: list[str] | tuple[str, ...]) -> str:

@@ -9,8 +9,9 @@ from typing import Literal
 from certbot_dns_persist import credentials, providers
 from certbot_dns_persist.errors import ProviderError
 from certbot_dns_persist.journal import Change, Journal
+from certbot_dns_persist.lookup import Lookup
 from certbot_dns_persist.options import Options
-from certbot_dns_persist.providers.interface import Provider, Settings
+from certbot_dns_persist.providers.interface import Provider, Served, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -34,59 +35,84 @@ class Record:
 
 
 class Publisher:
-    """The one way to DNS. The provider is loaded, and its credentials are read, when needed.
+    """The one way to DNS. Providers are loaded, and their credentials read, when needed.
 
     It knows what it has added, so that this, and nothing that was there before, can be withdrawn.
     """
 
-    def __init__(self, options: Options, journal: Journal, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self, options: Options, lookup: Lookup, journal: Journal, notify: Callable[[str], None]
+    ) -> None:
         self._options = options
+        self._lookup = lookup
         self._journal = journal
         self._notify = notify
-        self._loaded: Provider | None = None
-        self._added: list[Record] = []
+        self._credentials: credentials.Credentials | None = None
+        self._loaded: dict[tuple[str | None, str], Provider] = {}
+        self._added: list[tuple[str, Provider, Record]] = []
 
-    @property
-    def writes(self) -> bool:
-        """Whether records can be changed from here; otherwise a person does it.
+    def writes(self, name: str) -> bool:
+        """Whether records at ``name`` can be changed from here; otherwise a person does it.
 
-        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when the provider cannot be
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when a provider cannot be
         loaded, as for want of credentials.
         """
-        return self._provider.writes
+        return all(provider.writes for _, provider in self._providers(name))
 
-    @property
-    def _provider(self) -> Provider:
-        if self._loaded is None:
-            name, file = self._options.provider, self._options.credentials
-            self._loaded = providers.load(
-                name,
-                Settings(
-                    credentials=credentials.read(file, name),
-                    credentials_file=file,
-                    notify=self._notify,
-                ),
-            )
-        return self._loaded
+    def names(self, name: str) -> str:
+        """Return the names of the providers that write ``name``, for people."""
+        return ", ".join(provider for provider, _ in self._providers(name))
+
+    def _providers(self, name: str) -> list[tuple[str, Provider]]:
+        """Return each provider that writes ``name``, with the name that it goes by."""
+        if self._credentials is None:
+            self._credentials = credentials.read(self._options.credentials)
+        section = self._credentials.section(name)
+        found = []
+        for provider in self._credentials.providers(name, self._options.providers):
+            if (section, provider) not in self._loaded:
+                self._loaded[section, provider] = self._load(self._credentials, provider, name)
+            found.append((provider, self._loaded[section, provider]))
+        return found
+
+    def _load(self, file: credentials.Credentials, provider: str, name: str) -> Provider:
+        keys = file.keys(provider, name)
+        if provider == "script" and self._options.script is not None:
+            keys["command"] = self._options.script
+        settings = Settings(
+            credentials=keys,
+            credentials_file=file.file,
+            notify=self._notify,
+            observe=self._observe,
+        )
+        return providers.load(provider, settings)
+
+    def _observe(self, name: str) -> Served:
+        found = self._lookup.find([name])[name]
+        if found.trouble:
+            raise ProviderError(f"{name} cannot be looked up: {found.trouble}.")
+        return Served(found.values, found.zone)
 
     def add(self, record: Record, reason: str) -> None:
-        """Publish ``record``, unless it is there.
+        """Publish ``record``, unless it is there, with each provider of its name.
 
         Raises :class:`~certbot_dns_persist.errors.ProviderError`.
         """
-        if record.value in self._provider.list_values(record.name):
-            return
-        change = self._change("add", record, reason, self._provider.zone_for(record.name))
-        self._added.append(record)  # before: an interruption may come after the change
-        with self._noted(change):
-            self._provider.add_value(record.name, record.value, record.ttl)
+        for name, provider in self._providers(record.name):
+            if record.value in provider.list_values(record.name):
+                continue
+            change = self._change("add", record, reason, name, provider.zone_for(record.name))
+            # Before: an interruption may come after the change.
+            self._added.append((name, provider, record))
+            with self._noted(change):
+                provider.add_value(record.name, record.value, record.ttl)
 
     def withdraw(self, reason: str) -> None:
         """Take away what was added, as far as that goes; what stays is warned about."""
         while self._added:
-            record = self._added.pop()
+            name, provider, record = self._added.pop()
             try:
-                self.remove(record, reason)
+                self._remove(name, provider, record, reason)
             except ProviderError as error:
                 logger.warning(
                     'The TXT record %s with the value "%s" was only needed for a while, and could '
@@ -98,26 +124,36 @@ class Publisher:
 
     def remove(self, record: Record, reason: str) -> None:
         """Take ``record`` away; raises :class:`~certbot_dns_persist.errors.ProviderError`."""
-        if not self._provider.writes:
-            self._provider.remove_value(record.name, record.value)
-            return
-        change = self._change("remove", record, reason, self._provider.zone_for(record.name))
+        for name, provider in self._providers(record.name):
+            if provider.writes:
+                self._remove(name, provider, record, reason)
+            else:
+                provider.remove_value(record.name, record.value)
+
+    def _remove(self, name: str, provider: Provider, record: Record, reason: str) -> None:
+        change = self._change("remove", record, reason, name, provider.zone_for(record.name))
         with self._noted(change):
-            self._provider.remove_value(record.name, record.value)
+            provider.remove_value(record.name, record.value)
 
     def note_added_by_hand(self, record: Record, reason: str) -> None:
         """Note that a person has published ``record``."""
-        self._journal.record(self._change("add", record, f"{reason}; published by hand", None))
+        change = self._change("add", record, f"{reason}; published by hand", "manual", None)
+        self._journal.record(change)
 
     def _change(
-        self, action: Literal["add", "remove"], record: Record, reason: str, zone: str | None
+        self,
+        action: Literal["add", "remove"],
+        record: Record,
+        reason: str,
+        provider: str,
+        zone: str | None,
     ) -> Change:
         return Change(
             action=action,
             name=record.name,
             value=record.value,
             ttl=record.ttl if action == "add" else None,
-            provider=self._options.provider,
+            provider=provider,
             zone=zone,
             reason=reason,
             server=record.server,

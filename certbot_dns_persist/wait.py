@@ -20,7 +20,7 @@ def patience(options: Options, *, terminal: bool) -> int:
     """Return for how many seconds a record is waited for."""
     if options.propagation_seconds is not None:
         return options.propagation_seconds
-    if options.provider != "manual":
+    if options.providers != ("manual",):
         return PROPAGATION_SECONDS
     return MANUAL_PROPAGATION_SECONDS if terminal else 0
 

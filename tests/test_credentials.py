@@ -15,6 +15,8 @@ from certbot_dns_persist.errors import ConfigurationError
 
 Write = Callable[[str], str]
 
+NAME = "_validation-persist.www.example.com"
+
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
@@ -31,7 +33,7 @@ def write(tmp_path: Path) -> Write:
 
 def refusal(path: str, provider: str = "rfc2136") -> str:
     with pytest.raises(ConfigurationError) as caught:
-        credentials.read(path, provider)
+        credentials.read(path).keys(provider, NAME)
     assert "hush" not in "".join(traceback.format_exception(caught.value))
     error: BaseException | None = caught.value
     while error:  # what is not printed may still be logged
@@ -42,7 +44,7 @@ def refusal(path: str, provider: str = "rfc2136") -> str:
 
 
 def test_no_file_has_no_keys() -> None:
-    assert credentials.read(None, "manual") == {}
+    assert credentials.read(None).keys("manual", NAME) == {}
 
 
 def test_the_keys_of_one_provider_come_without_their_prefix(write: Write) -> None:
@@ -53,7 +55,7 @@ def test_the_keys_of_one_provider_come_without_their_prefix(write: Write) -> Non
         "dns_persist_rfc2136_port=\n"
         "dns_persist_cloudflare_api_token = hush\n"
     )
-    assert credentials.read(path, "rfc2136") == {
+    assert credentials.read(path).keys("rfc2136", NAME) == {
         "server": "192.0.2.53",
         "secret": "hush #1, 100% %(x)s",
         "port": "",
@@ -63,23 +65,23 @@ def test_the_keys_of_one_provider_come_without_their_prefix(write: Write) -> Non
 def test_a_file_of_certbots_own_plugin_is_read_as_it_is(write: Write) -> None:
     path = write("dns_rfc2136_server = 192.0.2.53\ndns_rfc2136_port = 5353\n")
     # The algorithm is what certbot-dns-rfc2136 takes when its file names none.
-    read = credentials.read(path, "rfc2136")
+    read = credentials.read(path).keys("rfc2136", NAME)
     assert read == {"server": "192.0.2.53", "port": "5353", "algorithm": "HMAC-MD5"}
 
 
 def test_an_algorithm_that_the_file_names_is_taken(write: Write) -> None:
     path = write("dns_rfc2136_algorithm = HMAC-SHA512\n")
-    assert credentials.read(path, "rfc2136") == {"algorithm": "HMAC-SHA512"}
+    assert credentials.read(path).keys("rfc2136", NAME) == {"algorithm": "HMAC-SHA512"}
 
 
 def test_a_dash_in_a_providers_name_is_an_underscore_in_its_keys(write: Write) -> None:
     path = write("dns_persist_acme_dns_url = https://dns.example\n")
-    assert credentials.read(path, "acme-dns") == {"url": "https://dns.example"}
+    assert credentials.read(path).keys("acme-dns", NAME) == {"url": "https://dns.example"}
 
 
 def test_both_spellings_of_a_key_may_agree_but_not_differ(write: Write) -> None:
     both = "dns_rfc2136_secret = hush\ndns_persist_rfc2136_secret = "
-    assert credentials.read(write(both + "hush\n"), "rfc2136") == {"secret": "hush"}
+    assert credentials.read(write(both + "hush\n")).keys("rfc2136", NAME) == {"secret": "hush"}
 
     message = refusal(write(both + "hushhush\n"))
     assert "dns_persist_rfc2136_secret and dns_rfc2136_secret" in message
@@ -108,12 +110,75 @@ def test_a_comma_that_makes_a_list_of_a_value_is_pointed_out(write: Write) -> No
     message = refusal(path)
     assert "dns_persist_rfc2136_secret" in message
     assert "double quotes" in message
-    assert credentials.read(path, "cloudflare") == {}
+    assert credentials.read(path).keys("cloudflare", NAME) == {}
 
 
-def test_a_section_is_not_ignored_in_silence(write: Write) -> None:
-    message = refusal(write("[example.com]\ndns_persist_rfc2136_secret = hush\n"))
-    assert "[example.com]" in message
+SECTIONS = """\
+dns_persist_rfc2136_server = 192.0.2.1
+dns_persist_rfc2136_name = top
+[example.com]
+dns_persist_provider = rfc2136
+dns_persist_rfc2136_server = 192.0.2.2
+[WWW.Example.com.]
+dns_persist_provider = route53, cloudflare
+dns_rfc2136_server = 192.0.2.3
+[grün.example]
+dns_persist_provider = cloudflare
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "providers", "server"),
+    [
+        ("_validation-persist.example.com", ["rfc2136"], "192.0.2.2"),
+        ("_validation-persist.a.example.com", ["rfc2136"], "192.0.2.2"),
+        ("example.com", ["rfc2136"], "192.0.2.2"),
+        ("_validation-persist.www.example.com", ["route53", "cloudflare"], "192.0.2.3"),
+        ("_validation-persist.xn--grn-ioa.example", ["cloudflare"], "192.0.2.1"),
+        ("_validation-persist.notexample.com", ["script"], "192.0.2.1"),
+    ],
+)
+def test_the_longest_zone_that_holds_a_name_overrides_what_stands_above(
+    write: Write, name: str, providers: list[str], server: str
+) -> None:
+    read = credentials.read(write(SECTIONS))
+    assert read.providers(name, ["script"]) == providers
+    keys = read.keys("rfc2136", name)
+    assert (keys["server"], keys["name"]) == (server, "top")
+
+
+def test_a_name_that_no_section_covers_is_told_with_what_is_covered(write: Write) -> None:
+    path = write(SECTIONS)
+    with pytest.raises(ConfigurationError) as caught:
+        credentials.read(path).providers("_validation-persist.example.org", ["manual"])
+    for word in (path, "_validation-persist.example.org", "[example.com], [www.example.com]"):
+        assert word in str(caught.value)
+
+
+def test_a_provider_above_the_sections_is_for_all_other_names(write: Write) -> None:
+    read = credentials.read(write("dns_persist_provider = manual\n" + SECTIONS))
+    assert read.providers("_validation-persist.example.org", ["manual"]) == ["manual"]
+
+
+def test_without_sections_the_command_line_names_the_provider(write: Write) -> None:
+    read = credentials.read(write("dns_persist_rfc2136_server = 192.0.2.1\n"))
+    assert read.providers(NAME, ["manual"]) == ["manual"]
+
+
+def test_a_bridged_plugins_options_stand_beside_its_own_keys(write: Write) -> None:
+    text = "dns_ovh_secret = hush\ndns_persist_plugin_credentials = other.ini\n"
+    assert credentials.read(write(text)).keys("dns-ovh", NAME) == {"credentials": "other.ini"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[not a zone]\na = hush\n", "[not a zone]"),
+        ("[example.com]\n[[inner]]\na = hush\n", "[[inner]]"),
+    ],
+)
+def test_a_section_that_means_nothing_is_refused(write: Write, text: str, words: str) -> None:
+    assert words in refusal(write(text))
 
 
 def test_what_is_not_text_is_refused(write: Write) -> None:
@@ -163,7 +228,7 @@ def test_a_file_that_everybody_may_read_is_warned_about_with_the_remedy(
     path = write("dns_persist_rfc2136_secret = hush\n")
     Path(path).chmod(mode)
     with caplog.at_level(logging.WARNING):
-        credentials.read(path, "rfc2136")
+        credentials.read(path).keys("rfc2136", NAME)
 
     words = f"Unsafe permissions on credentials configuration file: {path}. "
     assert [record.getMessage().startswith(words) for record in caplog.records] == [True] * warned

@@ -16,7 +16,7 @@ def check(**given: object) -> Options:
 
 def test_the_defaults_are_those_of_the_contract() -> None:
     assert check() == Options(
-        provider="manual",
+        providers=("manual",),
         credentials=None,
         propagation_seconds=None,
         ttl=300,
@@ -46,6 +46,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ({"ttl": "5m"}, "--dns-persist-ttl '5m'"),
         ({"propagation_seconds": "-3"}, "--dns-persist-propagation-seconds '-3'"),
         ({"provider": "bind"}, "--dns-persist-provider 'bind' is unknown. It can be: manual, rfc"),
+        ({"provider": "rfc2136,"}, "--dns-persist-provider '' is unknown"),
+        ({"provider": "rfc2136, bind"}, "--dns-persist-provider 'bind' is unknown"),
         ({"provider": ""}, "--dns-persist-provider '' is unknown"),
         ({"policy": "all"}, "--dns-persist-policy 'all' is unknown. It can be: auto, wildcard, ex"),
         ({"check": "both"}, "--dns-persist-check 'both' is unknown"),
@@ -80,6 +82,10 @@ def test_resolvers_are_addresses_with_or_without_a_port() -> None:
         ("::1", 5353),
         ("2001:db8::1", 53),
     )
+
+
+def test_several_providers_are_taken_each_once() -> None:
+    assert check(provider="rfc2136, manual,rfc2136").providers == ("rfc2136", "manual")
 
 
 def test_numbers_that_certbot_read_back_as_such_are_taken() -> None:

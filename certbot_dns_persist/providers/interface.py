@@ -29,6 +29,22 @@ from typing import Protocol
 
 from zope.interface import Attribute, Interface
 
+from certbot_dns_persist.errors import ProviderError
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """What a zone's own name servers serve at a name, for services that cannot be asked."""
+
+    values: list[str]
+    """Every TXT value that one of them serves, each joined from its strings."""
+    zone: str | None
+    """The zone that the name is in, ``None`` when only resolvers could be asked."""
+
+
+def _cannot_observe(name: str) -> Served:
+    raise ProviderError(f"The name servers of {name} cannot be asked from here.")
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -43,6 +59,9 @@ class Settings:
     notify: Callable[[str], None]
     """Shows a sentence to the user."""
 
+    observe: Callable[[str], Served] = _cannot_observe
+    """Asks the name's zone's own servers what they serve now. Raises ProviderError."""
+
 
 class IProvider(Interface):
     """One DNS service, as far as TXT records go. Names are absolute and carry no trailing dot."""
@@ -53,7 +72,7 @@ class IProvider(Interface):
     )
 
     def zone_for(name):
-        """Return the name of the zone to which ``name`` would be written (str)."""
+        """Return the zone to which ``name`` would be written (str), ``None`` if unknown."""
 
     def list_values(name):
         """Return the TXT values at ``name`` (list of str), each joined from its strings.
@@ -77,7 +96,7 @@ class Provider(Protocol):
     @property
     def writes(self) -> bool: ...
 
-    def zone_for(self, name: str) -> str: ...
+    def zone_for(self, name: str) -> str | None: ...
 
     def list_values(self, name: str) -> list[str]: ...
 

@@ -85,14 +85,10 @@ def cannot_publish(plans: Iterable[Plan], why: str) -> str:
     )
 
 
-def not_seen(standings: Iterable[Standing], seconds: int, written: bool) -> str:
-    """Return the error for records that not all servers serve after ``seconds``.
-
-    ``written`` is whether we have published them ourselves.
-    """
-    done = "The records were published, but after" if written else "After"
+def not_seen(standings: Iterable[Standing], seconds: int) -> str:
+    """Return the error for records that not all servers serve after ``seconds``."""
     return (
-        f"{done} {seconds} seconds these servers do not serve the records, and the CA may ask "
+        f"After {seconds} seconds these servers do not serve the records, and the CA may ask "
         f"any:\n{lagging(standings)}\n"
         "Nothing is lost: run the same command again when they do; it finds the records and goes "
         "on. --dns-persist-propagation-seconds sets how long to wait."

@@ -486,7 +486,7 @@ def test_every_code_of_a_refused_update_comes_with_advice(
 def small(nameserver_credentials: Path) -> Rfc2136:
     """A provider for the small server, from a file made for certbot-dns-rfc2136."""
     path = str(nameserver_credentials)
-    return Rfc2136(Settings(credentials.read(path, "rfc2136"), path, print))
+    return Rfc2136(Settings(credentials.read(path).keys("rfc2136", "example.test"), path, print))
 
 
 def test_a_credentials_file_of_certbots_plugin_works_as_it_is(small: Rfc2136, name: str) -> None:

@@ -1,0 +1,129 @@
+"""The provider for a program of the user's."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import KEY
+from support.certbot import Certbot
+from support.nameserver import Nameserver
+from support.pebble import Pebble
+
+from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.providers.interface import Served, Settings
+from certbot_dns_persist.providers.script import Script
+from certbot_dns_persist.record import validation_domain_name
+
+NAME = validation_domain_name("example.test")
+
+Make = Callable[..., Script]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def make(tmp_path: Path, said: list[str]) -> Make:
+    """Make the provider with a shell script of these lines."""
+
+    def make(*lines: str, mode: int = 0o700) -> Script:
+        program = tmp_path / "my program"
+        program.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+        program.chmod(mode)
+        served = Served(["there"], "example.test")
+        settings = Settings(
+            {"command": shlex.quote(str(program))}, None, said.append, lambda _: served
+        )
+        return Script(settings)
+
+    return make
+
+
+def test_everything_is_in_the_environment(make: Make, said: list[str]) -> None:
+    provider = make("env | grep ^DNS_PERSIST_ | sort")
+    assert provider.add_value(NAME, "a value; with = signs $HOME `id`", 300) == 300
+    provider.remove_value(NAME, "v")
+    publish, remove = said
+    assert publish.splitlines()[1:] == [
+        "DNS_PERSIST_ACTION=publish",
+        f"DNS_PERSIST_NAME={NAME}",
+        "DNS_PERSIST_TTL=300",
+        "DNS_PERSIST_VALUE=a value; with = signs $HOME `id`",
+        "DNS_PERSIST_ZONE=example.test",
+    ]
+    assert "DNS_PERSIST_ACTION=remove" in remove
+    assert "DNS_PERSIST_TTL=\n" in remove
+
+
+def test_what_stands_is_asked_of_the_zones_servers(make: Make) -> None:
+    assert make().list_values(NAME) == ["there"]
+    assert make().zone_for(NAME) == "example.test"
+
+
+def test_a_failure_is_told_with_the_programs_words(make: Make) -> None:
+    with pytest.raises(ProviderError) as caught:
+        make("echo the zone is locked >&2", "exit 3").add_value(NAME, "v", 300)
+    for words in ("my program", "publish", NAME, "status 3", "the zone is locked"):
+        assert words in str(caught.value)
+
+
+def test_output_that_is_no_text_and_very_long_is_cut(make: Make) -> None:
+    with pytest.raises(ProviderError) as caught:
+        make("head -c 100000 /dev/zero | tr '\\0' '\\377'", "exit 1").add_value(NAME, "v", 300)
+    assert len(str(caught.value)) < 3000
+
+
+def test_a_program_that_is_not_executable_or_missing_is_named(make: Make) -> None:
+    provider = make(mode=0o600)
+    with pytest.raises(ProviderError, match="cannot be run: Permission denied"):
+        provider.add_value(NAME, "v", 300)
+    nothing = Served([], None)
+    missing = Script(Settings({"command": "/none/program"}, None, print, lambda _: nothing))
+    with pytest.raises(ProviderError, match="cannot be run: No such file or directory"):
+        missing.add_value(NAME, "v", 300)
+
+
+def test_a_program_that_hangs_is_stopped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("certbot_dns_persist.providers.script._SECONDS", 0.2)
+    with pytest.raises(ProviderError, match="did not end within"):
+        make("exec sleep 60").remove_value(NAME, "v")
+
+
+@pytest.mark.parametrize("command", ["", "  ", "'half a quote"])
+def test_a_command_that_is_none_is_refused(command: str) -> None:
+    with pytest.raises(ConfigurationError, match="--dns-persist-script"):
+        Script(Settings({"command": command}, None, print))
+
+
+def test_a_certificate_through_a_script_and_its_renewal_without(
+    tmp_path: Path, nameserver: Nameserver, nameserver_pebble: Pebble
+) -> None:
+    certbot = Certbot(
+        tmp_path / "certbot", nameserver_pebble.directory_url, nameserver_pebble.ca_bundle
+    )
+    program = Path(__file__).parents[1] / "support" / "update_txt.py"
+    copy = tmp_path / "update.py"
+    copy.write_text(program.read_text())
+    arguments = [nameserver.address, str(nameserver.port), KEY.name, KEY.secret]
+    command = shlex.join([sys.executable, str(copy), *arguments])
+    env = {"PYTHONPATH": str(program.parents[1])}
+    nameserver.zones.set_values(NAME, ["foreign"])
+    done = certbot.certonly(
+        "--dns-persist-provider=script",
+        f"--dns-persist-script={command}",
+        f"--dns-persist-resolvers={nameserver.endpoint}",
+        "--dns-persist-check=resolver",
+        *("-d", "example.test", "-d", "*.example.test"),
+        env=env,
+    )
+    assert done.returncode == 0, done.output
+    assert "publish: NOERROR" in done.output
+    assert len(nameserver.values(NAME)) == 2
+    assert "foreign" in nameserver.values(NAME)
+    copy.unlink()
+    done = certbot.renew("--force-renewal")
+    assert done.returncode == 0, done.output
