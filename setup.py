@@ -13,9 +13,15 @@ INSTALL_REQUIRES = [
     "zope.interface>=5.5.0",
 ]
 
+CLOUDFLARE = ["cloudflare>=4.0.0"]  # the first whose listings take an exact name
+ROUTE53 = ["boto3>=1.26.0"]  # Debian 12
+
 TEST = [
+    *CLOUDFLARE,
+    *ROUTE53,
     "cryptography",
     "hypothesis",
+    "moto[server]",  # a Route 53 to test against
     "mypy",
     "pytest",
     "pytest-xdist",
@@ -36,14 +42,16 @@ setup(
     packages=find_packages(include=["certbot_dns_persist", "certbot_dns_persist.*"]),
     package_data={"certbot_dns_persist": ["py.typed"]},
     install_requires=INSTALL_REQUIRES,
-    extras_require={"test": TEST},
+    extras_require={"cloudflare": CLOUDFLARE, "route53": ROUTE53, "test": TEST},
     entry_points={
         "certbot.plugins": [
             "dns-persist = certbot_dns_persist.authenticator:Authenticator",
         ],
         "certbot_dns_persist.providers": [
+            "cloudflare = certbot_dns_persist.providers.cloudflare:Cloudflare",
             "manual = certbot_dns_persist.providers.manual:Manual",
             "rfc2136 = certbot_dns_persist.providers.rfc2136:Rfc2136",
+            "route53 = certbot_dns_persist.providers.route53:Route53",
             "script = certbot_dns_persist.providers.script:Script",
         ],
     },

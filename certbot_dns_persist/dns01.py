@@ -82,6 +82,7 @@ class Dns01:
                 account_url=proof.account_url,
             )
             self._publisher.add(record, REASON)
+        self._publisher.settle()
         self._wait(proofs)
 
     def withdraw(self) -> None:

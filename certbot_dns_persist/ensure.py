@@ -111,6 +111,7 @@ class Ensure:
                 published.append(plan)
             except errors.ProviderError as error:
                 failed.setdefault(str(error), []).append(plan)
+        self._publisher.settle()
         return published
 
     # Wait and retire
@@ -168,7 +169,7 @@ class Ensure:
             self._publisher.note_added_by_hand(_record(plan), plan.reason)
         if self._here.dry_run or not plan.retire:
             return
-        if any(s.found.silent for s in standings):
+        if any(s.found.silent or s.found.warnings for s in standings):
             self._here.notify(
                 f"Not every server of {plan.name} could be asked, so what the new record "
                 "supersedes was left there. It does no harm."

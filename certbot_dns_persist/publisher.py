@@ -4,14 +4,20 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, cast
 
 from certbot_dns_persist import credentials, providers
 from certbot_dns_persist.errors import ProviderError
 from certbot_dns_persist.journal import Change, Journal
 from certbot_dns_persist.lookup import Lookup
 from certbot_dns_persist.options import Options
-from certbot_dns_persist.providers.interface import Provider, Served, Settings
+from certbot_dns_persist.providers.interface import (
+    ISettlingProvider,
+    Provider,
+    Served,
+    Settings,
+    SettlingProvider,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +112,12 @@ class Publisher:
             self._added.append((name, provider, record))
             with self._noted(change):
                 provider.add_value(record.name, record.value, record.ttl)
+
+    def settle(self) -> None:
+        """Wait until the services' servers have what was added, where the services tell."""
+        for provider in self._loaded.values():
+            if ISettlingProvider.providedBy(provider):
+                cast(SettlingProvider, provider).settle()
 
     def withdraw(self, reason: str) -> None:
         """Take away what was added, as far as that goes; what stays is warned about."""

@@ -7,6 +7,7 @@ run and which can be made to misbehave.
 """
 
 import itertools
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from support import bind as bind_support
 from support import tools
 from support.bind import Bind
-from support.certbot import Certbot
+from support.certbot import OUTPUT, Certbot
 from support.nameserver import Nameserver, Zones
 from support.need import need
 from support.pebble import Pebble
@@ -27,9 +28,35 @@ ZONES = {"example.test": "", "child.example.test": "", "other.test": ""}
 
 KEY = Key("test-key", "c2VjcmV0IG9mIHRoZSB0ZXN0cywgMzIgb2N0ZXRzISE=")
 
+SECRETS = re.compile(
+    rf"{KEY.secret[:40]}"
+    r"|cfut_\d{36}"  # Cloudflare's tokens
+    r"|wJalrXUtnFEMI|session-token"  # AWS's secret keys and session tokens
+    r"|hush"  # what stands for a secret elsewhere
+)
+
+WRITTEN = ("letsencrypt.log*", OUTPUT, "*.jsonl", "records.json", "renewal/*.conf")
+
 StartPebble = Callable[..., Pebble]
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def no_secret_shows(
+    request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> Iterator[None]:
+    """Search what a test has logged, said and written for the secrets that it used."""
+    secrets = SECRETS.pattern
+    if "bind" in request.fixturenames:
+        secrets += "|" + re.escape(request.getfixturevalue("bind").key.secret)
+    caplog.set_level("DEBUG")
+    yield
+    for record in caplog.get_records("call"):
+        assert not re.search(secrets, f"{record.getMessage()} {record.exc_text}")
+    for pattern in WRITTEN:
+        for path in filter(Path.is_file, tmp_path.rglob(pattern)):
+            assert not re.search(secrets, path.read_text(errors="replace")), path
 
 
 @pytest.fixture

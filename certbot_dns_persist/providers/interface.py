@@ -90,6 +90,15 @@ class IProvider(Interface):
         """Take exactly the TXT ``value`` away from ``name``."""
 
 
+class ISettlingProvider(IProvider):
+    """One whose service can tell when all of its servers have what was added."""
+
+    def settle():
+        """Return when they have it, or tell the user why that is not known. Called once after
+        all additions, so that many records are waited for together.
+        """
+
+
 class Provider(Protocol):
     """:class:`IProvider` for type checkers, which cannot read a zope interface."""
 
@@ -103,3 +112,9 @@ class Provider(Protocol):
     def add_value(self, name: str, value: str, ttl: int) -> int: ...
 
     def remove_value(self, name: str, value: str) -> None: ...
+
+
+class SettlingProvider(Provider, Protocol):
+    """:class:`ISettlingProvider` for type checkers."""
+
+    def settle(self) -> None: ...

@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from certbot_dns_persist.plan import Plan, Standing
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.request import ValidationRequest
-
-#: RFC 1035 section 3.3.14: what one character-string of a TXT record holds, in octets.
-STRING_OCTETS = 255
+from certbot_dns_persist.strings import quoted
 
 
 def printable(value: str) -> str:
@@ -19,9 +17,7 @@ def printable(value: str) -> str:
 
 def zone_line(name: str, ttl: int, value: str) -> str:
     """Return the record as a line of a zone file (RFC 1035 section 5.1), split where it must be."""
-    strings = [value[i : i + STRING_OCTETS] for i in range(0, len(value), STRING_OCTETS)]
-    quoted = ('"' + s.replace("\\", "\\\\").replace('"', '\\"') + '"' for s in strings)
-    return f"{name}. {ttl} IN TXT {' '.join(quoted)}"
+    return f"{name}. {ttl} IN TXT {quoted(value)}"
 
 
 def record_to_publish(plan: Plan) -> str:

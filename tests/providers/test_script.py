@@ -108,8 +108,9 @@ def test_a_certificate_through_a_script_and_its_renewal_without(
     program = Path(__file__).parents[1] / "support" / "update_txt.py"
     copy = tmp_path / "update.py"
     copy.write_text(program.read_text())
-    arguments = [nameserver.address, str(nameserver.port), KEY.name, KEY.secret]
-    command = shlex.join([sys.executable, str(copy), *arguments])
+    key = tmp_path / "key"
+    key.write_text("\n".join([nameserver.address, str(nameserver.port), KEY.name, KEY.secret]))
+    command = shlex.join([sys.executable, str(copy), str(key)])
     env = {"PYTHONPATH": str(program.parents[1])}
     nameserver.zones.set_values(NAME, ["foreign"])
     done = certbot.certonly(

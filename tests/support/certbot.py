@@ -27,6 +27,9 @@ INTERRUPT_AGAIN_SECONDS = 3.0
 PROGRAM = os.environ.get("CERTBOT") or str(Path(sys.executable).with_name("certbot"))
 """The command, also another version's or the system's."""
 
+OUTPUT = "output.log"
+"""Where all runs of one :class:`Certbot` leave what they said."""
+
 AGREE = ("--agree-tos", "--register-unsafely-without-email")
 
 TAKE_TERMINAL = """\
@@ -98,6 +101,9 @@ class Certbot:
             timeout=SECONDS,
             check=False,
         )
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        with (self.work_dir / OUTPUT).open("a") as file:
+            file.write(done.stdout)
         return Result(done.returncode, done.stdout, self.log())
 
     def register(self) -> str:

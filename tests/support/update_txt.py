@@ -1,12 +1,14 @@
 """A user's script for the provider ``script``: changes one record by a dynamic update.
 
-    update_txt.py ADDRESS PORT KEY-NAME SECRET
+    update_txt.py FILE
 
-What to do comes in the environment, as the provider documents it.
+FILE holds the server's address and port, the key's name and its secret, each in a line. What to
+do comes in the environment, as the provider documents it.
 """
 
 import os
 import sys
+from pathlib import Path
 
 import dns.query
 import dns.rcode
@@ -16,7 +18,7 @@ import dns.update
 from support.nameserver import txt
 from support.zones import absolute
 
-address, port, name, secret = sys.argv[1:]
+address, port, name, secret = Path(sys.argv[1]).read_text().splitlines()
 key = dns.tsig.Key(name, secret, "hmac-sha256")
 update = dns.update.UpdateMessage(os.environ["DNS_PERSIST_ZONE"] or "example.test", keyring=key)
 record, value = absolute(os.environ["DNS_PERSIST_NAME"]), txt(os.environ["DNS_PERSIST_VALUE"])

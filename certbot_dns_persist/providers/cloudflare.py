@@ -1,0 +1,540 @@
+"""Cloudflare, through its API (https://developers.cloudflare.com/api/resources/dns/) and SDK.
+
+Keys in the credentials file, each with the prefix ``dns_persist_cloudflare_``, or
+``dns_cloudflare_`` as in the files of certbot-dns-cloudflare:
+
+=============  ==================================================================================
+``api_token``  an API token that may edit the DNS records of the zones in question; or instead
+``email``      of the user whose global API key this is
+``api_key``    the global API key, which may do everything that its user may
+=============  ==================================================================================
+
+Cloudflare keeps one object a record, so nobody else's record is ever written to. A write is
+begun again when it fails or its answer is lost: it looks first, and what happened is read back
+from the API rather than from the answer.
+
+The SDK takes ``HTTPS_PROXY`` and ``CLOUDFLARE_BASE_URL`` from the environment.
+"""
+
+import contextlib
+import dataclasses
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from zope.interface import implementer
+
+from certbot_dns_persist import errors
+from certbot_dns_persist.providers.interface import IProvider, Settings
+from certbot_dns_persist.strings import quoted
+
+if TYPE_CHECKING:
+    from cloudflare import APIError, APIResponse
+    from cloudflare import Cloudflare as Client
+
+_T = TypeVar("_T")
+
+_PREFIX = "dns_persist_cloudflare_"
+_DASHBOARD = "https://dash.cloudflare.com/profile/api-tokens"
+_STATUS_PAGE = "https://www.cloudflarestatus.com"
+
+_TIMEOUT = 30.0  # seconds: to connect, and each time that we wait for octets
+_PAUSES = (1.0, 2.0, 4.0)  # seconds between tries, where Cloudflare does not say how long
+_PATIENCE = 330.0  # seconds of waiting in all; it locks out for 300 who asks too much
+_WORTH_TELLING = 10.0  # seconds of waiting after which somebody at a terminal wonders
+_SETTLE = 10.0  # seconds within which the API must show what it accepted
+_PAGE = 100  # records at one name that come with one answer
+
+_MIN_TTL, _MIN_ENTERPRISE_TTL, _MAX_TTL = 60, 30, 86400
+_AUTOMATIC, _AUTOMATIC_TTL = 1, 300  # what a TTL of 1 stands for
+
+_BAD_TTL = 9021
+_NO_SUCH_RECORD = 81044
+_ALIAS_IN_THE_WAY = (81053, 81054)
+_RECORD_EXISTS = (81057, 81058)
+
+
+class _ForbiddenError(errors.ProviderError):
+    """Status 403: to a token that is confined to a zone, every other zone may look like this."""
+
+
+class _UndocumentedError(Exception):
+    """An answer is not what the API's documentation says."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Zone:
+    id: str
+    name: str
+    status: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Record:
+    id: str
+    value: str
+    ttl: int
+
+
+@implementer(IProvider)
+class Cloudflare:
+    """The zones that one API token, or one user's global key, may change."""
+
+    writes = True
+
+    def __init__(self, settings: Settings) -> None:
+        """Check the settings, without the network.
+
+        :raises errors.ConfigurationError: a key is missing or cannot be used, or the SDK is not
+            installed.
+        """
+        self._settings = settings
+        token, email, key = (self._get(name) for name in ("api_token", "email", "api_key"))
+        if token and (email or key):
+            raise errors.ConfigurationError(
+                f"{self._file} says twice who we are to Cloudflare: {_PREFIX}api_token is enough. "
+                f"Delete {_PREFIX}email and {_PREFIX}api_key."
+            )
+        if not token and not (email and key):
+            lacking = [name for name in ("email", "api_key") if not self._get(name)]
+            what = (
+                f"{_PREFIX}{lacking[0]} (it has the other half of email and global API key)"
+                if len(lacking) == 1
+                else f"{_PREFIX}api_token (or {_PREFIX}email and {_PREFIX}api_key)"
+            )
+            raise errors.ConfigurationError(
+                f"The provider cloudflare lacks {what} in {self._file}. Make an API token at "
+                f"{_DASHBOARD} with the permission Zone / DNS / Edit, and write it there."
+            )
+        self._whose = f"{'API token' if token else 'email and global API key'} in {self._file}"
+        self._secrets = [secret for secret in (token, key) if secret]
+        self._client = self._new_client(token, email, key)
+        self._zones: dict[str, _Zone | None] = {}
+
+    def zone_for(self, name: str) -> str:
+        """Return the most specific zone at Cloudflare that ``name`` is in and we may see.
+
+        :raises errors.ProviderError: there is none, or Cloudflare cannot be asked.
+        """
+        return self._zone(name).name
+
+    def list_values(self, name: str) -> list[str]:
+        """Return the TXT values at ``name``, as Cloudflare's API has them; an alias has none.
+
+        :raises errors.ProviderError: no zone is found for ``name``, or Cloudflare cannot be asked.
+        """
+        zone = self._zone(name)
+        records = self._ask(
+            f"list the TXT records at {name} in the zone {zone.name}",
+            lambda: self._records(zone, name),
+        )
+        return [record.value for record in records]
+
+    def add_value(self, name: str, value: str, ttl: int) -> int:
+        """Add one TXT record at ``name``; return the TTL in seconds that it has.
+
+        Cloudflare takes 60 to 86400, from 30 on in an Enterprise zone; 1, which it calls
+        automatic and which means 300, is not asked for. A record that is there keeps its TTL. The
+        user is told when it is not ``ttl``.
+
+        :raises errors.ProviderError: no zone is found for ``name``, Cloudflare cannot be asked,
+            refuses, or accepts and does nothing.
+        """
+        zone = self._zone(name)
+        task = f"add a TXT record at {name} in the zone {zone.name}"
+
+        def add() -> list[_Record]:
+            there = self._reading(zone, name, value)
+            if there:
+                return there
+            self._create(zone, name, value, min(max(ttl, _MIN_ENTERPRISE_TTL), _MAX_TTL))
+            return self._settled(zone, name, value, there=True)
+
+        used = self._ask(task, add)[0].ttl
+        if used == _AUTOMATIC:
+            used = _AUTOMATIC_TTL
+        if used != ttl:
+            self._settings.notify(
+                f"The TTL at {name} is {used} seconds instead of {ttl}: a record that is there "
+                f"keeps its own, and Cloudflare takes {_MIN_TTL} to {_MAX_TTL} seconds, from "
+                f"{_MIN_ENTERPRISE_TTL} on in an Enterprise zone."
+            )
+        return used
+
+    def remove_value(self, name: str, value: str) -> None:
+        """Take every TXT record with exactly ``value`` away from ``name``, and no other.
+
+        :raises errors.ProviderError: no zone is found for ``name``, Cloudflare cannot be asked,
+            refuses, or accepts and does nothing.
+        """
+        zone = self._zone(name)
+
+        def remove() -> None:
+            there = self._reading(zone, name, value)
+            for record in there:
+                with _taken_for_success(_NO_SUCH_RECORD):
+                    self._client.dns.records.with_raw_response.delete(record.id, zone_id=zone.id)
+            if there:
+                self._settled(zone, name, value, there=False)
+
+        self._ask(f"remove a TXT record at {name} in the zone {zone.name}", remove)
+
+    # What is asked of the API, in terms of zones and records.
+
+    def _zone(self, name: str) -> _Zone:
+        """Return the zone of ``name``.
+
+        Zones are asked for by name, the most specific first: a token that is confined to one zone
+        may look for that, but not list what else there is.
+        """
+        labels = name.split(".")
+        candidates = [".".join(labels[start:]) for start in range(len(labels) - 1)]
+        forbidden = idle = None
+        for candidate in candidates:
+            try:
+                zone = self._zone_called(candidate, f"find the zone of {name} (trying {candidate})")
+            except _ForbiddenError as error:
+                forbidden = error
+                continue
+            if zone and zone.status == "active":
+                return zone
+            idle = idle or zone
+        if idle:
+            # Pending, or moved away: whatever is written there, nobody would see it.
+            raise errors.ProviderError(
+                f"Cloudflare has the zone {idle.name} for {name}, but calls it {idle.status}: its "
+                "name servers are not Cloudflare's, so that nobody would see the record. Look at "
+                f"https://dash.cloudflare.com what {idle.name} waits for, or choose the provider "
+                "of the service that serves it."
+            )
+        if forbidden:
+            raise forbidden
+        raise errors.ProviderError(
+            f"Cannot find the zone of {name} at Cloudflare: the {self._whose} may see none of "
+            f"{', '.join(candidates)}. Include the zone in the token's zone resources at "
+            f"{_DASHBOARD}, or choose the provider of the service that serves it."
+        )
+
+    def _zone_called(self, name: str, task: str) -> _Zone | None:
+        def look_up() -> list[_Zone]:
+            rows = _all_pages(
+                lambda page: self._client.zones.with_raw_response.list(name=name, page=page)
+            )
+            zones = [
+                _Zone(_text(row, "id"), _text(row, "name"), _text(row, "status")) for row in rows
+            ]
+            # A user of several accounts may see it in each, but it is active in one at most.
+            return sorted(
+                (zone for zone in zones if zone.name.lower() == name.lower()),
+                key=lambda zone: zone.status != "active",
+            )
+
+        if name not in self._zones:
+            found = self._ask(task, look_up)
+            self._zones[name] = found[0] if found else None
+        return self._zones[name]
+
+    def _records(self, zone: _Zone, name: str) -> list[_Record]:
+        """Return the TXT records at ``name``."""
+        return [
+            _Record(_text(row, "id"), _value(_text(row, "content")), _number(row, "ttl"))
+            for row in self._rows(zone, name, "TXT")
+        ]
+
+    def _reading(self, zone: _Zone, name: str, value: str) -> list[_Record]:
+        """Return those of the TXT records at ``name`` that read ``value``."""
+        return [record for record in self._records(zone, name) if record.value == value]
+
+    def _rows(self, zone: _Zone, name: str, rdtype: Literal["TXT", "CNAME"]) -> list[Any]:
+        rows = _all_pages(
+            lambda page: self._client.dns.records.with_raw_response.list(
+                zone_id=zone.id, type=rdtype, name={"exact": name}, page=page, per_page=_PAGE
+            )
+        )
+        # Looked at again here, since what comes back may get deleted.
+        return [
+            row
+            for row in rows
+            if _text(row, "type") == rdtype and _text(row, "name").lower() == name.lower()
+        ]
+
+    def _create(self, zone: _Zone, name: str, value: str, ttl: int) -> None:
+        """Add a record, unless Cloudflare says that there is one like it."""
+        from cloudflare import APIStatusError
+
+        try:
+            with _taken_for_success(*_RECORD_EXISTS):
+                self._client.dns.records.with_raw_response.create(
+                    zone_id=zone.id, type="TXT", name=name, content=quoted(value), ttl=ttl
+                )
+            return
+        except APIStatusError as error:
+            codes = _Failure.of(error).codes
+            too_short = _BAD_TTL in codes and ttl < _MIN_TTL
+            if not too_short and codes.isdisjoint(_ALIAS_IN_THE_WAY):
+                raise
+        if too_short:  # so it is no Enterprise zone
+            self._create(zone, name, value, _MIN_TTL)
+            return
+        targets = [_text(row, "content") for row in self._rows(zone, name, "CNAME")]
+        raise errors.ProviderError(
+            f"No TXT record can be added at {name} in the zone {zone.name} at Cloudflare: the name "
+            f"is an alias (CNAME) for {', '.join(targets) or 'another'}. The record belongs there."
+        )
+
+    def _settled(self, zone: _Zone, name: str, value: str, *, there: bool) -> list[_Record]:
+        """Return the records that read ``value``, as soon as some, or none, are there."""
+        deadline = time.monotonic() + _SETTLE
+        while True:
+            found = self._reading(zone, name, value)
+            if bool(found) == there:
+                return found
+            if time.monotonic() > deadline:
+                raise errors.ProviderError(
+                    f"A change of the TXT records at {name} in the zone {zone.name} was accepted, "
+                    f"but not done: Cloudflare's API does not show it {_SETTLE:g} seconds later. "
+                    f"Look at {_STATUS_PAGE} and into the zone's audit log, then try again."
+                )
+            time.sleep(0.5)
+
+    # How it is asked.
+
+    def _ask(self, task: str, work: Callable[[], _T]) -> _T:
+        """Return what ``work`` returns, begun again after a failure that may pass.
+
+        It looks before it writes, since the answer that was lost may have been that to a change.
+
+        :raises errors.ProviderError: it failed for good, too often, or for too long.
+        """
+        from cloudflare import APIError
+
+        pauses, patience = iter(_PAUSES), _PATIENCE
+        while True:
+            try:
+                return work()
+            except APIError as error:
+                failure = _Failure.of(error)
+            except _UndocumentedError as error:
+                failure = _Failure(
+                    f"answered what its API does not document: {error}",
+                    "Check that nothing on the way, such as the proxy in HTTPS_PROXY or what "
+                    "CLOUDFLARE_BASE_URL names, answers in its place",
+                )
+            # Outside the except clauses: an exception of the SDK holds the request's headers, and
+            # in them the credentials, so that none is chained.
+            pause = next(pauses, None) if failure.retry_after is None else failure.retry_after
+            if not failure.may_pass or pause is None or pause > patience:
+                raise self._failed(task, failure)
+            patience -= pause
+            if pause >= _WORTH_TELLING:
+                self._settings.notify(
+                    self._without_secrets(f"Cloudflare {failure.words}. Waiting {pause:g} seconds.")
+                )
+            time.sleep(pause)
+
+    def _new_client(self, token: str, email: str, key: str) -> "Client":
+        try:
+            import cloudflare
+        except ImportError as error:
+            raise errors.ConfigurationError(
+                "The provider cloudflare needs the Python package cloudflare, which is not "
+                "installed or too old. Install it where Certbot is: "
+                "pip install 'certbot-dns-persist[cloudflare]'"
+            ) from error
+        try:
+            # Its own retries know nothing of what a lost answer may have done, and do not wait
+            # for as long as Cloudflare locks out.
+            client = cloudflare.Cloudflare(max_retries=0, timeout=_TIMEOUT)
+        except Exception as error:  # noqa: BLE001 - what the HTTP client makes of the environment
+            fault = type(error).__name__  # its words may quote a proxy's password
+        else:
+            # All of them, or those that the SDK found in the environment would go along.
+            client.api_token, client.api_email, client.api_key = (
+                credential or None for credential in (token, email, key)
+            )
+            client.user_service_key = None
+            return client
+        raise errors.ConfigurationError(
+            f"The Cloudflare SDK cannot be used with this environment ({fault}). Check the "
+            "variables HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and CLOUDFLARE_BASE_URL."
+        )
+
+    # What is said to the user.
+
+    @property
+    def _file(self) -> str:
+        return self._settings.credentials_file or "the file given with --dns-persist-credentials"
+
+    def _failed(self, task: str, failure: "_Failure") -> errors.ProviderError:
+        kind = _ForbiddenError if failure.status == 403 else errors.ProviderError
+        words = self._without_secrets(failure.words)
+        advice = failure.advice.format(whose=self._whose)
+        return kind(f"Cannot {task}: Cloudflare at {self._client.base_url.host} {words}. {advice}.")
+
+    def _without_secrets(self, words: str) -> str:
+        """Return ``words``, which may come from an answer, where anything may be quoted."""
+        for secret in self._secrets:
+            words = words.replace(secret, "(secret)")
+        return words
+
+    def _get(self, key: str) -> str:
+        """Return a key's value, empty when there is none."""
+        found = self._settings.credentials.get(key, "").strip()
+        # The HTTP client shows a header that it cannot send, and the SDK logs what it shows.
+        if not re.fullmatch(r"[!-~]*", found):
+            raise errors.ConfigurationError(
+                f"{_PREFIX}{key} in {self._file} has blanks or other characters in it that cannot "
+                "be right. Copy it anew, without 'Bearer' or line breaks."
+            )
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Failure:
+    """Why a request was to no avail, and what to do; nothing of the request itself."""
+
+    words: str
+    """To follow the name of the service."""
+    advice: str
+    """With ``{whose}`` for the credentials."""
+    status: int | None = None
+    codes: frozenset[int] = frozenset()
+    retry_after: float | None = None
+    """Seconds."""
+    may_pass: bool = False
+
+    @classmethod
+    def of(cls, error: "APIError") -> "_Failure":
+        """Return what an exception of the SDK means."""
+        from cloudflare import APIStatusError, APITimeoutError
+
+        if not isinstance(error, APIStatusError):
+            cause = str(error.__cause__) or type(error.__cause__).__name__
+            return cls(
+                f"gave no answer within {_TIMEOUT:g} seconds"
+                if isinstance(error, APITimeoutError)
+                else f"cannot be reached ({cause})",
+                "Check this machine's network, HTTPS_PROXY if it needs a proxy, and "
+                f"{_STATUS_PAGE}; then try again",
+                may_pass=True,
+            )
+        status = error.status_code
+        faults = list(_faults(error.body))
+        codes = frozenset(code for code, _ in faults)
+        said = "; ".join(f"{message} ({code})" for code, message in faults)
+        words = f"answered {status}" + (f": {said}" if said else "")
+        retry_after = error.response.headers.get("retry-after", "")
+        if retry_after.isdecimal():
+            words += f", to be asked again after {retry_after} seconds"
+        return cls(
+            words,
+            _advice(status, codes),
+            status,
+            codes,
+            max(float(retry_after), 1.0) if retry_after.isdecimal() else None,
+            may_pass=status in (408, 409, 429) or status >= 500,
+        )
+
+
+@contextlib.contextmanager
+def _taken_for_success(*codes: int) -> Iterator[None]:
+    """Swallow an answer with one of these codes: what was wanted is so already."""
+    from cloudflare import APIStatusError
+
+    try:
+        yield
+    except APIStatusError as error:
+        if not _Failure.of(error).codes.intersection(codes):
+            raise
+
+
+def _advice(status: int, codes: frozenset[int]) -> str:
+    if codes & {6003, 6103, 6111}:
+        return (
+            "The {whose} does not look like one: copy it anew and whole, without 'Bearer', from "
+            + _DASHBOARD
+        )
+    if 9103 in codes:
+        return f"The {{whose}} do not belong together, or the key was changed: see {_DASHBOARD}"
+    if 9109 in codes:
+        return (
+            "The {whose} is unknown, revoked or expired, does not reach that zone, or its client "
+            f"IP address filter does not let this machine in: see {_DASHBOARD}"
+        )
+    if 10000 in codes or status in (401, 403):
+        return (
+            "The {whose} may not do that: it needs the permission Zone / DNS / Edit for that zone, "
+            f"and must not have expired; see {_DASHBOARD}"
+        )
+    if status == 429:
+        return (
+            "Cloudflare takes 1200 requests in five minutes from everything that acts for its "
+            "user. Try again later, or find out what else asks so much"
+        )
+    if status >= 500:
+        return f"Look at {_STATUS_PAGE}, then try again"
+    return "Look at the zone at https://dash.cloudflare.com"
+
+
+def _faults(body: Any) -> Iterator[tuple[int, str]]:
+    """Return the codes and messages of an error, those that explain others after them."""
+    chain = body.get("errors", body.get("error_chain")) if isinstance(body, dict) else None
+    for fault in chain if isinstance(chain, list) else ():
+        if isinstance(fault, dict) and isinstance(fault.get("code"), int):
+            yield fault["code"], str(fault.get("message", "")).rstrip(".")
+        yield from _faults(fault)
+
+
+def _all_pages(fetch: "Callable[[int], APIResponse[Any]]") -> list[Any]:
+    """Return the results on all pages of a listing.
+
+    The SDK's own way to turn pages asks for one more than there are, each time.
+    """
+    found: list[Any] = []
+    page = pages = 1
+    while page <= pages:
+        response = fetch(page).http_response
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if not (isinstance(answer, dict) and isinstance(answer.get("result"), list)):
+            kind = response.headers.get("content-type", "of no type")
+            raise _UndocumentedError(f"{len(response.content)} octets {kind}")
+        found += answer["result"]
+        info = answer.get("result_info")
+        pages = _number(info, "total_pages") if info else 1
+        page += 1
+    return found
+
+
+def _text(row: Any, key: str) -> str:
+    value = row.get(key) if isinstance(row, dict) else None
+    if not isinstance(value, str):
+        raise _UndocumentedError(f"no text {key!r}")
+    return value
+
+
+def _number(row: Any, key: str) -> int:
+    value = row.get(key) if isinstance(row, dict) else None
+    if not isinstance(value, int | float):
+        raise _UndocumentedError(f"no number {key!r}")
+    return int(value)
+
+
+_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPE = re.compile(rb"\\([01]\d\d|2[0-4]\d|25[0-5]|.)", re.DOTALL)
+
+
+def _value(content: str) -> str:
+    """Read a value as Cloudflare returns it: quoted, or just so in what is older."""
+    octets = content.encode("utf-8", "surrogateescape")
+    strings = _STRING.findall(octets)
+    if not strings or _STRING.sub(b"", octets).strip():
+        return content
+    joined = _ESCAPE.sub(
+        lambda escape: bytes([int(escape[1])]) if len(escape[1]) == 3 else escape[1],
+        b"".join(strings),
+    )
+    return joined.decode("utf-8", "surrogateescape")

@@ -1,0 +1,544 @@
+"""Amazon Route 53, through ``boto3``.
+
+Keys in the credentials file, each with the prefix ``dns_persist_route53_``, all of them optional:
+
+=====================  ==========================================================================
+``access_key_id``      of an AWS user, with ``secret_access_key``
+``secret_access_key``  of an AWS user, with ``access_key_id``
+``session_token``      with both of these, when they are temporary
+``profile``            instead of these: a profile of AWS's own files
+``hosted_zone_id``     write to this hosted zone, private or public, and look for no other
+=====================  ==========================================================================
+
+Without keys and profile boto3 finds its credentials as it does for certbot-dns-route53: in the
+environment, in AWS's files, from the role of the machine. What they must be allowed to do is in
+``examples/route53-policy.json``; for ``--dns-persist-fallback dns-01`` add the record name
+``_acme-challenge.*`` there.
+
+Route 53 knows record sets: all TXT records at a name, with one TTL. A set can only be replaced as
+a whole, and there is no way to say "if it is still as I read it". But a change batch is done
+wholly or not at all, DELETE fails unless the set is exactly as it says, and CREATE fails when
+there is one. So every change deletes exactly what was read and creates what is to stand there
+instead; when that is refused because somebody else was faster, it starts again. UPSERT would
+overwrite what others just wrote.
+"""
+
+import dataclasses
+import functools
+import itertools
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from zope.interface import implementer
+
+from certbot_dns_persist import errors
+from certbot_dns_persist.providers.interface import ISettlingProvider, Settings
+from certbot_dns_persist.strings import quoted
+
+_T = TypeVar("_T")
+
+_PREFIX = "dns_persist_route53_"
+_KEYS = ("access_key_id", "secret_access_key")
+
+_CONNECT = 10.0  # seconds to connect
+_ANSWER = 30.0  # seconds to wait for an answer
+_ATTEMPTS = 6  # at one request: boto3 waits up to 1, 2, 4, 8 and 16 seconds between them
+_TRIES = 50  # at a change while others change the same set
+_SYNC = 120.0  # seconds until all of Route 53's servers have a change; AWS says 60 as a rule
+_POLL = 3.0  # seconds; an AWS account has 5 requests a second for all that uses it
+_MAX_TTL = 2**31 - 1
+
+_UNKNOWN_KEY = {"InvalidClientTokenId", "UnrecognizedClientException"}
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+_SIGNATURE = {
+    "IncompleteSignature",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "SignatureDoesNotMatch",
+}
+_DENIED = {"AccessDenied", "AccessDeniedException"}
+_THROTTLED = {"Throttling", "ThrottlingException", "PriorRequestNotComplete"}
+
+RecordSet = Mapping[str, Any]
+"""A ResourceRecordSet, as boto3 has it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Zone:
+    name: str
+    id: str
+    private: bool
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.id})"
+
+
+class _BatchRefused(errors.ProviderError):
+    """Nothing of a change batch was done (InvalidChangeBatch)."""
+
+
+@implementer(ISettlingProvider)
+class Route53:
+    """The public hosted zones of one AWS account."""
+
+    writes = True
+
+    def __init__(self, settings: Settings) -> None:
+        """Check the settings, without the network.
+
+        :raises errors.ConfigurationError: boto3 is missing, or a key cannot be used.
+        """
+        self._settings = settings
+        self._check_keys()
+        self._zone_id = self._get("hosted_zone_id").removeprefix("/hostedzone/")
+        if not re.fullmatch("[A-Z0-9]{0,32}", self._zone_id):
+            raise errors.ConfigurationError(
+                f"{_PREFIX}hosted_zone_id in {self._file} has to be the id of one hosted zone, "
+                "like Z0123456789ABC. See: aws route53 list-hosted-zones"
+            )
+        self._session = self._make_session()
+        self._pending: list[tuple[_Zone, str, str]] = []  # zone, name and id of each addition
+
+    def zone_for(self, name: str) -> str:
+        """Return the hosted zone with the longest name that ``name`` is in.
+
+        :raises errors.ProviderError: there is none, or more than one of that name; or AWS cannot
+            be asked.
+        """
+        return self._zone(name).name
+
+    def list_values(self, name: str) -> list[str]:
+        """Return the TXT values at ``name``, of every record set there; an alias has none.
+
+        Octets that are not UTF-8 are escaped as surrogates (PEP 383).
+
+        :raises errors.ProviderError: no hosted zone has ``name``, or AWS cannot be asked.
+        """
+        texts = _of_type("TXT", self._read(self._zone(name), name))
+        return list(dict.fromkeys(value for text in texts for value in _values(text)))
+
+    def add_value(self, name: str, value: str, ttl: int) -> int:
+        """Add one TXT record to those at ``name``; return the TTL in seconds that it has.
+
+        All records of a set have one TTL, so those that stand there keep theirs, whatever ``ttl``
+        says, and the user is told.
+
+        :raises errors.ProviderError: no hosted zone has ``name``; AWS cannot be asked, or
+            refuses; ``name`` is an alias; or its TXT records have a routing policy.
+        """
+        zone = self._zone(name)
+        texts, change = self._make(zone, name, value, min(max(ttl, 0), _MAX_TTL))
+        used: int = texts["TTL"]
+        if used != ttl:
+            self._settings.notify(
+                f"The TTL at {name} is {used} seconds instead of {ttl}: records that stand there "
+                f"keep theirs, and Route 53 takes 0 to {_MAX_TTL}."
+            )
+        if change:
+            self._pending.append((zone, name, change))
+        return used
+
+    def remove_value(self, name: str, value: str) -> None:
+        """Take the TXT record that reads ``value`` away; nobody waits for the servers.
+
+        :raises errors.ProviderError: as :meth:`add_value`, except that an alias has nothing to
+            take away.
+        """
+        self._make(self._zone(name), name, value, None)
+
+    def settle(self) -> None:
+        """Return when all of Route 53's servers have what was added (INSYNC), or say why not.
+
+        The changes are accepted and will be done: nothing here is an error.
+        """
+        deadline = time.monotonic() + _SYNC
+        pending, self._pending = self._pending, []
+        for zone, name, change in pending:
+            task = f"watch the change at {name} in the zone {zone}"
+            try:
+                while self._change_status(task, change) != "INSYNC":
+                    if time.monotonic() > deadline:
+                        raise errors.ProviderError(
+                            f"AWS calls it pending (PENDING) after {_SYNC:g} seconds."
+                        )
+                    time.sleep(_POLL)
+            except errors.ProviderError as error:
+                self._settings.notify(
+                    f"Route 53 accepted the record at {name}, but whether all of its servers have "
+                    f"it is not known. {error}"
+                )
+                return  # it would be the same for the others
+
+    # What is done, in terms of record sets.
+
+    def _make(
+        self, zone: _Zone, name: str, value: str, new_ttl: int | None
+    ) -> tuple[RecordSet, str | None]:
+        """Make ``value`` stand at ``name``, in a new set with ``new_ttl``; without, take it away.
+
+        Returns the set with the value, or without; and the id of the change if one was made.
+        """
+        adding = new_ttl is not None
+        refused: _BatchRefused | None = None
+        latest: RecordSet | None = None
+        for _ in range(_TRIES):
+            found = self._read(zone, name)
+            texts = _of_type("TXT", found)
+            having = [text for text in texts if value in _values(text)]
+            if bool(having) == adding:
+                return having[0] if adding else {}, None
+            self._check_replaceable(zone, name, found)
+            before = texts[0] if texts else None
+            if refused and before == latest:
+                raise refused  # for another reason than that somebody was faster
+            latest = before
+
+            after = dict(before or {"Name": f"{name}.", "Type": "TXT", "TTL": new_ttl})
+            records = [r for r in after.get("ResourceRecords", ()) if _joined(r["Value"]) != value]
+            after["ResourceRecords"] = [
+                *records,
+                *([{"Value": quoted(value, octal=True)}] if adding else ()),
+            ]
+            changes = [("DELETE", before)] if before else []
+            changes += [("CREATE", after)] if after["ResourceRecords"] else []
+            try:
+                return after, self._change(zone, name, changes)
+            except _BatchRefused as error:
+                refused = error
+            # So that those who were refused together do not come back together.
+            time.sleep(random.uniform(0.05, 0.5))  # noqa: S311
+        raise errors.ProviderError(
+            f"The TXT records at {name} in the Route 53 zone {zone} changed each of the {_TRIES} "
+            "times that they were to be changed from here. Find out what keeps changing them (AWS "
+            "CloudTrail says who: ChangeResourceRecordSets), then try again."
+        )
+
+    def _check_replaceable(self, zone: _Zone, name: str, found: list[RecordSet]) -> None:
+        """Raise unless what stands at ``name`` is nothing, or one plain set beside other types."""
+        where = f"at {name} in the Route 53 zone {zone}"
+        for alias in _of_type("CNAME", found):
+            raise errors.ProviderError(
+                f"No TXT record can be added {where}: the name is an alias (CNAME) for "
+                f"{_target(alias)}. The record belongs there."
+            )
+        for text in _of_type("TXT", found):
+            if "SetIdentifier" in text:
+                kind = f"have a routing policy (one is called {text['SetIdentifier']!r})"
+            elif "TrafficPolicyInstanceId" in text:
+                kind = f"are made by the traffic policy instance {text['TrafficPolicyInstanceId']}"
+            elif "AliasTarget" in text:
+                kind = f"are Route 53's own kind of alias, for {_target(text)}"
+            else:
+                continue
+            raise errors.ProviderError(
+                f"The TXT records {where} cannot be changed from here: they {kind}, and to change "
+                "one would undo that. Replace them by a plain record set (simple routing) with the "
+                "same values, then try again."
+            )
+
+    # What is asked of AWS.
+
+    def _zone(self, name: str) -> _Zone:
+        labels = name.lower().split(".")
+        tried = [".".join(labels[cut:]) for cut in range(len(labels))]
+        for candidate in tried:
+            found = [zone for zone in self._zones if zone.name == candidate]
+            found = [zone for zone in found if self._zone_id or not zone.private]
+            if len(found) > 1:
+                raise errors.ProviderError(
+                    f"Cannot tell which hosted zone {name} belongs to: Route 53 has "
+                    f"{len(found)} public ones called {candidate}, with the ids "
+                    f"{', '.join(sorted(zone.id for zone in found))}. Compare their name servers "
+                    "(aws route53 get-hosted-zone --id ID) with the domain's NS records, and put "
+                    f"the one that serves it into {self._file}: {_PREFIX}hosted_zone_id = ID"
+                )
+            if found:
+                return found[0]
+        if self._zone_id:
+            raise errors.ProviderError(
+                f"{name} is not in the Route 53 zone {self._zones[0]}, which "
+                f"{_PREFIX}hosted_zone_id in {self._file} names. Correct that line, or take it "
+                "away to have the zone found by its name."
+            )
+        hidden = [str(zone) for zone in self._zones if zone.private and zone.name in tried]
+        aside = f" There are private ones, which no CA can see: {', '.join(hidden)}."
+        raise errors.ProviderError(
+            f"Cannot find the zone of {name}: the AWS account has no public hosted zone called "
+            f"{' or '.join(tried)}.{aside if hidden else ''} Look whether "
+            f"{self._source} belong to the account that has the zone: aws sts get-caller-identity"
+        )
+
+    @functools.cached_property
+    def _zones(self) -> list[_Zone]:
+        """The hosted zones that may be written to."""
+        if self._zone_id:
+            found = self._ask(
+                f"look at the hosted zone {self._zone_id}",
+                lambda client: [client.get_hosted_zone(Id=self._zone_id)["HostedZone"]],
+                zone_id=self._zone_id,
+            )
+        else:
+            found = self._ask(
+                "list the hosted zones",
+                lambda client: [
+                    zone
+                    for page in client.get_paginator("list_hosted_zones").paginate()
+                    for zone in page["HostedZones"]
+                ],
+            )
+        return [
+            _Zone(
+                _name(zone["Name"]),
+                zone["Id"].removeprefix("/hostedzone/"),
+                bool(zone.get("Config", {}).get("PrivateZone")),
+            )
+            for zone in found
+        ]
+
+    def _read(self, zone: _Zone, name: str) -> list[RecordSet]:
+        """Return every record set at ``name``."""
+
+        def read(client: Any) -> list[RecordSet]:
+            # The list has no end at the name, only a start, and a page would be 300 sets.
+            pages = client.get_paginator("list_resource_record_sets").paginate(
+                HostedZoneId=zone.id, StartRecordName=name, PaginationConfig={"PageSize": 20}
+            )
+            listed = (found for page in pages for found in page["ResourceRecordSets"])
+            here = name.lower()
+            return list(itertools.takewhile(lambda found: _name(found["Name"]) == here, listed))
+
+        return self._ask(f"list the records at {name} in the zone {zone}", read, zone_id=zone.id)
+
+    def _change(self, zone: _Zone, name: str, changes: list[tuple[str, RecordSet]]) -> str:
+        """Do all of ``changes`` or nothing; return the change's id.
+
+        :raises _BatchRefused: AWS has understood the batch and does not do it.
+        """
+        batch = [{"Action": action, "ResourceRecordSet": target} for action, target in changes]
+        change_id: str = self._ask(
+            f"change the TXT records at {name} in the zone {zone}",
+            lambda client: client.change_resource_record_sets(
+                HostedZoneId=zone.id, ChangeBatch={"Changes": batch}
+            )["ChangeInfo"]["Id"],
+            zone_id=zone.id,
+        )
+        return change_id
+
+    def _change_status(self, task: str, change: str) -> Any:
+        return self._ask(task, lambda client: client.get_change(Id=change)["ChangeInfo"]["Status"])
+
+    def _ask(self, task: str, ask: Callable[[Any], _T], zone_id: str | None = None) -> _T:
+        """Return what ``ask`` returns for the client, or say what went wrong, in our words."""
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+
+        kind: type[errors.ProviderError] = errors.ProviderError
+        try:
+            return ask(self._client)
+        except ClientError as error:
+            if error.response["Error"].get("Code") == "InvalidChangeBatch":
+                kind = _BatchRefused
+            fault = self._refusal(error, zone_id)
+        except BotoCoreError as error:
+            fault = self._trouble(error)
+        except (ResponseParserError, KeyError, ValueError):
+            fault = (
+                "what answers is not Route 53. Look whether a proxy is in the way, and at "
+                "AWS_ENDPOINT_URL or endpoint_url in AWS's files, if one of them is set"
+            )
+        # Outside the except clauses, so that no exception is chained: what AWS says of a wrong
+        # signature holds the headers of the request, session token included.
+        raise kind(f"Cannot {task} through Amazon Route 53: {fault}.")
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        from botocore.config import Config
+
+        config = Config(
+            connect_timeout=_CONNECT,
+            read_timeout=_ANSWER,
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            user_agent_extra="certbot-dns-persist",
+        )
+        return self._session.client("route53", config=config)
+
+    # What is said to the user.
+
+    def _refusal(self, error: Any, zone_id: str | None) -> str:
+        """Say what AWS answered (botocore.exceptions.ClientError), and what to do."""
+        code = error.response["Error"].get("Code") or "without a code"
+        words = " ".join(error.response["Error"].get("Message", "").split()).rstrip(".")
+        request = error.response.get("ResponseMetadata", {}).get("RequestId") or "unknown"
+        source = self._source
+        if code in _UNKNOWN_KEY:
+            return f"AWS does not know the access key ({code}). Correct or renew {source}"
+        if code in _EXPIRED:
+            return (
+                f"the credentials have expired ({code}). Renew {source}, or set this machine's "
+                "clock if it is wrong"
+            )
+        if code in _SIGNATURE:
+            return (
+                f"AWS rejects the signature ({code}). Most often the secret access key or the "
+                "session token belongs to another access key id, or the clock is wrong. Correct "
+                f"{source}"
+            )
+        if code in _DENIED and error.operation_name.startswith("AssumeRole"):
+            return (
+                f"AWS does not allow the role to be assumed ({code}: {words}). Correct the role's "
+                f"trust policy, or role_arn in AWS's files. Asked with {source}"
+            )
+        if code in _DENIED:
+            partition = self._client.meta.partition
+            target = "*"
+            if zone_id:
+                target = f"arn:{partition}:route53:::hostedzone/{zone_id}"
+            elif error.operation_name == "GetChange":
+                target = f"arn:{partition}:route53:::change/*"
+            return (
+                f"AWS does not allow it ({code}: {words}). Allow route53:{error.operation_name} on "
+                f"{target} (all that is needed is in examples/route53-policy.json of "
+                f"certbot-dns-persist), or use others than {source}"
+            )
+        if code in _THROTTLED:
+            return (
+                f"AWS asked to slow down {_ATTEMPTS} times ({code}). The account's 5 requests a "
+                "second are shared by all that use Route 53 there. Try again later"
+            )
+        if code == "NoSuchHostedZone":
+            return (
+                f"there is no such hosted zone in the AWS account. Correct {_PREFIX}hosted_zone_id "
+                f"in {self._file}, or look whether {source} belong to another account"
+            )
+        if code == "InvalidChangeBatch":
+            return f"AWS refused the change, and nothing was changed ({code}: {words})"
+        return (
+            f"AWS answered {code}: {words or 'no words'} (request id {request}). Look at "
+            "https://health.aws.amazon.com/health/status, and try again"
+        )
+
+    def _trouble(self, error: Any) -> str:
+        """Say what boto3 met before any answer (botocore.exceptions.BotoCoreError)."""
+        from botocore import exceptions
+
+        if isinstance(error, exceptions.NoCredentialsError):
+            return (
+                f"no AWS credentials were found. Put {_PREFIX}access_key_id and "
+                f"{_PREFIX}secret_access_key into {self._file}, or set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or give the machine a role"
+            )
+        if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError)):
+            return (
+                f"{str(error).rstrip('.')}. Check the network, HTTPS_PROXY and, if it is set, "
+                "AWS_ENDPOINT_URL"
+            )
+        # Some of these words come from other programs, which may say anything: credential_process.
+        return (
+            f"the AWS credentials or settings cannot be used ({type(error).__name__}). Have AWS's "
+            f"own program say why: aws sts get-caller-identity. They are {self._source}"
+        )
+
+    @property
+    def _source(self) -> str:
+        """The credentials, by where they come from."""
+        if self._get("access_key_id"):
+            return f"the credentials in {self._file}"
+        if profile := self._get("profile"):
+            return f"the credentials of AWS's profile {profile}, which {self._file} names"
+        return "the credentials that boto3 found (environment, AWS's files or the machine's role)"
+
+    @property
+    def _file(self) -> str:
+        return self._settings.credentials_file or "the file given with --dns-persist-credentials"
+
+    # Settings.
+
+    def _get(self, key: str) -> str:
+        return self._settings.credentials.get(key, "").strip()
+
+    def _check_keys(self) -> None:
+        given = [key for key in (*_KEYS, "session_token") if self._get(key)]
+        lacking = [key for key in _KEYS if given and key not in given]
+        if lacking:
+            raise errors.ConfigurationError(
+                f"{_all(given)} in {self._file} cannot do without {_all(lacking)}. Add what lacks, "
+                "or take all of them away to have boto3 look for credentials itself."
+            )
+        if given and self._get("profile"):
+            raise errors.ConfigurationError(
+                f"{_PREFIX}profile and {_all(given)} in {self._file} exclude each other. Keep one "
+                "kind of credentials, and remove the other lines."
+            )
+
+    def _make_session(self) -> Any:
+        # Debug lines of botocore show session tokens, and Certbot's log keeps everybody's.
+        logging.getLogger("botocore").setLevel(logging.INFO)
+        try:
+            import boto3
+            from botocore.exceptions import BotoCoreError
+        except ImportError as error:
+            raise errors.ConfigurationError(
+                "The provider route53 needs boto3, which is not installed. Install it with: "
+                "pip install 'certbot-dns-persist[route53]'"
+            ) from error
+        try:
+            return boto3.Session(
+                aws_access_key_id=self._get("access_key_id") or None,
+                aws_secret_access_key=self._get("secret_access_key") or None,
+                aws_session_token=self._get("session_token") or None,
+                profile_name=self._get("profile") or None,
+            )
+        except BotoCoreError as error:
+            problem = str(error).rstrip(".")
+        # Outside the except clause, so that no exception is chained: a parser's shows the line.
+        raise errors.ConfigurationError(
+            f"AWS's own settings cannot be used: {problem}. They are in ~/.aws or where "
+            "AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE say; a profile is chosen by "
+            f"{_PREFIX}profile in {self._file} or by AWS_PROFILE."
+        )
+
+
+def _all(keys: Iterable[str]) -> str:
+    return " and ".join(_PREFIX + key for key in keys)
+
+
+def _of_type(kind: str, found: Iterable[RecordSet]) -> list[RecordSet]:
+    return [each for each in found if each["Type"] == kind]
+
+
+def _target(alias: RecordSet) -> str:
+    """Return what a CNAME, or an alias of Route 53's own kind, points to."""
+    records = alias.get("ResourceRecords")
+    return _name(records[0]["Value"] if records else alias["AliasTarget"]["DNSName"])
+
+
+def _name(escaped: str) -> str:
+    """Return a domain name as AWS writes it, ``\\052.example.com.``, as we do."""
+    return _shown(_octets(escaped)).rstrip(".").lower()
+
+
+def _values(texts: RecordSet) -> list[str]:
+    """Return the TXT values of a set, each joined from its strings."""
+    return [_joined(record["Value"]) for record in texts.get("ResourceRecords", ())]
+
+
+def _joined(written: str) -> str:
+    strings = re.findall(r'"((?:[^"\\]|\\.)*)"', written, re.DOTALL)
+    return _shown(b"".join(map(_octets, strings)))
+
+
+def _octets(escaped: str) -> bytes:
+    r"""Undo AWS's escapes: ``\ooo`` is an octet in octal, ``\`` and another character is that."""
+
+    def plain(escape: re.Match[bytes]) -> bytes:
+        return bytes([int(escape[1], 8)]) if len(escape[1]) == 3 else escape[1]
+
+    return re.sub(rb"\\([0-3][0-7]{2}|.)", plain, escaped.encode(), flags=re.DOTALL)
+
+
+def _shown(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")

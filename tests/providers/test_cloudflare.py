@@ -1,0 +1,802 @@
+"""The real SDK against a small Cloudflare: the traps of the API, and the words for each failure."""
+
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.certbot import Certbot
+from support.cloudflare_api import WRITES, CloudflareApi, Faults
+from support.nameserver import Nameserver
+from support.pebble import ISSUER, Pebble
+from support.process import free_port
+
+from certbot_dns_persist import credentials, providers
+from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.providers.cloudflare import Cloudflare
+from certbot_dns_persist.providers.interface import Settings
+
+NAME = "_validation-persist.example.test"
+OURS = "ca.example; accounturi=https://ca.example/acct/1; persistUntil=1830000000"
+THEIRS = [
+    "other.example; accounturi=https://other.example/acct/9",
+    'quoted "9" and \\ back',
+    f"{OURS}1",
+]
+OLD = "v=spf1 -all"
+"""A value that stands there without quotes, as Cloudflare kept it in former times."""
+
+FOREIGN = sorted([*THEIRS, OLD])
+EMAIL = "hostmaster@example.test"
+NEVER_A_TOKEN = "cfut_this-is-well-formed-and-nobody-has-it-12345"
+
+Make = Callable[..., Cloudflare]
+
+
+@pytest.fixture(autouse=True)
+def _without_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("TOKEN", "KEY", "USER_SERVICE_KEY"):
+        monkeypatch.delenv(f"CLOUDFLARE_API_{variable}", raising=False)
+    for variable in ("CLOUDFLARE_EMAIL", "CLOUDFLARE_CUSTOM_HEADERS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "certbot_dns_persist.providers.cloudflare"
+    monkeypatch.setattr(f"{module}._PAUSES", (0.01, 0.02, 0.04))
+    monkeypatch.setattr(f"{module}._SETTLE", 0.0)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudflareApi]:
+    """Cloudflare with the user's zones, and what others have at ``NAME``."""
+    with CloudflareApi("example.test", "child.example.test", "other.test") as running:
+        monkeypatch.setenv("CLOUDFLARE_BASE_URL", running.url)
+        for value in THEIRS:
+            running.add(NAME, quoted(value))
+        running.add(NAME, OLD)
+        running.add(NAME, "192.0.2.1", "A")
+        yield running
+
+
+@pytest.fixture
+def token(api: CloudflareApi) -> str:
+    """An API token that is confined to one zone."""
+    return api.token("example.test")
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """What the user was told."""
+    return []
+
+
+@pytest.fixture
+def make(token: str, told: list[str]) -> Make:
+    """Make a provider; arguments replace its credentials."""
+
+    def make(**other: str) -> Cloudflare:
+        found = other or {"api_token": token}
+        return Cloudflare(Settings(found, "/etc/cloudflare.ini", told.append))
+
+    return make
+
+
+@pytest.fixture
+def provider(make: Make) -> Cloudflare:
+    return make()
+
+
+def quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def fails(call: Callable[[], object], words: str, *secrets: str) -> str:
+    """Assert a :class:`ProviderError` with these words and none of the secrets; return it."""
+    with pytest.raises(ProviderError, match=words) as caught:
+        call()
+    shown = "".join(traceback.format_exception(caught.value))
+    for secret in secrets:
+        assert secret not in shown
+    assert "During handling" not in shown
+    assert "direct cause" not in shown
+    return str(caught.value)
+
+
+# Adding, listing, removing.
+
+
+def test_add_add_again_list_remove_and_remove_again(
+    provider: Cloudflare, api: CloudflareApi, told: list[str]
+) -> None:
+    assert sorted(provider.list_values(NAME)) == FOREIGN
+    before = list(api.records)
+
+    assert provider.add_value(NAME, OURS, 300) == 300
+    assert provider.add_value(NAME, OURS, 300) == 300
+    assert sorted(provider.list_values(NAME)) == api.values(NAME) == sorted([*FOREIGN, OURS])
+    assert api.records[-1]["content"] == f'"{OURS}"'
+
+    provider.remove_value(NAME, OURS)
+    provider.remove_value(NAME, OURS)
+    assert api.records == before
+    assert [request.split()[0] for request in api.requests].count("POST") == 1
+    assert [request.split()[0] for request in api.requests].count("DELETE") == 1
+    assert told == []
+
+
+def test_a_name_that_does_not_exist_has_no_values(provider: Cloudflare) -> None:
+    assert provider.list_values("not.there.example.test") == []
+    provider.remove_value("not.there.example.test", OURS)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        'quotes " and \\ and ; and  blanks',
+        '"wholly quoted"',
+        "\\065 is no escape",
+        "caf\u00e9",
+        "x" * 255,
+        "y" * 256,
+        "z" * 300,
+        "\u00e9" * 150,
+        "\\" * 255 + '"' * 300,
+    ],
+)
+def test_any_value_comes_back_as_it_was(
+    provider: Cloudflare, api: CloudflareApi, value: str
+) -> None:
+    provider.add_value(NAME, value, 300)
+    assert value in provider.list_values(NAME)
+    assert api.values(NAME) == sorted([*FOREIGN, value])
+
+    provider.remove_value(NAME, value)
+    assert api.values(NAME) == FOREIGN
+
+
+def test_a_value_over_255_octets_is_written_as_several_strings(
+    provider: Cloudflare, api: CloudflareApi
+) -> None:
+    provider.add_value(NAME, "v" * 300, 300)
+    assert api.records[-1]["content"] == f'"{"v" * 255}" "{"v" * 45}"'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [OURS, f'"{OURS}"', f'"{OURS[:9]}" "{OURS[9:]}"', f'"{OURS[:9]}"  "" "{OURS[9:]}" '],
+)
+def test_however_a_value_is_quoted_it_is_the_same_value(
+    provider: Cloudflare, api: CloudflareApi, content: str
+) -> None:
+    api.add(NAME, content)
+
+    assert OURS in provider.list_values(NAME)
+    provider.add_value(NAME, OURS, 300)
+    assert api.values(NAME) == sorted([*FOREIGN, OURS])
+    provider.remove_value(NAME, OURS)
+    assert api.values(NAME) == FOREIGN
+
+
+def test_one_string_that_is_too_long_is_read_as_it_stands(
+    provider: Cloudflare, api: CloudflareApi
+) -> None:
+    name = "long.example.test"
+    api.add(name, f'"{"w" * 300}"')
+    assert provider.list_values(name) == ["w" * 300]
+
+
+def test_content_that_comes_back_without_quotes_is_recognised(
+    provider: Cloudflare, api: CloudflareApi
+) -> None:
+    api.unquoted = True
+    provider.add_value(NAME, "u" * 300, 300)
+    provider.add_value(NAME, "u" * 300, 300)
+    assert api.values(NAME).count("u" * 300) == 1
+    provider.remove_value(NAME, "u" * 300)
+    assert api.values(NAME) == FOREIGN
+
+
+@pytest.mark.parametrize("content", ['"', '"open', 'a "b" c', '"a" b', '"a\\"'])
+def test_content_that_is_not_wholly_quoted_is_read_as_it_stands(
+    provider: Cloudflare, api: CloudflareApi, content: str
+) -> None:
+    api.add("odd.example.test", content)
+    assert provider.list_values("odd.example.test") == [content]
+
+
+def test_all_pages_are_read(provider: Cloudflare, api: CloudflareApi) -> None:
+    for number in range(5):
+        api.add(NAME, f'"more {number}"')
+    api.per_page = 2
+    many = api.values(NAME)
+
+    assert sorted(provider.list_values(NAME)) == many
+    provider.add_value(NAME, OURS, 300)
+    provider.add_value(NAME, OURS, 300)
+    provider.remove_value(NAME, OURS)
+    assert api.values(NAME) == many
+
+
+def test_no_more_requests_are_made_than_needed(provider: Cloudflare, api: CloudflareApi) -> None:
+    provider.add_value(NAME, OURS, 300)
+    assert [request.split("/")[-1] for request in api.requests] == [
+        *["zones"] * 2,
+        *["dns_records"] * 3,  # look, add, look
+    ]
+
+
+# Other people's records.
+
+
+def test_two_writers_at_once_lose_nothing(make: Make, api: CloudflareApi) -> None:
+    for number in range(4):
+        api.add(NAME, f'"old {number}"')
+    start = threading.Barrier(4)
+    failures: list[Exception] = []
+
+    def write(number: int) -> None:
+        provider = make()
+        start.wait()
+        try:
+            provider.add_value(NAME, f"new {number}", 300)
+            provider.add_value(NAME, OURS, 300)
+            provider.remove_value(NAME, f"old {number}")
+        except ProviderError as error:
+            failures.append(error)
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    assert failures == []
+    expected = [*FOREIGN, OURS, *(f"new {number}" for number in range(4))]
+    assert api.values(NAME) == sorted(expected)
+
+
+@pytest.mark.parametrize("change", ["add_value", "remove_value"])
+def test_somebody_who_is_faster_does_no_harm(
+    provider: Cloudflare, api: CloudflareApi, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    adding = change == "add_value"
+    if not adding:
+        api.add(NAME, quoted(OURS))
+    do = api.do
+
+    def after_another(method: str, *rest: Any) -> Any:
+        if method in WRITES:
+            do(method, *rest)
+        return do(method, *rest)
+
+    monkeypatch.setattr(api, "do", after_another)
+    getattr(provider, change)(NAME, OURS, *[300][: int(adding)])
+    assert api.values(NAME) == sorted([*FOREIGN, *[OURS][: int(adding)]])
+
+
+def test_nothing_is_added_beside_an_alias(provider: Cloudflare, api: CloudflareApi) -> None:
+    api.add("alias.example.test", "target.example.net", "CNAME")
+    assert provider.list_values("alias.example.test") == []
+    provider.remove_value("alias.example.test", OURS)
+    fails(
+        lambda: provider.add_value("alias.example.test", OURS, 300),
+        r"alias\.example\.test in the zone example\.test at Cloudflare.*target\.example\.net",
+    )
+
+
+# Which TTL.
+
+
+@pytest.mark.parametrize(
+    ("asked", "enterprise", "used"),
+    [
+        (0, False, 60),
+        (1, False, 60),
+        (30, False, 60),
+        (60, False, 60),
+        (86400, False, 86400),
+        (86401, False, 86400),
+        (1, True, 30),
+        (45, True, 45),
+    ],
+)
+def test_a_ttl_that_is_not_allowed_becomes_the_nearest_and_the_user_is_told(
+    provider: Cloudflare,
+    api: CloudflareApi,
+    told: list[str],
+    asked: int,
+    enterprise: bool,
+    used: int,
+) -> None:
+    api.enterprise = enterprise
+    assert provider.add_value(NAME, OURS, asked) == used
+    assert api.records[-1]["ttl"] == used
+    if used == asked:
+        assert told == []
+    else:
+        assert len(told) == 1
+        assert f"{NAME} is {used} seconds instead of {asked}" in told[0]
+
+
+@pytest.mark.parametrize(("stands", "means"), [(1, 300), (7200, 7200)])
+def test_a_record_that_is_there_keeps_its_ttl(
+    provider: Cloudflare, api: CloudflareApi, told: list[str], stands: int, means: int
+) -> None:
+    api.add(NAME, quoted(OURS), ttl=stands)
+    assert provider.add_value(NAME, OURS, 600) == means
+    assert api.records[-1]["ttl"] == stands
+    assert len(told) == 1
+    assert f"{means} seconds instead of 600" in told[0]
+
+
+# Finding the zone.
+
+
+@pytest.mark.parametrize(
+    ("name", "zone"),
+    [
+        ("example.test", "example.test"),
+        ("EXAMPLE.test", "example.test"),
+        (NAME, "example.test"),
+        ("_validation-persist.child.example.test", "child.example.test"),
+        ("_validation-persist.deep.child.example.test", "child.example.test"),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_the_zone_is_the_most_specific_that_the_token_is_for(
+    make: Make, api: CloudflareApi, strict: bool, name: str, zone: str
+) -> None:
+    api.strict_listing = strict
+    provider = make(api_token=api.token("example.test", "child.example.test"))
+    assert provider.zone_for(name) == zone
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_token_that_is_confined_to_one_zone_is_enough(
+    provider: Cloudflare, api: CloudflareApi, strict: bool
+) -> None:
+    api.strict_listing = strict
+    assert provider.add_value(NAME, OURS, 300) == 300
+    assert api.values(NAME) == sorted([*FOREIGN, OURS])
+
+
+@pytest.mark.parametrize(
+    ("strict", "words"),
+    [
+        (False, r"zone of _v\.other\.test.*API token in /etc/cloudflare\.ini.*_v\.other\.test, "),
+        (True, r"the zone of _v\.other\.test \(trying other\.test\): .*403.*Zone / DNS / Edit"),
+    ],
+)
+def test_a_zone_that_the_token_is_not_for_is_named(
+    provider: Cloudflare, api: CloudflareApi, token: str, strict: bool, words: str
+) -> None:
+    api.strict_listing = strict
+    fails(lambda: provider.add_value("_v.other.test", OURS, 300), words, token)
+
+
+@pytest.mark.parametrize("status", ["pending", "moved"])
+def test_a_zone_that_cloudflare_does_not_serve_is_not_written_to(
+    make: Make, api: CloudflareApi, status: str
+) -> None:
+    api.add_zone("new.example.test", status)
+    api.add_zone("idle.test", status)
+    api.add_zone("idle.test", status)
+    provider = make(api_token=api.token("example.test", "new.example.test", "idle.test"))
+
+    assert provider.zone_for("a.new.example.test") == "example.test"
+    fails(lambda: provider.add_value("a.idle.test", OURS, 300), f"zone idle.test .* {status}")
+
+
+def test_of_two_zones_of_one_name_the_active_one_is_taken(make: Make, api: CloudflareApi) -> None:
+    api.add_zone("twice.test", "pending")
+    api.add_zone("twice.test")
+    make(api_token=api.token("twice.test")).add_value("a.twice.test", OURS, 300)
+    assert api.records[-1]["zone"] == api.zones[-1]["id"]
+
+
+# Who we are.
+
+
+def test_email_and_global_key_are_taken_instead_of_a_token(make: Make, api: CloudflareApi) -> None:
+    provider = make(email=EMAIL, api_key=api.global_key(EMAIL))
+    assert provider.add_value("_v.other.test", OURS, 300) == 300
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"CLOUDFLARE_EMAIL": "other@example.test", "CLOUDFLARE_API_KEY": "0" * 37},
+        {"CLOUDFLARE_EMAIL": "other@example.test"},
+        {"CLOUDFLARE_API_TOKEN": NEVER_A_TOKEN},
+    ],
+)
+def test_credentials_in_the_environment_do_not_get_in_the_way(
+    make: Make, api: CloudflareApi, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert sorted(make().list_values(NAME)) == FOREIGN
+    assert sorted(make(email=EMAIL, api_key=api.global_key(EMAIL)).list_values(NAME)) == FOREIGN
+
+
+def test_secrets_are_not_logged_whatever_the_sdk_logs(
+    make: Make, api: CloudflareApi, token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = api.global_key(EMAIL)
+    with caplog.at_level("DEBUG"):
+        for provider in (make(), make(email=EMAIL, api_key=key)):
+            provider.add_value(NAME, OURS, 300)
+            api.faults = Faults(reset="before", times=1)
+            provider.remove_value(NAME, OURS)
+    assert "/dns_records" in caplog.text
+    assert token not in caplog.text
+    assert key not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"api_token": NEVER_A_TOKEN}, r"Invalid access token \(9109\).*revoked or expired"),
+        ({"api_token": "too-short"}, r"\(6003\); .*\(6111\).*copy it anew"),
+        ({"email": EMAIL, "api_key": "f" * 37}, r"\(9103\).*do not belong together"),
+        ({"email": EMAIL, "api_key": "not-hex"}, r"\(6003\); .*\(6103\).*copy it anew"),
+    ],
+)
+def test_wrong_credentials_are_told_by_what_is_wrong_with_them(
+    make: Make, api: CloudflareApi, found: dict[str, str], words: str
+) -> None:
+    message = fails(lambda: make(**found).add_value(NAME, OURS, 300), words, *found.values())
+    assert f"zone of {NAME}" in message
+    assert "/etc/cloudflare.ini" in message
+    assert "Cloudflare at 127.0.0.1 answered 40" in message
+    assert api.values(NAME) == FOREIGN
+
+
+def test_a_token_that_may_only_read_is_told_what_it_lacks(make: Make, api: CloudflareApi) -> None:
+    reader = api.token("example.test", edit=False)
+    provider = make(api_token=reader)
+    assert sorted(provider.list_values(NAME)) == FOREIGN
+    words = rf"add a TXT record at {NAME} in the zone example\.test.*\(10000\).*Zone / DNS / Edit"
+    fails(lambda: provider.add_value(NAME, OURS, 300), words, reader)
+    fails(lambda: provider.remove_value(NAME, OLD), r"\(10000\).*Zone / DNS / Edit", reader)
+    assert api.values(NAME) == FOREIGN
+
+
+# Failures that stay.
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "words"),
+    [
+        (403, 9109, "Cannot use the access token from location: 192.0.2.9", "IP address filter"),
+        (403, 10000, "Authentication error", "Zone / DNS / Edit"),
+        (401, 10001, "Unable to authenticate request", "Zone / DNS / Edit"),
+        (403, 0, "", "answered 403.*Zone / DNS / Edit"),
+        (400, 81045, "The record quota has been exceeded.", r"exceeded \(81045\)"),
+        (400, 0, "", r"answered 400\. Look at the zone"),
+        (503, 0, "", "answered 503.*cloudflarestatus"),
+        (521, 1000, "Origin down", "answered 521.*cloudflarestatus"),
+        (429, 971, "Please wait", "answered 429.*1200 requests in five minutes"),
+    ],
+)
+@pytest.mark.parametrize("call", ["list_values", "add_value", "remove_value"])
+def test_every_error_comes_with_its_code_and_advice(
+    provider: Cloudflare,
+    api: CloudflareApi,
+    token: str,
+    call: str,
+    status: int,
+    code: int,
+    message: str,
+    words: str,
+) -> None:
+    provider.zone_for(NAME)
+    api.faults = Faults(status=status, code=code, message=message)
+    arguments = {"list_values": (), "add_value": (OURS, 300), "remove_value": (OLD,)}[call]
+    said = fails(lambda: getattr(provider, call)(NAME, *arguments), words, token)
+    assert f"at {NAME} in the zone example.test: Cloudflare at 127.0.0.1" in said
+    assert api.values(NAME) == FOREIGN
+
+
+def test_a_secret_that_an_answer_quotes_is_not_shown(
+    provider: Cloudflare,
+    api: CloudflareApi,
+    token: str,
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    api.faults = Faults(status=429, code=1, message=f"Who is {token}", retry_after=200)
+    fails(lambda: provider.list_values(NAME), r"Who is \(secret\)", token)
+    assert len(told) == 1
+    assert "Who is (secret)" in told[0]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"body": b"<html>Sign in to the hotel's network", "content_type": "text/html"},
+        {"body": b"{", "content_type": "application/json"},
+        {"body": b""},
+        {"body": b"null"},
+        {"body": b"[]"},
+        {"body": b'{"success": true}'},
+        {"body": b'{"success": true, "result": {}}'},
+        {"body": b'{"success": true, "result": [1]}'},
+        {"body": b'{"success": true, "result": [{"id": 1, "name": "example.test"}]}'},
+        {"body": b'{"success": true, "result": [], "result_info": {"total_pages": "x"}}'},
+        {"body": b'{"success": true, "result": [{"type": "TXT", "name": null}]}'},
+    ],
+)
+@pytest.mark.parametrize("zone_is_known", [False, True])
+def test_an_answer_that_is_not_documented_is_an_error_and_changes_nothing(
+    provider: Cloudflare,
+    api: CloudflareApi,
+    token: str,
+    fault: dict[str, Any],
+    zone_is_known: bool,
+) -> None:
+    if zone_is_known:
+        provider.zone_for(NAME)
+    api.faults = Faults(**fault)
+    words = "does not document: .*CLOUDFLARE_BASE_URL"
+    fails(lambda: provider.list_values(NAME), words, token)
+    fails(lambda: provider.add_value(NAME, OURS, 300), words, token)
+    fails(lambda: provider.remove_value(NAME, OLD), words, token)
+    assert api.values(NAME) == FOREIGN
+
+
+def test_what_comes_back_for_another_name_is_left_alone(
+    provider: Cloudflare, api: CloudflareApi
+) -> None:
+    provider.zone_for(NAME)
+    api.add("other.example.test", quoted(OURS))
+    api.faults = Faults(
+        methods=["GET"],
+        body=b'{"success": true, "result": [{"id": "%s", "type": "TXT", "ttl": 300, '
+        b'"name": "other.example.test", "content": "%s"}]}'
+        % (api.records[-1]["id"].encode(), OURS.encode()),
+    )
+    provider.remove_value(NAME, OURS)
+    assert api.values("other.example.test") == [OURS]
+
+
+def test_the_answer_to_a_change_is_not_relied_on(provider: Cloudflare, api: CloudflareApi) -> None:
+    api.faults = Faults(methods=WRITES, body=b"{")
+    assert provider.add_value(NAME, OURS, 300) == 300
+    provider.remove_value(NAME, OURS)
+    assert api.values(NAME) == FOREIGN
+
+
+def test_an_api_that_only_says_that_it_did_is_found_out(
+    provider: Cloudflare, api: CloudflareApi
+) -> None:
+    api.faults = Faults(methods=WRITES, pretend=True)
+    fails(lambda: provider.add_value(NAME, OURS, 300), f"at {NAME} .*accepted, but not done")
+    fails(lambda: provider.remove_value(NAME, OLD), f"at {NAME} .*accepted, but not done")
+    assert api.values(NAME) == FOREIGN
+
+
+# Failures that pass.
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"reset": "before"},
+        {"reset": "after"},
+        {"status": 500},
+        {"status": 502},
+        {"status": 524, "code": 1, "message": "A timeout occurred"},
+        {"status": 408},
+        {"status": 409},
+        {"status": 429},
+    ],
+)
+@pytest.mark.parametrize("methods", [{"GET"}, WRITES])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_failure_that_passes_does_no_harm(
+    provider: Cloudflare, api: CloudflareApi, fault: dict[str, Any], methods: set[str], times: int
+) -> None:
+    api.faults = Faults(methods=methods, times=times, **fault)
+    assert provider.add_value(NAME, OURS, 300) == 300
+    assert api.faults.times == 0 or fault == {"reset": "after"}
+    assert api.values(NAME) == sorted([*FOREIGN, OURS])
+
+    api.faults = Faults(methods=methods, times=times, **fault)
+    provider.remove_value(NAME, OURS)
+    assert api.values(NAME) == FOREIGN
+
+
+@pytest.mark.parametrize("methods", [{"GET"}, WRITES])
+def test_an_answer_that_comes_too_late_does_no_harm(
+    make: Make, api: CloudflareApi, monkeypatch: pytest.MonkeyPatch, methods: set[str]
+) -> None:
+    monkeypatch.setattr("certbot_dns_persist.providers.cloudflare._TIMEOUT", 0.3)
+    provider = make()
+    api.faults = Faults(methods=methods, times=1, delay=1.0)
+    assert provider.add_value(NAME, OURS, 300) == 300
+    api.faults = Faults(methods=methods, times=1, delay=1.0)
+    provider.remove_value(NAME, OURS)
+    assert api.values(NAME) == FOREIGN
+
+
+def test_an_api_that_never_answers_in_time_is_named(
+    make: Make, api: CloudflareApi, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setattr("certbot_dns_persist.providers.cloudflare._TIMEOUT", 0.1)
+    api.faults = Faults(delay=0.5)
+    words = r"zone of example\.test .* Cloudflare at 127.0.0.1 gave no answer within 0.1 seconds"
+    fails(lambda: make().add_value("example.test", OURS, 300), words, token)
+
+
+def test_a_network_that_is_down_is_told(
+    make: Make, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("CLOUDFLARE_BASE_URL", f"http://127.0.0.1:{free_port()}/client/v4")
+    words = r"cannot be reached \(.*Connection refused\).*HTTPS_PROXY"
+    fails(lambda: make().add_value(NAME, OURS, 300), words, token)
+
+
+def test_a_proxy_of_the_environment_is_used(
+    make: Make, api: CloudflareApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDFLARE_BASE_URL", "http://cloudflare.invalid/client/v4")
+    monkeypatch.setenv("http_proxy", api.url)
+    assert sorted(make().list_values(NAME)) == FOREIGN
+
+
+def test_the_wait_that_cloudflare_asks_for_is_kept(
+    provider: Cloudflare, api: CloudflareApi, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    api.faults = Faults(status=429, code=971, message="Slow down", retry_after=299, times=1)
+    assert provider.add_value(NAME, OURS, 300) == 300
+    assert slept == [299.0]
+    assert len(told) == 1
+    assert "Slow down (971)" in told[0]
+    assert "Waiting 299 seconds" in told[0]
+
+
+@pytest.mark.parametrize(("asked", "waits"), [(3600, 0), (200, 1), (0, 330)])
+def test_nobody_waits_for_ever(
+    provider: Cloudflare,
+    api: CloudflareApi,
+    monkeypatch: pytest.MonkeyPatch,
+    token: str,
+    asked: int,
+    waits: int,
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    api.faults = Faults(status=429, retry_after=asked)
+    words = f"answered 429, to be asked again after {asked} seconds.*Try again later"
+    fails(lambda: provider.zone_for("example.test"), words, token)
+    assert slept == [max(asked, 1)] * waits
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({}, r"_api_token \(or .*_email and .*_api_key\) in /etc/cloudflare\.ini.*Zone / DNS"),
+        ({"api_token": " "}, "lacks dns_persist_cloudflare_api_token"),
+        ({"email": EMAIL}, r"lacks dns_persist_cloudflare_api_key .*/etc/cloudflare\.ini"),
+        ({"api_key": "f" * 37}, "lacks dns_persist_cloudflare_email "),
+        ({"api_token": "t" * 40, "email": EMAIL}, r"/etc/cloudflare\.ini says twice"),
+        ({"api_token": "t" * 40, "api_key": "f" * 37}, "Delete dns_persist_cloudflare_email"),
+        ({"api_token": f"Bearer {'t' * 40}"}, "_api_token in /etc/cloudflare.ini has blanks"),
+        ({"api_token": f"{'t' * 20}\n{'t' * 20}"}, "without 'Bearer' or line breaks"),
+        ({"api_token": "t" * 39 + "\u2026"}, "_api_token in /etc/cloudflare.ini has blanks"),
+        ({"email": EMAIL, "api_key": "f\u00e9"}, "_api_key in /etc/cloudflare.ini has blanks"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named_with_their_file_and_not_shown(
+    found: dict[str, str], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        Cloudflare(Settings(found, "/etc/cloudflare.ini", print))
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "tttt" not in shown
+    assert "ffff" not in shown
+
+
+def test_without_a_file_the_option_for_it_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="--dns-persist-credentials"):
+        Cloudflare(Settings({}, None, print))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("HTTPS_PROXY", "gopher://user:pass-phrase@proxy"), ("CLOUDFLARE_BASE_URL", "http://[::1")],
+)
+def test_an_environment_that_the_sdk_cannot_use_is_told_without_a_proxys_password(
+    make: Make, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=variable) as caught:
+        make()
+    assert "pass-phrase" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_missing_sdk_is_named_with_the_extra_that_brings_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cloudflare", None)
+    with pytest.raises(
+        ConfigurationError, match=r"pip install 'certbot-dns-persist\[cloudflare\]'"
+    ):
+        make()
+
+
+def test_the_sdk_is_not_imported_before_the_provider_is_made() -> None:
+    module = "certbot_dns_persist.providers.cloudflare"
+    code = f"import sys, {module}; sys.exit('cloudflare' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("prefix", ["dns_cloudflare", "dns_persist_cloudflare"])
+def test_a_credentials_file_of_certbots_plugin_works_as_it_is(
+    api: CloudflareApi, token: str, tmp_path: Path, prefix: str
+) -> None:
+    path = tmp_path / "cloudflare.ini"
+    path.touch(mode=0o600)
+    path.write_text(f"# Cloudflare API token used by Certbot\n{prefix}_api_token = {token}\n")
+    found = credentials.read(str(path)).keys("cloudflare", NAME)
+    provider = providers.load("cloudflare", Settings(found, str(path), print))
+    assert sorted(provider.list_values(NAME)) == FOREIGN
+
+
+# All of it.
+
+
+def test_a_first_certificate_and_its_renewal_without_credentials(
+    tmp_path: Path, nameserver: Nameserver, nameserver_pebble: Pebble
+) -> None:
+    certbot = Certbot(
+        tmp_path / "certbot", nameserver_pebble.directory_url, nameserver_pebble.ca_bundle
+    )
+    with CloudflareApi("example.test", "other.test", mirror=nameserver.zones) as api:
+        token = api.token("example.test")
+        for value in THEIRS:
+            api.add(NAME, quoted(value))
+        file = tmp_path / "cloudflare.ini"
+        file.touch(mode=0o600)
+        file.write_text(f"dns_cloudflare_api_token = {token}\n")
+        options = [
+            *("--dns-persist-provider", "cloudflare"),
+            *("--dns-persist-credentials", str(file)),
+            *("--dns-persist-resolvers", nameserver.endpoint),
+            *("--dns-persist-check", "resolver"),
+        ]
+        env = {"CLOUDFLARE_BASE_URL": api.url}
+
+        first = certbot.certonly(*options, "-d", "example.test", env=env)
+
+        assert first.returncode == 0, first.output
+        record = f"{ISSUER}; accounturi={certbot.account_url}"
+        assert nameserver.values(NAME) == api.values(NAME) == sorted([*THEIRS, record])
+        (line,) = certbot.journal()
+        assert (line["action"], line["name"], line["value"]) == ("add", NAME, record)
+        assert (line["provider"], line["zone"], line["ttl"]) == ("cloudflare", "example.test", 300)
+        assert token not in first.output + first.log
+
+        file.unlink()
+        requests, serial = len(api.requests), certbot.certificate("example.test").serial
+        renewal = certbot.renew("--force-renewal", env=env)
+
+        assert renewal.returncode == 0, renewal.output
+        assert certbot.certificate("example.test").serial != serial
+        assert len(api.requests) == requests
+        assert nameserver.values(NAME) == sorted([*THEIRS, record])

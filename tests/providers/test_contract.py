@@ -1,0 +1,216 @@
+"""One set of tests for every provider: what the contract promises, on the real thing each."""
+
+import concurrent.futures
+import dataclasses
+import importlib.util
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import KEY
+from support.aws import Aws
+from support.bind import Bind
+from support.cloudflare_api import CloudflareApi
+from support.nameserver import Nameserver, Zones
+from support.zones import zone_text
+from zope.interface.verify import verifyObject
+
+from certbot_dns_persist import credentials, providers
+from certbot_dns_persist.providers.interface import IProvider, Provider, Served, Settings
+
+OURS = "ca.example; accounturi=https://ca.example/acct/1; policy=wildcard"
+FOREIGN = ["other.example; accounturi=https://other.example/1", "v=spf1 -all"]
+ROOT = Path(__file__).parents[2]
+
+
+@dataclasses.dataclass
+class Service:
+    """A provider, the name that a test may use, and what stands there without the provider."""
+
+    make: Callable[[], Provider]
+    name: str
+    put: Callable[[list[str]], None]
+    """Make these the only values at the name, as others would."""
+    values: Callable[[], list[str]]
+    """Sorted."""
+
+
+def _rfc2136(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    bind: Bind = request.getfixturevalue("bind")
+    name = f"_validation-persist.{request.getfixturevalue('domain')}"
+    path = str(request.getfixturevalue("bind_credentials"))
+    keys = credentials.read(path).keys("rfc2136", name)
+
+    def put(values: list[str]) -> None:
+        bind.delete_txt(name)
+        for value in values:
+            bind.add_txt(name, value)
+
+    return Service(
+        lambda: providers.load("rfc2136", Settings(keys, path, print)),
+        name,
+        put,
+        lambda: bind.primary.values(name),
+    )
+
+
+def _cloudflare(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    monkeypatch = request.getfixturevalue("monkeypatch")
+    zones = Zones.from_text(zone_text("example.test", {"ns1": ["127.0.0.1"]}))
+    api = stack.enter_context(CloudflareApi("example.test", mirror=zones))
+    monkeypatch.setenv("CLOUDFLARE_BASE_URL", api.url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    name = "_validation-persist.example.test"
+    keys = {"api_token": api.token("example.test")}
+
+    def put(values: list[str]) -> None:
+        for value in values:
+            api.add(name, f'"{value}"')
+
+    return Service(
+        lambda: providers.load("cloudflare", Settings(keys, None, print)),
+        name,
+        put,
+        lambda: api.values(name),
+    )
+
+
+def _route53(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    monkeypatch = request.getfixturevalue("monkeypatch")
+    for variable in os.environ:
+        if variable.startswith("AWS_"):
+            monkeypatch.delenv(variable)
+    monkeypatch.setattr("certbot_dns_persist.providers.route53._POLL", 0.01)
+    zones = Zones.from_text(zone_text("example.test", {"ns1": ["127.0.0.1"]}))
+    aws = stack.enter_context(Aws(zones))
+    for variable, value in aws.variables.items():
+        monkeypatch.setenv(variable, value)
+    zone = aws.add_zone("example.test")
+    name = "_validation-persist.example.test"
+    return Service(
+        lambda: providers.load("route53", Settings({}, None, print)),
+        name,
+        lambda values: aws.create(zone, name, *(f'"{value}"' for value in values)),
+        lambda: zones.values(name),
+    )
+
+
+def _script(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    nameserver: Nameserver = request.getfixturevalue("nameserver")
+    name = "_validation-persist.example.test"
+    request.getfixturevalue("monkeypatch").setenv("PYTHONPATH", str(ROOT / "tests"))
+    key: Path = request.getfixturevalue("tmp_path") / "key"
+    key.write_text("\n".join([nameserver.address, str(nameserver.port), KEY.name, KEY.secret]))
+    program = ROOT / "tests" / "support" / "update_txt.py"
+    command = shlex.join([sys.executable, str(program), str(key)])
+
+    def observe(name: str) -> Served:
+        return Served(nameserver.values(name), "example.test")
+
+    return Service(
+        lambda: providers.load("script", Settings({"command": command}, None, print, observe)),
+        name,
+        lambda values: nameserver.zones.set_values(name, values),
+        lambda: nameserver.values(name),
+    )
+
+
+def _example_package(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    path = ROOT / "examples" / "provider-package" / "certbot_dns_persist_jsonfile.py"
+    spec = importlib.util.spec_from_file_location("certbot_dns_persist_jsonfile", path)
+    assert spec
+    assert spec.loader
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    name = "_validation-persist.example.test"
+    records: Path = request.getfixturevalue("tmp_path") / "records.json"
+    records.write_text("{}")
+    keys = {"path": str(records), "zone": "example.test"}
+    return Service(
+        lambda: module.JsonFile(Settings(keys, None, print)),
+        name,
+        lambda values: records.write_text(json.dumps({name: values})) and None,
+        lambda: sorted(json.loads(records.read_text()).get(name, [])),
+    )
+
+
+SERVICES = {
+    "rfc2136": _rfc2136,
+    "cloudflare": _cloudflare,
+    "route53": _route53,
+    "script": _script,
+    "example-package": _example_package,
+}
+
+
+@pytest.fixture(params=SERVICES)
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    with ExitStack() as stack:
+        yield SERVICES[request.param](request, stack)
+
+
+def test_it_keeps_the_interface(service: Service) -> None:
+    assert verifyObject(IProvider, service.make())
+    assert service.make().writes is True
+
+
+def test_it_tells_the_zone_of_a_name(service: Service) -> None:
+    assert service.make().zone_for(service.name) == "example.test"
+
+
+def test_nothing_stands_at_a_name_that_nobody_used(service: Service) -> None:
+    assert service.make().list_values(service.name) == []
+
+
+def test_add_add_again_list_remove_and_remove_again(service: Service) -> None:
+    provider = service.make()
+    assert provider.add_value(service.name, OURS, 300) == 300
+    assert service.values() == [OURS]
+    provider.add_value(service.name, OURS, 300)
+    assert service.values() == provider.list_values(service.name) == [OURS]
+    provider.remove_value(service.name, OURS)
+    assert service.values() == provider.list_values(service.name) == []
+    provider.remove_value(service.name, OURS)
+    assert service.values() == []
+
+
+def test_foreign_values_are_there_before_between_and_after(service: Service) -> None:
+    service.put(FOREIGN)
+    provider = service.make()
+    assert sorted(provider.list_values(service.name)) == sorted(FOREIGN)
+    provider.add_value(service.name, OURS, 300)
+    assert service.values() == sorted([*FOREIGN, OURS])
+    provider.remove_value(service.name, OURS + "; other=value")
+    assert service.values() == sorted([*FOREIGN, OURS])
+    provider.remove_value(service.name, OURS)
+    assert service.values() == sorted(FOREIGN)
+
+
+def test_a_value_of_300_octets_comes_and_goes(service: Service) -> None:
+    service.put(FOREIGN)
+    long = f"{OURS}; x={'1' * 300}"
+    provider = service.make()
+    provider.add_value(service.name, long, 300)
+    assert service.values() == sorted([*FOREIGN, long])
+    assert sorted(provider.list_values(service.name)) == sorted([*FOREIGN, long])
+    provider.remove_value(service.name, long)
+    assert service.values() == sorted(FOREIGN)
+
+
+def test_writers_at_once_lose_nothing(service: Service) -> None:
+    service.put(FOREIGN)
+    values = [f"{OURS}; n={number}" for number in range(5)]
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        for run in [pool.submit(service.make().add_value, service.name, v, 300) for v in values]:
+            run.result()
+    assert service.values() == sorted([*FOREIGN, *values])
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        for run in [pool.submit(service.make().remove_value, service.name, v) for v in values]:
+            run.result()
+    assert service.values() == sorted(FOREIGN)
