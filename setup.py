@@ -42,7 +42,12 @@ setup(
     packages=find_packages(include=["certbot_dns_persist", "certbot_dns_persist.*"]),
     package_data={"certbot_dns_persist": ["py.typed"]},
     install_requires=INSTALL_REQUIRES,
-    extras_require={"cloudflare": CLOUDFLARE, "route53": ROUTE53, "test": TEST},
+    extras_require={
+        "all": [*CLOUDFLARE, *ROUTE53],
+        "cloudflare": CLOUDFLARE,
+        "route53": ROUTE53,
+        "test": TEST,
+    },
     entry_points={
         "certbot.plugins": [
             "dns-persist = certbot_dns_persist.authenticator:Authenticator",
