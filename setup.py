@@ -19,6 +19,13 @@ ROUTE53 = ["boto3>=1.26.0"]  # Debian 12
 TEST = [
     *CLOUDFLARE,
     *ROUTE53,
+    # Other Certbot plugins, for the bridge: one of each kind.
+    "certbot-dns-cloudflare",
+    "certbot-dns-desec",
+    "certbot-dns-dnsimple",
+    "certbot-dns-inwx",
+    "certbot-dns-pdns",
+    "certbot-dns-rfc2136",
     "cryptography",
     "hypothesis",
     "moto[server]",  # a Route 53 to test against

@@ -1,9 +1,9 @@
 """Changes records through the provider, and notes each change."""
 
-import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Literal, cast
 
 from certbot_dns_persist import credentials, providers
@@ -85,6 +85,8 @@ class Publisher:
         keys = file.keys(provider, name)
         if provider == "script" and self._options.script is not None:
             keys["command"] = self._options.script
+        if provider.startswith("dns-") and self._options.propagation_seconds is not None:
+            keys.setdefault("propagation_seconds", str(self._options.propagation_seconds))
         settings = Settings(
             credentials=keys,
             credentials_file=file.file,
@@ -97,7 +99,8 @@ class Publisher:
         found = self._lookup.find([name])[name]
         if found.trouble:
             raise ProviderError(f"{name} cannot be looked up: {found.trouble}.")
-        return Served(found.values, found.zone)
+        servers = {str(answer): answer.values or () for answer in found.answers}
+        return Served(found.values, found.zone, servers)
 
     def add(self, record: Record, reason: str) -> None:
         """Publish ``record``, unless it is there, with each provider of its name.
@@ -110,8 +113,7 @@ class Publisher:
             change = self._change("add", record, reason, name, provider.zone_for(record.name))
             # Before: an interruption may come after the change.
             self._added.append((name, provider, record))
-            with self._noted(change):
-                provider.add_value(record.name, record.value, record.ttl)
+            self._do(change, partial(provider.add_value, record.name, record.value, record.ttl))
 
     def settle(self) -> None:
         """Wait until the services' servers have what was added, where the services tell."""
@@ -144,8 +146,7 @@ class Publisher:
 
     def _remove(self, name: str, provider: Provider, record: Record, reason: str) -> None:
         change = self._change("remove", record, reason, name, provider.zone_for(record.name))
-        with self._noted(change):
-            provider.remove_value(record.name, record.value)
+        self._do(change, partial(provider.remove_value, record.name, record.value))
 
     def note_added_by_hand(self, record: Record, reason: str) -> None:
         """Note that a person has published ``record``."""
@@ -174,11 +175,10 @@ class Publisher:
             persist_until=record.persist_until,
         )
 
-    @contextlib.contextmanager
-    def _noted(self, change: Change) -> Iterator[None]:
-        """Note the change that the body makes, also when it fails or is interrupted."""
+    def _do(self, change: Change, work: Callable[[], int | None]) -> None:
+        """Do ``work``, which may return the TTL in use, and note it, also when it fails."""
         try:
-            yield
+            ttl = work()
         except ProviderError as error:
             self._journal.record(dataclasses.replace(change, result=str(error)))
             raise
@@ -186,4 +186,4 @@ class Publisher:
             unknown = f"interrupted by {type(error).__name__}, the outcome is unknown"
             self._journal.record(dataclasses.replace(change, result=unknown))
             raise
-        self._journal.record(change)
+        self._journal.record(dataclasses.replace(change, ttl=ttl))

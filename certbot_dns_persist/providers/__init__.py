@@ -1,7 +1,8 @@
 """Finds the provider that an option names, ours or anybody's.
 
 Providers register in the entry-point group ``certbot_dns_persist.providers``; the object behind
-an entry point is called with one :class:`~.interface.Settings`.
+an entry point is called with one :class:`~.interface.Settings`. Any other installed Certbot plugin
+whose name begins with ``dns-`` is reached through the :class:`~.bridge.Bridge`.
 """
 
 import importlib.metadata
@@ -19,6 +20,7 @@ from zope.interface.interface import Method
 from zope.interface.verify import verifyObject
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.providers import bridge
 from certbot_dns_persist.providers.interface import IProvider, Provider, Settings
 
 GROUP = "certbot_dns_persist.providers"
@@ -26,8 +28,9 @@ GROUP = "certbot_dns_persist.providers"
 
 
 def available() -> list[str]:
-    """Return the names of all installed providers, sorted. Nothing is imported."""
-    return sorted({entry.name for entry in importlib.metadata.entry_points(group=GROUP)})
+    """Return the names of all installed providers, sorted. None of them is imported."""
+    ours = {entry.name for entry in importlib.metadata.entry_points(group=GROUP)}
+    return sorted(ours | bridge.installed())
 
 
 def load(name: str, settings: Settings) -> Provider:
@@ -38,6 +41,8 @@ def load(name: str, settings: Settings) -> Provider:
         reported with the name and version of its distribution.
     """
     entries = list(importlib.metadata.entry_points(group=GROUP, name=name))
+    if not entries and name.startswith("dns-"):
+        return bridge.Bridge(settings, name)
     if not entries:
         raise errors.ConfigurationError(
             f"There is no DNS provider called {name!r}. Installed are: {', '.join(available())}. "

@@ -24,7 +24,7 @@ The rules that keep other people's records alive:
 # mypy: disable-error-code="misc, no-untyped-def"
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from zope.interface import Attribute, Interface
@@ -40,6 +40,8 @@ class Served:
     """Every TXT value that one of them serves, each joined from its strings."""
     zone: str | None
     """The zone that the name is in, ``None`` when only resolvers could be asked."""
+    servers: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    """What each server serves that answers, by the server's name and address."""
 
 
 def _cannot_observe(name: str) -> Served:

@@ -215,6 +215,8 @@ class CloudflareApi:
 
     def _at(self, zone_id: str, query: Row) -> list[Row]:
         wanted = {"name": query["name.exact"].lower(), "type": query["type"], "zone": zone_id}
+        if "content.exact" in query:
+            wanted["content"] = query["content.exact"]
         return [row for row in self.records if row.items() >= wanted.items()]
 
     def _create(self, zone_id: str, body: Row) -> Row:
