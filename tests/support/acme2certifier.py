@@ -22,7 +22,6 @@ import tempfile
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -32,6 +31,7 @@ from cryptography.x509.oid import NameOID
 from .acme_ca.certificates import Issuer
 from .bootstrap import CACHE, environment, lock
 from .process import Process, free_port
+from .stoppable import Stoppable
 
 VERSION = "0.46.3"
 
@@ -45,7 +45,7 @@ run_simple("127.0.0.1", int(port), application, threaded=True, ssl_context=(cert
 """
 
 
-class Acme2Certifier:
+class Acme2Certifier(Stoppable):
     """One running acme2certifier, in a directory of its own.
 
     with Acme2Certifier(dns_address="127.4.5.6", jit=True) as ca:
@@ -96,17 +96,6 @@ class Acme2Certifier:
     def stop(self) -> None:
         self._process.stop()
         self._directory.cleanup()
-
-    def __enter__(self) -> "Acme2Certifier":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _answers(self) -> bool:
         trust = ssl.create_default_context(cafile=str(self.root_certificate))

@@ -23,7 +23,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -40,6 +39,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
 
 from .nameserver import Zones
+from .stoppable import Stoppable
 
 ADMIN = "AKIAADMIN"
 """The access key of the test itself."""
@@ -153,7 +153,7 @@ class Change:
         return self.name, self.type, self.record_set.findtext(_tag("SetIdentifier"), "")
 
 
-class Aws:
+class Aws(Stoppable):
     """One AWS account with Route 53, from construction until :meth:`stop`."""
 
     def __init__(self, served: Zones | None = None) -> None:
@@ -247,17 +247,6 @@ class Aws:
         for account in route53_backends.values():
             for backend in account.values():
                 backend.reset()
-
-    def __enter__(self) -> "Aws":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     # The front.
 

@@ -20,7 +20,6 @@ import subprocess
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 import dns.exception
 import dns.flags
@@ -44,6 +43,7 @@ from .process import (
     wait_until,
 )
 from .relay import Relay
+from .stoppable import Stoppable
 from .zones import Key, absolute, parent, topmost, zone_text
 
 APPARMOR_PROFILE = Path("/etc/apparmor.d/usr.sbin.named")
@@ -194,7 +194,7 @@ logging {{
         return path.read_text() if path.exists() else ""
 
 
-class Bind:
+class Bind(Stoppable):
     """A primary that takes updates, a secondary and a recursive resolver."""
 
     def __init__(
@@ -306,17 +306,6 @@ class Bind:
             server.stop()
         while self._addresses:
             release_address(self._addresses.pop())
-
-    def __enter__(self) -> "Bind":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def settle(self) -> None:
         """Wait until the secondary, unless it is held back, serves what the primary serves."""

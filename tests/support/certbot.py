@@ -14,10 +14,11 @@ import termios
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from cryptography import x509
+
+from .stoppable import Stoppable
 
 SECONDS = 120.0
 """How long one run may take."""
@@ -164,7 +165,7 @@ class Certbot:
         return path.read_text() if path.exists() else ""
 
 
-class Screen:
+class Screen(Stoppable):
     """Certbot at a terminal: read what it shows, answer, press Ctrl-C."""
 
     def __init__(self, certbot: Certbot, command: list[str]) -> None:
@@ -223,17 +224,6 @@ class Screen:
             self._child.kill()
         self._child.wait()
         os.close(self._terminal)
-
-    def __enter__(self) -> "Screen":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _read(self, enough: Callable[[], bool], what: str, seconds: float) -> None:
         """Read until ``enough()`` or until the program has ended and all is read."""

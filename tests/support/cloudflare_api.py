@@ -21,7 +21,6 @@ import threading
 import time
 from collections.abc import Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,6 +29,7 @@ from dns.rdataclass import IN
 from dns.rdatatype import TXT
 
 from .nameserver import Zones
+from .stoppable import Stoppable
 
 ROOT = "/client/v4"
 ANY = frozenset({"GET", "POST", "DELETE"})
@@ -85,7 +85,7 @@ class Access:
     edit: bool = True
 
 
-class CloudflareApi:
+class CloudflareApi(Stoppable):
     """One user's zones at Cloudflare, on a port of 127.0.0.1, from construction to :meth:`stop`."""
 
     def __init__(self, *zones: str, mirror: Zones | None = None) -> None:
@@ -117,17 +117,6 @@ class CloudflareApi:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-    def __enter__(self) -> "CloudflareApi":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     # The dashboard: what a person does there.
 

@@ -19,7 +19,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from types import TracebackType
 from typing import Any
 
 import dns.exception
@@ -43,6 +42,7 @@ from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
 from .process import free_port
+from .stoppable import Stoppable
 from .zones import Key, topmost, zone_text
 
 Node = dict[RdataType, Rdataset]
@@ -230,7 +230,7 @@ class Reply:
     additional: list[RRset] = dataclasses.field(default_factory=list)
 
 
-class Nameserver:
+class Nameserver(Stoppable):
     """A DNS server on one address and port, UDP and TCP, from construction until :meth:`stop`."""
 
     def __init__(
@@ -289,17 +289,6 @@ class Nameserver:
         for server in self._servers:
             server.shutdown()
             server.server_close()
-
-    def __enter__(self) -> "Nameserver":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def respond(self, wire: bytes, *, udp: bool) -> bytes | None:
         """Return the answer to one message; ``None`` is no answer."""

@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,11 +17,12 @@ from cryptography.x509.oid import NameOID
 
 from . import tools
 from .process import Process, free_port
+from .stoppable import Stoppable
 
 ISSUER = "pebble.test"
 
 
-class Pebble:
+class Pebble(Stoppable):
     """One running Pebble, from construction until :meth:`stop`."""
 
     def __init__(
@@ -75,17 +75,6 @@ class Pebble:
 
     def stop(self) -> None:
         self._process.stop()
-
-    def __enter__(self) -> "Pebble":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _answers(self) -> bool:
         trust = ssl.create_default_context(cafile=str(self.ca_bundle))

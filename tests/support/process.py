@@ -8,7 +8,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+
+from .stoppable import Stoppable
 
 READY_SECONDS = 20.0
 STOP_SECONDS = 5.0
@@ -19,7 +20,7 @@ CLAIM_PORT = 53053
 _claims: dict[str, socket.socket] = {}
 
 
-class Process:
+class Process(Stoppable):
     """A server that runs until :meth:`stop`, with its output in a log file."""
 
     def __init__(
@@ -68,17 +69,6 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._child.kill()
         self._child.wait()
-
-    def __enter__(self) -> "Process":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:
