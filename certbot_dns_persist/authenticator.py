@@ -5,8 +5,10 @@ fails. So only what Certbot itself has loaded is imported here; the rest comes w
 """
 
 import contextlib
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acme import challenges
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from certbot_dns_persist.ensure import Ensure
     from certbot_dns_persist.inventory import Order
     from certbot_dns_persist.lookup import Lookup
+
+logger = logging.getLogger(__name__)
 
 
 class _PluginError(errors.PluginError):
@@ -70,6 +74,10 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         from certbot_dns_persist import inventory
 
         with _errors_for_certbot():
+            if self.conf("credentials"):
+                # A renewal runs elsewhere; Certbot saves what stands here.
+                path = Path(self.conf("credentials")).expanduser().absolute()
+                setattr(self.config, self.dest("credentials"), str(path))
             inventory.check_order(self.config, self._options())
             inventory.warn_of_ended_records(self.config)
 
@@ -132,12 +140,16 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 "These names were proven by dns-01, whose records were on all of their servers. "
                 "Wait for the caches of the CA's resolvers, then run the same command again."
             )
-        return hint.explain(requests, self._lookup())
+        explained = hint.explain(requests, self._lookup())
+        if self.config.quiet:
+            logger.error(explained)  # Certbot shows hints only when it may talk
+        return explained
 
     def _options(self) -> options.Options:
         from certbot_dns_persist import providers
 
-        return options.check_options(self.conf, providers.available())
+        known = None if self.config.verb == "renew" else providers.available()
+        return options.check_options(self.conf, known)
 
     def _lookup(self) -> "Lookup":
         from certbot_dns_persist.lookup import Address, Lookup

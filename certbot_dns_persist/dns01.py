@@ -81,7 +81,14 @@ class Dns01:
                 server=proof.server,
                 account_url=proof.account_url,
             )
-            self._publisher.add(record, REASON)
+            try:
+                self._publisher.add(record, REASON)
+            except errors.ProviderError as error:
+                raise errors.NotAuthorized(
+                    f"The record for dns-01 at {record.name} could not be published, so "
+                    f"{record.domain} was not proven. {error}\nMend that, then run the same "
+                    "command again."
+                ) from error
         self._publisher.settle()
         self._wait(proofs)
 

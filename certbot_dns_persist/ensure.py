@@ -89,7 +89,7 @@ class Ensure:
             except errors.Error as error:
                 failed.setdefault(str(error), []).append(plan)
         if by_hand and not (self._here.terminal or self._options.propagation_seconds):
-            failed["The provider is manual: you publish them."] = by_hand
+            failed[text.by_hand(self._options)] = by_hand
             by_hand = []
         published = self._apply(ours, failed)
         if failed:
@@ -192,7 +192,10 @@ class Ensure:
         due = [s for s in standings if s.outdated or ends_soon(s, self._options)]
         if not due:
             return
-        why = "No later end is configured, so it is not renewed from here."
+        why = (
+            "No later end is configured. Run certbot certonly again with --dns-persist-valid-for "
+            "DAYS and a provider that can write, or publish a record that lasts longer."
+        )
         try:
             plans = [p for p in make_plans(due, self._options, WORN) if p.improves]
             ours = [plan for plan in plans if self._publisher.writes(plan.name)]
@@ -207,7 +210,9 @@ class Ensure:
         except errors.Error as error:
             why = str(error)
         for standing in due:
-            logger.warning("%s %s", text.worn(standing), why)
+            # What is outdated goes on for now; what ends does not, and must be read with -q too.
+            level = logging.WARNING if standing.outdated else logging.ERROR
+            logger.log(level, "%s %s", text.worn(standing), why)
 
     def _fail(self, message: str, request: ValidationRequest) -> None:
         if self._here.dry_run:

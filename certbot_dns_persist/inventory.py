@@ -172,7 +172,7 @@ def read_order(
             logger.warning(_not_offered(config, domain, achall, account))
         else:
             raise ChallengeError(_not_offered(config, domain, achall, account))
-    return Order(requests, proofs)
+    return Order(dict(sorted(requests.items())), proofs)
 
 
 def domain_of(achall: Any) -> str:
@@ -211,20 +211,21 @@ def _not_offered(config: "NamespaceConfig", domain: str, achall: Any, account: A
             f"{DNSPersist01.typ}. Add it there, or leave the option out."
         )
     try:
-        offered = ", ".join(
-            fetch_authorization(
-                achall, account, config.server, verify=not config.no_verify_ssl
-            ).offered
-        )
+        offered = fetch_authorization(
+            achall, account, config.server, verify=not config.no_verify_ssl
+        ).offered
     except DirectoryError:  # the less important half of the message
-        offered = f"{achall.chall.typ}, among others"
+        offered = (achall.chall.typ,)
+    advice = "use another authenticator, for instance --standalone or --webroot."
+    if challenges.DNS01.typ in offered:
+        advice = (
+            "add --dns-persist-fallback dns-01, with a provider that can write, to prove control "
+            f"the classic way and be switched over as soon as the CA offers it; or {advice}"
+        )
     return (
         f"The CA at {config.server} does not offer dns-persist-01 for {domain}; it offers "
-        f"{offered}. As of late 2026 Let's Encrypt offers dns-persist-01 on its staging server "
-        "(--test-cert) but not in production. Until your CA does, add --dns-persist-fallback "
-        "dns-01, with a provider that can write, to prove control the classic way and be switched "
-        "over as soon as the CA offers it; or use another authenticator, for instance --standalone "
-        "or --webroot."
+        f"{', '.join(offered)}. As of late 2026 Let's Encrypt offers dns-persist-01 on its staging "
+        f"server (--test-cert) but not in production. Until your CA does, {advice}"
     )
 
 

@@ -132,10 +132,11 @@ def add_arguments(add: Callable[..., None]) -> None:
     )
 
 
-def check_options(get: Callable[[str], Any], providers: list[str]) -> Options:
+def check_options(get: Callable[[str], Any], providers: list[str] | None) -> Options:
     """Return the options, whose values ``get`` returns by name, as text, a number or ``None``.
 
-    ``providers`` are the names that may be asked for. Raises
+    ``providers`` are the names that may be asked for; ``None`` leaves that to whoever needs one, as
+    at a renewal, which may do without. Raises
     :class:`~certbot_dns_persist.errors.ConfigurationError` for the first that cannot be used.
     """
 
@@ -170,13 +171,17 @@ def check_options(get: Callable[[str], Any], providers: list[str]) -> Options:
     )
 
 
-def parse_providers(value: str | None, known: list[str]) -> tuple[str, ...]:
+def parse_providers(value: str | None, known: list[str] | None) -> tuple[str, ...]:
     """Return the providers named in ``NAME[,NAME…]``, each once.
 
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` for one that is not ``known``.
     """
     names = [name.strip() for name in (value or "").split(",")]
-    return tuple(dict.fromkeys(_choice(name, "provider", known) for name in names))
+    return tuple(
+        dict.fromkeys(
+            _choice(name, "provider", [name] if known is None else known) for name in names
+        )
+    )
 
 
 def _choice(value: str | None, option: str, choices: list[str] | tuple[str, ...]) -> str:
@@ -210,7 +215,7 @@ def _date(value: str | None) -> int | None:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise ConfigurationError(
-            f"--dns-persist-until {value!r} is no date. Write it as RFC 3339 with a time zone, "
+            f"--dns-persist-until {value!r} is no date with a time zone. Write it as RFC 3339, "
             "for instance 2027-12-31T00:00:00Z, or as UNIX seconds."
         )
     return int(moment.timestamp())

@@ -41,6 +41,16 @@ class Standing:
             if not self.request.evaluate(server.values or (), self.at).authorized
         ]
 
+    def why_not(self, server: ServerAnswer) -> str:
+        """Say why what ``server`` serves does not authorise."""
+        if server.values is None:
+            return server.trouble or "gives no answer"
+        findings = self.request.evaluate(server.values, self.at).findings
+        ours = [f for f in findings if f.record and self.request.is_ours(f.record)]
+        for finding in [*ours, *(f for f in findings if f.verdict == "malformed")]:
+            return f"serves a record that {finding.reason}"
+        return "does not serve a record that authorises" if findings else "serves no record"
+
     @property
     def everywhere(self) -> bool:
         """Whether every server that answers serves a record that authorises."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal, cast
 
 from certbot_dns_persist import credentials, providers
-from certbot_dns_persist.errors import ProviderError
+from certbot_dns_persist.errors import ConfigurationError, ProviderError
 from certbot_dns_persist.journal import Change, Journal
 from certbot_dns_persist.lookup import Lookup
 from certbot_dns_persist.options import Options
@@ -75,7 +75,13 @@ class Publisher:
             self._credentials = credentials.read(self._options.credentials)
         section = self._credentials.section(name)
         found = []
+        known = providers.available()
         for provider in self._credentials.providers(name, self._options.providers):
+            if provider not in known and provider not in self._options.providers:
+                raise ConfigurationError(
+                    f"dns_persist_provider in [{section or 'the top'}] of {self._credentials.file} "
+                    f"names {provider!r}, which is unknown. It can be: {', '.join(known)}."
+                )
             if (section, provider) not in self._loaded:
                 self._loaded[section, provider] = self._load(self._credentials, provider, name)
             found.append((provider, self._loaded[section, provider]))
@@ -130,7 +136,7 @@ class Publisher:
             except ProviderError as error:
                 logger.warning(
                     'The TXT record %s with the value "%s" was only needed for a while, and could '
-                    "not be taken away. Please remove it. %s",
+                    "not be taken away. If it is there, please remove it. %s",
                     record.name,
                     record.value,
                     error,

@@ -341,7 +341,7 @@ def test_a_ca_that_does_not_offer_the_challenge_is_explained(
         f"The CA at {ca.directory_url} does not offer dns-persist-01 for {DOMAIN}; it offers "
         f"{', '.join(offered)}.",
         "As of late 2026 Let's Encrypt offers dns-persist-01 on its staging server",
-        "--dns-persist-fallback dns-01",
+        "--dns-persist-fallback dns-01" if "dns-01" in offered else "use another authenticator",
     )
     assert not ca.validations
 
@@ -462,6 +462,42 @@ def test_a_name_that_was_typed_at_certbots_prompt_gets_no_wildcard_policy(
         screen.enter(f"{DOMAIN}\n")
         ok(screen.finish())
     assert nameserver.values(NAME) == [ca.record_value(DOMAIN)]
+
+
+def test_a_renewal_needs_neither_the_providers_package_nor_the_directory_it_began_in(
+    ca: TestCa,
+    certbot: Certbot,
+    nameserver: Nameserver,
+    writing: list[str],
+    nameserver_credentials: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(nameserver_credentials.parent)
+    ok(
+        certbot.certonly(
+            *writing, f"--dns-persist-credentials={nameserver_credentials.name}", "-d", DOMAIN
+        )
+    )
+    assert certbot.renewal(DOMAIN)["dns_persist_credentials"] == str(nameserver_credentials)
+    monkeypatch.chdir("/")
+    conf = certbot.config_dir / "renewal" / f"{DOMAIN}.conf"
+    conf.write_text(conf.read_text().replace("= rfc2136", "= uninstalled"))
+    ok(certbot.renew("--force-renewal"))
+    nameserver.zones.set_values(NAME, [])
+    refused(certbot.renew("--force-renewal"), "There is no DNS provider called 'uninstalled'")
+
+
+def test_a_quiet_renewal_tells_why_the_ca_refused_and_that_a_record_ends(
+    ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str], reading: list[str]
+) -> None:
+    ok(certbot.certonly(*writing, "--dns-persist-valid-for", "5", "-d", DOMAIN))
+    conf = certbot.config_dir / "renewal" / f"{DOMAIN}.conf"
+    text = conf.read_text().replace("= rfc2136", "= manual")
+    conf.write_text(text.replace("dns_persist_valid_for = 5\n", ""))
+    shown = ok(certbot.renew("--force-renewal", "-q")).output
+    assert f"The record at {NAME} that authorises {DOMAIN} ends at" in shown
+    ca.change(clock_offset=datetime.timedelta(days=400))
+    refused(certbot.renew("--force-renewal", "-q"), "The CA looked for a record of the account")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ({"until": "yesterday"}, "--dns-persist-until 'yesterday' is no date"),
         ({"until": "2027-01-01"}, "with a time zone"),
         ({"until": "2027-01-01T00:00:00"}, "with a time zone"),
-        ({"until": "2027-13-01T00:00:00Z"}, "is no date"),
+        ({"until": "2027-13-01T00:00:00Z"}, "is no date with"),
         ({"until": "-5"}, "is no date"),
         ({"until": "1900000000", "valid_for": "90"}, "exclude each other"),
         ({"valid_for": "0"}, "--dns-persist-valid-for '0' is not a whole number of days between 1"),
@@ -82,6 +82,11 @@ def test_resolvers_are_addresses_with_or_without_a_port() -> None:
         ("::1", 5353),
         ("2001:db8::1", 53),
     )
+
+
+def test_a_renewal_leaves_the_providers_name_to_whoever_needs_it() -> None:
+    values = DEFAULTS | {"provider": "uninstalled"}
+    assert check_options(values.__getitem__, None).providers == ("uninstalled",)
 
 
 def test_several_providers_are_taken_each_once() -> None:

@@ -22,10 +22,13 @@ def watching(terminal: bool) -> Iterator[Show]:
     from rich.live import Live
 
     with Live(auto_refresh=False, transient=True) as view:
-        yield lambda standings, left: view.update(_table(standings, left), refresh=True)
+        yield lambda standings, left: view.update(
+            _table(standings, left, view.console.height), refresh=True
+        )
 
 
-def _table(standings: Sequence[Standing], left: float) -> "Table":
+def _table(standings: Sequence[Standing], left: float, height: int) -> "Table":
+    """Show a line for each server or, where ``height`` lines do not do for that, for each name."""
     from rich.table import Table
 
     table = Table(
@@ -36,21 +39,27 @@ def _table(standings: Sequence[Standing], left: float) -> "Table":
     table.add_column("Name", overflow="fold")
     table.add_column("Server", overflow="fold")
     table.add_column("Record")
-    for standing in standings:
-        if standing.everywhere:
+    waiting = [standing for standing in standings if not standing.everywhere]
+    room = max(height - 8, 1)
+    # Names and servers may fold into a second line.
+    compact = 2 * sum(len(standing.found.servers) for standing in waiting) > room
+    for standing in waiting[: room // 2 if compact else None]:
+        name, servers = standing.found.canonical_name, standing.found.servers
+        if compact and not standing.found.trouble:
+            there = len(servers) - len(standing.lagging) - len(standing.found.silent)
+            table.add_row(name, f"{there} of {len(servers)} servers", "")
             continue
-        name = standing.found.canonical_name
-        for server in standing.found.servers:
+        for server in servers:
             table.add_row(name, str(server), _state(standing, server))
             name = ""
         if standing.found.trouble:
             table.add_row(name, "", standing.found.trouble)
+    if compact and len(waiting) > room // 2:
+        table.add_row(f"and {len(waiting) - room // 2} more names", "", "")
     return table
 
 
 def _state(standing: Standing, server: ServerAnswer) -> str:
-    if server.values is None:
-        return server.trouble or ""
-    if server in standing.lagging:
-        return "not there" if not server.values else "none that authorises"
+    if server.values is None or server in standing.lagging:
+        return standing.why_not(server)
     return "there"

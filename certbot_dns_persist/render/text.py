@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from certbot_dns_persist.options import Options
 from certbot_dns_persist.plan import Plan, Standing
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.request import ValidationRequest
@@ -81,6 +82,22 @@ def cannot_publish(plans: Iterable[Plan], why: str) -> str:
     )
 
 
+def by_hand(options: Options) -> str:
+    """Return why a person has to publish, and what was given in vain."""
+    unused = [
+        option
+        for option, value in (
+            ("--dns-persist-credentials", options.credentials),
+            ("--dns-persist-script", options.script),
+        )
+        if value is not None and options.providers == ("manual",)
+    ]
+    why = "The provider is manual: you publish them."
+    if unused:
+        why += f" ({' and '.join(unused)} needs --dns-persist-provider beside it.)"
+    return why
+
+
 def not_seen(standings: Iterable[Standing], seconds: int) -> str:
     """Return the error for records that not all servers serve after ``seconds``."""
     return (
@@ -129,8 +146,7 @@ def cannot_be_looked_up(standings: Iterable[Standing]) -> str:
 def lagging(standings: Iterable[Standing]) -> str:
     """Return which servers do not serve an authorising record, per name."""
     return "\n".join(
-        f"  {standing.found.canonical_name}: {server} "
-        + (server.trouble or "does not serve a record that authorises")
+        f"  {standing.found.canonical_name}: {server} {standing.why_not(server)}"
         for standing in standings
         for server in standing.lagging or standing.found.silent
     )

@@ -22,7 +22,8 @@ class JsonFile:
             self._zone = settings.credentials["zone"]
         except KeyError as error:
             raise ConfigurationError(
-                f"dns_persist_jsonfile_{error.args[0]} is missing in {settings.credentials_file}."
+                f"dns_persist_jsonfile_{error.args[0]} is missing in "
+                f"{settings.credentials_file or 'the file for --dns-persist-credentials'}."
             ) from None
 
     def zone_for(self, name):

@@ -793,6 +793,15 @@ def test_an_endpoint_that_is_down_is_named(
     assert endpoint in message
 
 
+def test_a_proxy_of_the_environment_is_used(
+    make: Make, aws: Aws, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://route53.invalid")
+    monkeypatch.setenv("http_proxy", aws.endpoint)
+    assert make().add_value(NAME, OURS, 300) == 300
+    assert aws.written(zone, NAME) == [OURS_WRITTEN]
+
+
 def test_an_endpoint_that_is_no_url_is_told(
     make: Make, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:

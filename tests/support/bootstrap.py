@@ -59,11 +59,17 @@ def make_venv() -> None:
         before = stamp.read_text().splitlines() if stamp.is_file() else [""]
         if before == made_from:
             return
+        if VENV.exists() and not stamp.is_file():
+            raise SystemExit(
+                f"{VENV} is somebody's virtual environment, and not made from here. Rename it, or "
+                "delete it if nobody needs it, then try again."
+            )
         print(f"Installing into {VENV} (takes a minute, once) ...", flush=True)
         if before[0] != made_from[0]:
             make = [sys.executable, "-m", "venv", "--clear", str(VENV)]
             if subprocess.run(make, env=environment(), check=False).returncode:
                 raise SystemExit("Cannot make a virtual environment (Debian: python3-venv).")
+            stamp.write_text("not finished")
         pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[test]"]
         if subprocess.run(pip, env=environment(), check=False).returncode:
             raise SystemExit("Cannot install the package and what its tests need: see pip above.")
