@@ -172,6 +172,11 @@ def read_order(
             logger.warning(_not_offered(config, domain, achall, account))
         else:
             raise ChallengeError(_not_offered(config, domain, achall, account))
+    if options.shared and not any(r.account_uris.shared for r in requests.values()):
+        logger.warning(
+            "--dns-persist-shared has no effect: the CA at %s does not hash the account URI.",
+            config.server,
+        )
     return Order(dict(sorted(requests.items())), proofs)
 
 

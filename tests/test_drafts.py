@@ -89,6 +89,14 @@ def test_issue_and_renew_without_credentials_in_every_draft(
     assert {validation.outcome for validation in ca.validations[-len(names) :]} == {"valid"}
 
 
+def test_a_shared_form_that_the_ca_does_not_know_is_told(
+    ca: TestCa, certbot: Certbot, writing: list[str]
+) -> None:
+    ca.change(draft="01")
+    shown = ok(certbot.certonly(*writing, "--dns-persist-shared", "-d", DOMAIN)).output
+    assert "--dns-persist-shared has no effect" in shown
+
+
 def test_the_account_uri_that_the_ca_states_is_published_verbatim(
     ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str]
 ) -> None:

@@ -5,7 +5,9 @@ an entry point is called with one :class:`~.interface.Settings`. Any other insta
 whose name begins with ``dns-`` is reached through the :class:`~.bridge.Bridge`.
 """
 
+import difflib
 import importlib.metadata
+import logging
 import traceback
 from typing import Any
 
@@ -22,6 +24,8 @@ from zope.interface.verify import verifyObject
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers import bridge
 from certbot_dns_persist.providers.interface import IProvider, Provider, Settings
+
+logger = logging.getLogger(__name__)
 
 GROUP = "certbot_dns_persist.providers"
 """The entry-point group in which providers register."""
@@ -69,6 +73,7 @@ def _make(entry: importlib.metadata.EntryPoint, settings: Settings) -> Provider:
             f"{blame} cannot be imported from {entry.value}: {type(error).__name__}: {error}. "
             f"{advice}."
         ) from error
+    _warn_of_unknown_keys(entry.name, factory, settings)
     try:
         provider: Provider = factory(settings)
     except errors.Error:
@@ -83,6 +88,23 @@ def _make(entry: importlib.metadata.EntryPoint, settings: Settings) -> Provider:
             return provider
         fault = f"it breaks the contract IProvider: {'; '.join(faults)}"
     raise errors.ConfigurationError(f"{blame} cannot be used: {fault}. {advice}.")
+
+
+def _warn_of_unknown_keys(name: str, factory: Any, settings: Settings) -> None:
+    """Warn of keys in the credentials file that are not among the provider's ``KEYS``."""
+    known = getattr(factory, "KEYS", settings.credentials)
+    prefix = f"dns_persist_{name.replace('-', '_')}_"
+    for key in sorted(settings.credentials.keys() - set(known)):
+        alike = difflib.get_close_matches(key, known, 1)
+        meant = f" Did you mean {prefix}{alike[0]}?" if alike else ""
+        logger.warning(
+            "The credentials file %s has %s%s, which the provider %s does not know and ignores.%s",
+            settings.credentials_file,
+            prefix,
+            key,
+            name,
+            meant,
+        )
 
 
 def _faults(provider: Provider) -> list[str]:

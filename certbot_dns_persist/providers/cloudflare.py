@@ -82,6 +82,7 @@ class Cloudflare:
     """The zones that one API token, or one user's global key, may change."""
 
     writes = True
+    KEYS = frozenset({"api_token", "email", "api_key"})
 
     def __init__(self, settings: Settings) -> None:
         """Check the settings, without the network.

@@ -8,6 +8,8 @@ mean. Its whole life:
    what is missing is a :class:`~certbot_dns_persist.errors.ConfigurationError` that names the
    key and the file.
 2. The loader verifies the object against :class:`IProvider`, signatures included.
+   A class attribute ``KEYS``, if there is one, names the keys that it knows: the loader warns of
+   others, which are misspelt more often than not.
 3. ``add_value`` is called for each record that is missing, then, when the new records are seen
    everywhere, ``remove_value`` for each that they replace. SDKs are imported here, not before.
 

@@ -69,6 +69,7 @@ class Rfc2136:
     """One primary server, and the key that may change TXT records there."""
 
     writes = True
+    KEYS = frozenset({"server", "port", "name", "secret", "algorithm", "sign_query"})
 
     def __init__(self, settings: Settings) -> None:
         """Check the settings, without the network.

@@ -86,6 +86,7 @@ class Route53:
     """The public hosted zones of one AWS account."""
 
     writes = True
+    KEYS = frozenset({*_KEYS, "session_token", "profile", "hosted_zone_id"})
 
     def __init__(self, settings: Settings) -> None:
         """Check the settings, without the network.

@@ -34,6 +34,7 @@ class Script:
     """Runs the program. What stands in DNS is asked of the zone's own servers."""
 
     writes = True
+    KEYS = frozenset({"command"})
 
     def __init__(self, settings: Settings) -> None:
         """Take the command apart.

@@ -71,6 +71,15 @@ def test_our_own_providers_keep_the_contract() -> None:
     assert provider.writes
 
 
+def test_a_misspelt_key_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
+    credentials = {"server": "192.0.2.53", "name": "key", "secret": "aHVzaA==", "prot": "5353"}
+    providers.load("rfc2136", Settings(credentials, "/etc/dns.ini", print))
+    (warning,) = caplog.messages
+    assert "/etc/dns.ini has dns_persist_rfc2136_prot" in warning
+    assert "Did you mean dns_persist_rfc2136_port?" in warning
+    assert "5353" not in warning
+
+
 def test_anybodys_provider_is_loaded(install: Install) -> None:
     install(SOUND)
     assert "acmedns" in providers.available()
