@@ -42,10 +42,7 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
         refuse_ip_address(str(address))
     wildcards = sorted(name for name in names_of_order(config) if name.startswith("*."))
     if wildcards and options.policy == "exact":
-        raise ConfigurationError(
-            f"{wildcards[0]} can only be proven by a record with policy=wildcard, which "
-            "--dns-persist-policy exact forbids. Use auto, or leave the wildcard out."
-        )
+        raise _too_wide(wildcards[0])
     # Certbot reads them next, and shows of a damaged one only what its parser says.
     _accounts(Path(config.accounts_dir))
     # A renewal may find a record that goes on without that date.
@@ -115,6 +112,13 @@ def _names_of_certificate(path: Path) -> set[str]:
     return set(names.value.get_values_for_type(x509.DNSName))
 
 
+def _too_wide(wildcard: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{wildcard} can only be proven by a record with policy=wildcard, which "
+        "--dns-persist-policy exact forbids. Use auto, or leave the wildcard out."
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Order:
     """What the CA asks for, by domain: a persistent record or, failing that, a dns-01."""
@@ -155,6 +159,8 @@ def read_order(
                     and fetch_authorization(achall, account, config.server, verify=verify).wildcard
                 )
             )
+            if wildcard and options.policy == "exact":
+                raise _too_wide(f"*.{domain}")  # typed at Certbot's prompt
             requests[domain] = make_request(
                 domain,
                 wildcard=wildcard,
@@ -172,7 +178,7 @@ def read_order(
             logger.warning(_not_offered(config, domain, achall, account))
         else:
             raise ChallengeError(_not_offered(config, domain, achall, account))
-    if options.shared and not any(r.account_uris.shared for r in requests.values()):
+    if options.shared and requests and not any(r.account_uris.shared for r in requests.values()):
         logger.warning(
             "--dns-persist-shared has no effect: the CA at %s does not hash the account URI.",
             config.server,

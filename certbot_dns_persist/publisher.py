@@ -75,19 +75,21 @@ class Publisher:
             self._credentials = credentials.read(self._options.credentials)
         section = self._credentials.section(name)
         found = []
-        known = providers.available()
         for provider in self._credentials.providers(name, self._options.providers):
-            if provider not in known and provider not in self._options.providers:
-                raise ConfigurationError(
-                    f"dns_persist_provider in [{section or 'the top'}] of {self._credentials.file} "
-                    f"names {provider!r}, which is unknown. It can be: {', '.join(known)}."
-                )
             if (section, provider) not in self._loaded:
                 self._loaded[section, provider] = self._load(self._credentials, provider, name)
             found.append((provider, self._loaded[section, provider]))
         return found
 
     def _load(self, file: credentials.Credentials, provider: str, name: str) -> Provider:
+        known = providers.available()
+        if provider not in known and provider not in self._options.providers:
+            section = file.section(name)
+            where = f"in [{section}] of" if section else "above the sections of"
+            raise ConfigurationError(
+                f"dns_persist_provider {where} {file.file} names {provider!r}, which is unknown. "
+                f"It can be: {', '.join(known)}."
+            )
         keys = file.keys(provider, name)
         if provider == "script" and self._options.script is not None:
             keys["command"] = self._options.script

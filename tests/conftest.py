@@ -129,3 +129,20 @@ def bind_credentials(tmp_path: Path, bind: Bind) -> Path:
 def nameserver_credentials(tmp_path: Path, nameserver: Nameserver) -> Path:
     """A credentials file for provider ``rfc2136`` and ``nameserver``."""
     return KEY.write_credentials(tmp_path / "ns.ini", nameserver.address, nameserver.port)
+
+
+@pytest.fixture
+def reading(nameserver: Nameserver) -> list[str]:
+    """Our options, to look into ``nameserver`` and write nothing."""
+    return [f"--dns-persist-resolvers={nameserver.endpoint}", "--dns-persist-check=resolver"]
+
+
+@pytest.fixture
+def writing(reading: list[str], nameserver_credentials: Path) -> list[str]:
+    """Our options, to write into ``nameserver``."""
+    return [
+        *reading,
+        "--dns-persist-provider=rfc2136",
+        f"--dns-persist-credentials={nameserver_credentials}",
+        "--dns-persist-propagation-seconds=10",
+    ]

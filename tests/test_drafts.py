@@ -31,21 +31,6 @@ def certbot(tmp_path: Path, ca: TestCa) -> Certbot:
     return Certbot(tmp_path / "certbot", ca.directory_url, ca.root_certificate)
 
 
-@pytest.fixture
-def reading(nameserver: Nameserver) -> list[str]:
-    return [f"--dns-persist-resolvers={nameserver.endpoint}", "--dns-persist-check=resolver"]
-
-
-@pytest.fixture
-def writing(reading: list[str], nameserver_credentials: Path) -> list[str]:
-    return [
-        *reading,
-        "--dns-persist-provider=rfc2136",
-        f"--dns-persist-credentials={nameserver_credentials}",
-        "--dns-persist-propagation-seconds=10",
-    ]
-
-
 def ok(result: Result) -> Result:
     assert result.returncode == 0, result.output
     return result
@@ -459,6 +444,17 @@ def test_a_wildcard_that_was_typed_at_certbots_prompt_is_recognised(
         screen.enter(f"*.{DOMAIN}\n")
         ok(screen.finish())
     assert nameserver.values(NAME) == [ca.record_value(DOMAIN, wildcard=True)]
+
+
+def test_a_wildcard_that_was_typed_is_refused_where_the_policy_forbids_it(
+    ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str]
+) -> None:
+    certbot.register()
+    with certbot.certonly_at_terminal(*writing, "--dns-persist-policy", "exact") as screen:
+        screen.wait_for("enter the domain name(s)")
+        screen.enter(f"*.{DOMAIN}\n")
+        refused(screen.finish(), f"*.{DOMAIN} can only be proven", "exact forbids")
+    assert nameserver.values(NAME) == []
 
 
 def test_a_name_that_was_typed_at_certbots_prompt_gets_no_wildcard_policy(

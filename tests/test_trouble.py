@@ -25,21 +25,6 @@ def certbot(tmp_path: Path, nameserver_pebble: Pebble) -> Certbot:
     )
 
 
-@pytest.fixture
-def reading(nameserver: Nameserver) -> list[str]:
-    return [f"--dns-persist-resolvers={nameserver.endpoint}", "--dns-persist-check=resolver"]
-
-
-@pytest.fixture
-def writing(reading: list[str], nameserver_credentials: Path) -> list[str]:
-    return [
-        *reading,
-        "--dns-persist-provider=rfc2136",
-        f"--dns-persist-credentials={nameserver_credentials}",
-        "--dns-persist-propagation-seconds=10",
-    ]
-
-
 def refused(result: Result, *words: str) -> str:
     """Assert a clear error: these words, no traceback."""
     assert result.returncode == 1, result.output

@@ -167,6 +167,15 @@ def test_a_name_that_no_section_covers_is_told_with_what_is_covered(
     assert [line["provider"] for line in certbot.journal()] == ["cloudflare"]
 
 
+def test_a_misspelt_provider_is_told_with_its_section(
+    certbot: Certbot, options: list[str], credentials: Path
+) -> None:
+    credentials.write_text(credentials.read_text().replace("= rfc2136\n", "= rfc2316\n"))
+    done = certbot.certonly(*options, "-d", "bind.test")
+    assert done.returncode == 1
+    assert f"in [bind.test] of {credentials} names 'rfc2316'" in done.output
+
+
 def test_one_service_that_refuses_does_not_keep_the_others_from_being_written(
     certbot: Certbot, options: list[str], credentials: Path, nameserver: Nameserver
 ) -> None:
