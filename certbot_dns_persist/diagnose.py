@@ -3,8 +3,7 @@
 import dataclasses
 
 from certbot_dns_persist import caa
-from certbot_dns_persist.errors import LookupFailed
-from certbot_dns_persist.lookup import Lookup
+from certbot_dns_persist.lookup import Inspection
 from certbot_dns_persist.plan import Standing
 from certbot_dns_persist.record import Finding, format_time
 
@@ -17,10 +16,10 @@ class Diagnosis:
     reason: str
 
 
-def diagnose(standing: Standing, lookup: Lookup, *, warn_days: int) -> Diagnosis:
+def diagnose(standing: Standing, inspection: Inspection, *, warn_days: int) -> Diagnosis:
     """Return the gravest thing that keeps, or will keep, the CA from accepting the request."""
     name = standing.found.canonical_name
-    if lookup.is_bogus(standing.request.name):
+    if inspection.bogus:
         return Diagnosis(
             "dnssec-bogus",
             f"The DNSSEC signatures at {standing.request.name} do not verify, so CAs refuse "
@@ -32,10 +31,13 @@ def diagnose(standing: Standing, lookup: Lookup, *, warn_days: int) -> Diagnosis
         )
     if not standing.authorized:
         return _refused(standing, name)
-    try:
-        refusal = caa.forbids(lookup.caa(standing.request.domain), standing.request)
-    except LookupFailed as error:
-        return Diagnosis("unreachable", f"{error}. A CA that cannot read them must refuse.")
+    if inspection.caa_trouble:
+        return Diagnosis(
+            "unreachable",
+            f"The CAA records of {standing.request.domain} cannot be looked up: "
+            f"{inspection.caa_trouble}. A CA that cannot read them must refuse.",
+        )
+    refusal = caa.forbids(inspection.caa, standing.request)
     if refusal:
         return Diagnosis(
             "caa-forbids", f"The CAA records of {standing.request.domain} forbid it: {refusal}."

@@ -15,11 +15,11 @@ def explain(requests: Sequence[ValidationRequest], lookup: Lookup) -> str:
     """Return, for each request that the CA refused, what DNS serves now and the likely cause."""
     at = int(time.time())
     try:
-        found = lookup.find([request.name for request in requests])
+        inspections = lookup.inspect(request.domain for request in requests)
         lines = []
-        for request in requests:
-            standing = Standing(request, found[request.name], at)
-            diagnosis = diagnose(standing, lookup, warn_days=WARN_DAYS)
+        for request, inspection in zip(requests, inspections, strict=True):
+            standing = Standing(request, inspection.found, at)
+            diagnosis = diagnose(standing, inspection, warn_days=WARN_DAYS)
             lines.append(f"{request.domain}: {diagnosis.reason}\n{text.what_stands(standing)}")
             if diagnosis.status in ("ok", "expiring"):
                 lines.append(

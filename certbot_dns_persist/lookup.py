@@ -12,7 +12,7 @@ import asyncio
 import dataclasses
 import errno
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import dns.asyncquery
@@ -27,6 +27,7 @@ import dns.rdatatype
 import dns.resolver
 
 from certbot_dns_persist.errors import LookupFailed
+from certbot_dns_persist.record import validation_domain_name
 
 #: Seconds that each attempt at one server may take; after the last the server counts as dead.
 ATTEMPTS = (1.5, 2.5)
@@ -114,6 +115,24 @@ class Found:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """Everything in DNS that decides whether a CA accepts a record for one domain."""
+
+    domain: str
+    found: Found
+    """What stands at the validation domain name."""
+
+    bogus: bool
+    """Whether a validating resolver rejects the DNSSEC signatures there."""
+
+    caa: tuple[tuple[int, str, str], ...] = ()
+    """The CAA records that govern the domain as (flags, tag, value)."""
+
+    caa_trouble: str | None = None
+    """Why the CAA records are not known."""
+
+
 class _Unanswered(Exception):
     """No usable answer; str() says from whom and why."""
 
@@ -149,21 +168,18 @@ class Lookup:
         """
         return self._run(lambda session: session.find_all(names))
 
-    def caa(self, domain: str) -> list[tuple[int, str, str]]:
-        """Return the CAA records that govern ``domain`` as (flags, tag, value).
+    def inspect(self, domains: Iterable[str], *, caa: bool = True) -> Iterator[Inspection]:
+        """Yield what DNS holds for each of ``domains``, which have no ``*.``, in their order.
 
-        They are those at the closest name up the tree that has any (RFC 8659 section 3).
-        Raises :class:`~certbot_dns_persist.errors.LookupFailed` when DNS does not answer.
+        ``domains`` are drawn as they are needed, so there may be any number of them. The CAA
+        records are those at the closest name up the tree that has any (RFC 8659 section 3);
+        without ``caa`` they are not asked for. Signatures are bogus when a resolver answers
+        SERVFAIL, but not when told to leave them unchecked (RFC 4035 section 3.2.2); without a
+        validating resolver nothing can be told, and they count as good. Raises
+        :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
         """
-        return self._run(lambda session: session.caa(_name(domain)))
-
-    def is_bogus(self, name: str) -> bool:
-        """Whether a validating resolver rejects the DNSSEC signatures at ``name``.
-
-        It then answers SERVFAIL, but not when told to leave the signatures unchecked
-        (RFC 4035 section 3.2.2). Without a validating resolver nothing can be told: false.
-        """
-        return self._run(lambda session: session.is_bogus(_name(name)))
+        for domain in domains:
+            yield self._run(lambda session, domain=domain: session.inspect(domain, caa))  # type: ignore[misc]
 
     def _run(self, work: "Callable[[_Session], Coroutine[Any, Any, _T]]") -> _T:
         session = _Session(self._resolvers or system_resolvers(), self._authoritative, self._port)
@@ -199,6 +215,17 @@ class _Session:
         unique = list(dict.fromkeys(names))
         found = await asyncio.gather(*map(self._find, unique))
         return dict(zip(unique, found, strict=True))
+
+    async def inspect(self, domain: str, caa: bool) -> Inspection:
+        name = validation_domain_name(domain)
+        found = await self._find(name)
+        inspection = Inspection(domain, found, bogus=await self.is_bogus(_name(name)))
+        if not caa:
+            return inspection
+        try:
+            return dataclasses.replace(inspection, caa=tuple(await self.caa(_name(domain))))
+        except _Unanswered as error:
+            return dataclasses.replace(inspection, caa_trouble=str(error))
 
     async def _find(self, name: str) -> Found:
         try:
@@ -368,21 +395,18 @@ class _Session:
     # CAA and DNSSEC
 
     async def caa(self, domain: dns.name.Name) -> list[tuple[int, str, str]]:
-        try:
-            while domain != dns.name.root:
-                response = await self._recurse(domain, dns.rdatatype.CAA)
-                end = _end_of_chain(response, domain)
-                records = [
-                    (record.flags, record.tag.decode("ascii"), _decode(record.value))
-                    for rrset in response.answer
-                    if rrset.rdtype == dns.rdatatype.CAA and rrset.name == end
-                    for record in rrset
-                ]
-                if records:
-                    return records
-                domain = domain.parent()
-        except _Unanswered as error:
-            raise LookupFailed(f"CAA records cannot be looked up: {error}") from error
+        while domain != dns.name.root:
+            response = await self._recurse(domain, dns.rdatatype.CAA)
+            end = _end_of_chain(response, domain)
+            records = [
+                (record.flags, record.tag.decode("ascii"), _decode(record.value))
+                for rrset in response.answer
+                if rrset.rdtype == dns.rdatatype.CAA and rrset.name == end
+                for record in rrset
+            ]
+            if records:
+                return records
+            domain = domain.parent()
         return []
 
     async def is_bogus(self, name: dns.name.Name) -> bool:

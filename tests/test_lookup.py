@@ -13,7 +13,8 @@ from support.zones import zone_text
 from certbot_dns_persist import lookup
 from certbot_dns_persist.lookup import Address, Lookup
 
-NAME = "_validation-persist.example.test"
+DOMAIN = "example.test"
+NAME = f"_validation-persist.{DOMAIN}"
 
 ALIASES = [
     "_validation-persist.alias CNAME _validation-persist.child.example.test.",
@@ -298,15 +299,21 @@ def test_ipv6_servers_are_asked() -> None:
 def test_caa_records_are_found_up_the_tree(world: World) -> None:
     zone = zone_text("example.test", {"ns1": ["127.0.0.1"]}, '@ CAA 0 issue "ca.example; a=b"')
     with Nameserver(Zones.from_text(zone), resolver=True) as server:
-        reader = Lookup([Address(server.address, server.port)])
-        assert reader.caa("a.b.example.test") == [(0, "issue", "ca.example; a=b")]
+        reader = Lookup([Address(server.address, server.port)], port=server.port)
+        (seen,) = reader.inspect(["a.b.example.test"])
+        assert seen.caa == ((0, "issue", "ca.example; a=b"),)
+        (seen,) = reader.inspect(["a.b.example.test"], caa=False)
+        assert seen.caa == ()
 
 
 def test_bogus_signatures_are_told_from_a_failing_server(world: World) -> None:
-    reader = world.lookup()
-    assert not reader.is_bogus(NAME)
+    def bogus() -> bool:
+        (seen,) = world.lookup().inspect([DOMAIN])
+        return seen.bogus
+
+    assert not bogus()
     world.resolver.faults.bogus = True
-    assert reader.is_bogus(NAME)
+    assert bogus()
     world.resolver.faults.bogus = False
     world.resolver.faults.rcode = dns.rcode.SERVFAIL
-    assert not reader.is_bogus(NAME)
+    assert not bogus()
