@@ -56,6 +56,7 @@ setup(
         "test": TEST,
     },
     entry_points={
+        "console_scripts": ["certbot-dns-persist = certbot_dns_persist.cli:main"],
         "certbot.plugins": [
             "dns-persist = certbot_dns_persist.authenticator:Authenticator",
         ],

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import urllib.parse
 from pathlib import Path
 
 from josepy.errors import DeserializationError
@@ -43,6 +44,24 @@ def read_account(directory: Path) -> Account:
             "--account."
         ) from error
     return Account(url=url, thumbprint=thumbprint(key))
+
+
+def read_accounts(directory: Path) -> dict[str, Account]:
+    """Return the accounts that Certbot keeps in ``directory``, by Certbot's id of each.
+
+    Raises :class:`~certbot_dns_persist.errors.AccountError` when one of them is damaged.
+    """
+    try:
+        places = sorted(place for place in directory.iterdir() if place.is_dir())
+    except OSError:  # no account yet, or none that this user may see
+        return {}
+    return {place.name: read_account(place) for place in places}
+
+
+def accounts_directory(config_dir: Path, server: str) -> Path:
+    """Return where Certbot keeps the accounts at the CA whose ACME directory is ``server``."""
+    url = urllib.parse.urlsplit(server)
+    return config_dir / "accounts" / f"{url.netloc}{url.path}"
 
 
 def _read(path: Path) -> str:

@@ -152,13 +152,9 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         return options.check_options(self.conf, known)
 
     def _lookup(self) -> "Lookup":
-        from certbot_dns_persist.lookup import Address, Lookup
+        from certbot_dns_persist.lookup import Lookup
 
-        checked = self._options()
-        return Lookup(
-            [Address(host, port) for host, port in checked.resolvers],
-            authoritative=checked.check == "authoritative",
-        )
+        return Lookup.of(self._options())
 
 
 def _at_a_terminal() -> bool:

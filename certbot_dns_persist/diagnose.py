@@ -14,6 +14,30 @@ class Diagnosis:
 
     status: str
     reason: str
+    determined: bool = True
+    """False when DNS does not say how the request stands, as far as it can be asked."""
+
+    @property
+    def severity(self) -> str:
+        """Return how grave it is, in the words of :data:`SEVERITIES`."""
+        return SEVERITIES_OF[self.status] if self.determined else "unknown"
+
+
+#: From the best to the worst; what is unknown may be worse than a warning.
+SEVERITIES = ("ok", "warning", "unknown", "critical")
+
+SEVERITIES_OF = {
+    "ok": "ok",
+    "expiring": "warning",
+    "inconsistent": "warning",
+    "unreachable": "warning",
+    "expired": "critical",
+    "missing": "critical",
+    "mismatch": "critical",
+    "dnssec-bogus": "critical",
+    "caa-forbids": "critical",
+}
+"""How grave each status is."""
 
 
 def diagnose(standing: Standing, inspection: Inspection, *, warn_days: int) -> Diagnosis:
@@ -27,7 +51,9 @@ def diagnose(standing: Standing, inspection: Inspection, *, warn_days: int) -> D
         )
     if standing.found.trouble:
         return Diagnosis(
-            "unreachable", f"{standing.request.name} cannot be looked up: {standing.found.trouble}."
+            "unreachable",
+            f"{standing.request.name} cannot be looked up: {standing.found.trouble}.",
+            determined=False,
         )
     if not standing.authorized:
         return _refused(standing, name)
@@ -36,6 +62,7 @@ def diagnose(standing: Standing, inspection: Inspection, *, warn_days: int) -> D
             "unreachable",
             f"The CAA records of {standing.request.domain} cannot be looked up: "
             f"{inspection.caa_trouble}. A CA that cannot read them must refuse.",
+            determined=False,
         )
     refusal = caa.forbids(inspection.caa, standing.request)
     if refusal:
@@ -48,9 +75,19 @@ def diagnose(standing: Standing, inspection: Inspection, *, warn_days: int) -> D
     if standing.found.silent:
         servers = "; ".join(f"{server} {server.trouble}" for server in standing.found.silent)
         return Diagnosis("unreachable", f"Not every server of {name} answers: {servers}.")
+    if standing.found.warnings:
+        return Diagnosis("unreachable", " ".join(standing.found.warnings))
     if standing.end is not None and standing.end < standing.at + warn_days * 86400:
         return Diagnosis("expiring", f"The record at {name} ends at {format_time(standing.end)}.")
-    return Diagnosis("ok", f"The record at {name} authorises.")
+    return Diagnosis("ok", f"The record at {name} authorises{_remark(standing)}.")
+
+
+def _remark(standing: Standing) -> str:
+    """Return what is not wrong, but could be better."""
+    authorizing = standing.evaluation.authorizing
+    if not standing.request.wildcard and all(record.wildcard for record in authorizing):
+        return ", and more than is needed: policy=wildcard also covers every name below it"
+    return ", but is of an older form and should be replaced" if standing.outdated else ""
 
 
 def _refused(standing: Standing, name: str) -> Diagnosis:

@@ -1,5 +1,6 @@
 """What Certbot knows, turned into requests: the names of an order and the account that asks."""
 
+import contextlib
 import dataclasses
 import functools
 import ipaddress
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from acme import challenges
 from josepy.jwk import JWK
 
-from certbot_dns_persist.account import Account, read_account, thumbprint
+from certbot_dns_persist.account import Account, read_account, read_accounts, thumbprint
 from certbot_dns_persist.authorization import fetch_authorization
+from certbot_dns_persist.certificate import names_of_certificate
 from certbot_dns_persist.challenge import DNSPersist01
 from certbot_dns_persist.directory import fetch_directory
 from certbot_dns_persist.dns01 import Proof
@@ -22,6 +24,7 @@ from certbot_dns_persist.journal import Journal
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import format_time, normalize_domain_name
 from certbot_dns_persist.request import ValidationRequest, make_request
+from certbot_dns_persist.terms import stated_terms
 
 if TYPE_CHECKING:
     from certbot.achallenges import AnnotatedChallenge
@@ -44,7 +47,7 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
     if wildcards and options.policy == "exact":
         raise _too_wide(wildcards[0])
     # Certbot reads them next, and shows of a damaged one only what its parser says.
-    _accounts(Path(config.accounts_dir))
+    read_accounts(Path(config.accounts_dir))
     # A renewal may find a record that goes on without that date.
     if options.until is not None and options.until <= time.time() and config.verb != "renew":
         raise ConfigurationError(
@@ -97,19 +100,10 @@ def names_of_order(config: "NamespaceConfig") -> set[str]:
     # Plain strings on old versions of Certbot, objects whose str() is the name on new ones.
     names = {str(name).lower() for name in config.domains or ()}
     if not names and config.certname:
-        names = _names_of_certificate(Path(config.live_dir) / config.certname / "cert.pem")
+        # None yet, or one that Certbot complains about itself.
+        with contextlib.suppress(OSError, ValueError):
+            names = names_of_certificate(Path(config.live_dir) / config.certname / "cert.pem")
     return names
-
-
-def _names_of_certificate(path: Path) -> set[str]:
-    from cryptography import x509
-
-    try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (OSError, ValueError, x509.ExtensionNotFound):
-        return set()  # no such certificate yet, or one that Certbot complains about itself
-    return set(names.value.get_values_for_type(x509.DNSName))
 
 
 def _too_wide(wildcard: str) -> ConfigurationError:
@@ -142,9 +136,13 @@ def read_order(
     names = names_of_order(config)
     asked = [domain_of(achall) for achall in achalls]
     directory = functools.cache(lambda: fetch_directory(config.server, verify=verify))
-    earlier_keys = functools.cache(
-        lambda: journal(config).earlier_keys(account.url, account.thumbprint)
-    )
+    notes = journal(config)
+
+    @functools.cache
+    def earlier_keys() -> list[str]:
+        notes.note_key(account.url, account.thumbprint)
+        return notes.earlier_keys(account.url, account.thumbprint)
+
     requests: dict[str, ValidationRequest] = {}
     proofs = []
     for domain, achall in zip(asked, achalls, strict=True):
@@ -161,14 +159,15 @@ def read_order(
             )
             if wildcard and options.policy == "exact":
                 raise _too_wide(f"*.{domain}")  # typed at Certbot's prompt
+            terms = stated_terms(achall.chall, domain, account, directory)
+            notes.note_terms(account.url, terms)
             requests[domain] = make_request(
                 domain,
                 wildcard=wildcard,
                 shared=options.shared,
-                challenge=achall.chall,
+                terms=terms,
                 account=account,
                 earlier_keys=earlier_keys,
-                directory=directory,
                 server=config.server,
             )
         elif options.fallback == "dns-01" and isinstance(achall.chall, challenges.DNS01):
@@ -199,19 +198,10 @@ def _find_account(directory: Path, name: str | None, key: JWK) -> Account:
     directory still has the earlier one's, and is told by the key inside.
     """
     if not (directory / str(name)).is_dir():
-        for account in _accounts(directory):
+        for account in read_accounts(directory).values():
             if account.thumbprint == thumbprint(key):
                 return account
     return read_account(directory / str(name))
-
-
-def _accounts(directory: Path) -> list[Account]:
-    """Return the accounts that Certbot keeps in ``directory``."""
-    try:
-        places = sorted(place for place in directory.iterdir() if place.is_dir())
-    except OSError:  # no account yet, or none that this user may see
-        return []
-    return [read_account(place) for place in places]
 
 
 def _not_offered(config: "NamespaceConfig", domain: str, achall: Any, account: Account) -> str:

@@ -3,7 +3,8 @@
 ``<logs-dir>/dns-persist-changes.jsonl`` is for people and log collectors: one JSON object a line,
 only ever appended to. ``<config-dir>/dns-persist/records.json`` is for ourselves: the records that
 we published and have not removed, with what an order needs to know of them before DNS is asked,
-and the thumbprints of the account keys that records may have been made with.
+the thumbprints of the account keys that records may have been made with, and what each CA said
+that it wants in them.
 
 Neither may cost anybody a certificate: when DNS was changed and this could not be noted, a warning
 says so, and life goes on.
@@ -23,6 +24,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
+
+from certbot_dns_persist.terms import Terms
 
 logger = logging.getLogger(__name__)
 
@@ -109,24 +112,44 @@ class Journal:
     def earlier_keys(self, account_url: str, thumbprint: str) -> list[str]:
         """Return the thumbprints of the keys that the account had before, the latest first.
 
-        ``thumbprint`` is that of its key now, and is noted when it is new: Certbot keeps no key
-        but the current one, while a CA accepts what was published with earlier ones (draft -02
-        section 4.2).
+        ``thumbprint`` is that of its key now.
         """
         known = self._known().keys.get(account_url, [])
-        if thumbprint not in known[-1:]:
-            try:
-                self._update(lambda state: state.with_key(account_url, thumbprint))
-            except (OSError, _Unusable) as error:
-                logger.warning("The account's key could not be noted in %s: %s", self._state, error)
         return [key for key in reversed(known) if key != thumbprint]
+
+    def note_key(self, account_url: str, thumbprint: str) -> None:
+        """Note the account's current key: Certbot keeps no earlier one, while a CA accepts what
+        was published with them (draft -02 section 4.2).
+        """
+        if thumbprint not in self._known().keys.get(account_url, [])[-1:]:
+            self._try_to_update(
+                "The account's key", lambda state: state.with_key(account_url, thumbprint)
+            )
+
+    def terms(self, account_url: str) -> Terms | None:
+        """Return the terms that the account's CA stated last."""
+        return self._known().terms.get(account_url)
+
+    def note_terms(self, account_url: str, terms: Terms) -> None:
+        """Note what the account's CA wants in records."""
+        if self.terms(account_url) != terms:
+            self._try_to_update(
+                "What the CA wants in records",
+                lambda state: dataclasses.replace(state, terms={**state.terms, account_url: terms}),
+            )
+
+    def _try_to_update(self, what: str, step: Callable[["_State"], "_State"]) -> None:
+        try:
+            self._update(step)
+        except (OSError, _Unusable) as error:
+            logger.warning("%s could not be noted in %s: %s", what, self._state, error)
 
     def _known(self) -> "_State":
         try:
             return self._load()
         except (OSError, _Unusable, _Damaged) as error:
             logger.warning("Cannot tell which DNS records are ours from %s: %s", self._state, error)
-            return _State({}, {})
+            return _State({}, {}, {})
 
     def _now(self) -> str:
         now = datetime.datetime.fromtimestamp(int(self._clock()), datetime.timezone.utc)
@@ -178,14 +201,14 @@ class Journal:
                     error,
                     aside,
                 )
-                state = _State({}, {})
+                state = _State({}, {}, {})
             self._store(step(state))
 
     def _load(self) -> "_State":
         try:
             octets = self._state.read_bytes()
         except FileNotFoundError:
-            return _State({}, {})
+            return _State({}, {}, {})
         try:
             content = json.loads(octets)
             if content["version"] != _VERSION:
@@ -195,13 +218,20 @@ class Journal:
                 )
             records = [_checked(entry) for entry in content["records"]]
             keys = {str(url): [str(key) for key in known] for url, known in content["keys"].items()}
+            terms = {
+                str(url): Terms(
+                    **{**entry, "issuer_domain_names": tuple(entry["issuer_domain_names"])}
+                )
+                for url, entry in content.get("terms", {}).items()
+            }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _Damaged(f"{type(error).__name__}: {error}") from error
-        return _State({(record.name, record.value): record for record in records}, keys)
+        return _State({(record.name, record.value): record for record in records}, keys, terms)
 
     def _store(self, state: "_State") -> None:
         entries = [dataclasses.asdict(state.records[key]) for key in sorted(state.records)]
-        content = {"version": _VERSION, "records": entries, "keys": state.keys}
+        terms = {url: dataclasses.asdict(terms) for url, terms in state.terms.items()}
+        content = {"version": _VERSION, "records": entries, "keys": state.keys, "terms": terms}
         new = self._state.with_name("records.json.new")  # one name will do, under the lock
         with _opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
             _write(file, json.dumps(content, indent=2).encode() + b"\n")
@@ -226,6 +256,8 @@ class _State:
     """By name and value."""
     keys: Mapping[str, list[str]]
     """The thumbprints of each account's keys by its URL, the current one last."""
+    terms: Mapping[str, Terms]
+    """What each account's CA stated last, by the account's URL."""
 
     def with_key(self, account_url: str, thumbprint: str) -> "_State":
         before = [key for key in self.keys.get(account_url, []) if key != thumbprint]

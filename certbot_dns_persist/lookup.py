@@ -13,7 +13,7 @@ import dataclasses
 import errno
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dns.asyncquery
 import dns.exception
@@ -28,6 +28,9 @@ import dns.resolver
 
 from certbot_dns_persist.errors import LookupFailed
 from certbot_dns_persist.record import validation_domain_name
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.options import Options
 
 #: Seconds that each attempt at one server may take; after the last the server counts as dead.
 ATTEMPTS = (1.5, 2.5)
@@ -158,6 +161,14 @@ class Lookup:
         self._resolvers = tuple(resolvers)
         self._authoritative = authoritative
         self._port = port
+
+    @classmethod
+    def of(cls, options: "Options") -> "Lookup":
+        """Return one that asks whom ``options`` say."""
+        return cls(
+            [Address(host, port) for host, port in options.resolvers],
+            authoritative=options.check == "authoritative",
+        )
 
     def find(self, names: Collection[str]) -> dict[str, Found]:
         """Return what stands at each of ``names``, which have no trailing dot.

@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from certbot_dns_persist.errors import ConfigurationError
@@ -130,6 +130,22 @@ def add_arguments(add: Callable[..., None]) -> None:
         help="When the CA does not offer dns-persist-01: error (explain and stop) or dns-01 (a "
         "classic dns-01 through the same provider, cleaned up afterwards).",
     )
+
+
+def options_of(given: Mapping[str, Any], saved: Mapping[str, str | bool]) -> Options:
+    """Return the options that were ``given`` or, for the others, ``saved`` for a renewal.
+
+    The keys of ``given`` are the options' names, those of ``saved`` have underscores. Raises
+    :class:`~certbot_dns_persist.errors.ConfigurationError`.
+    """
+    defaults: dict[str, Any] = {}
+    add_arguments(lambda name, default=None, **_: defaults.update({name: default}))
+
+    def get(name: str) -> Any:
+        value = given.get(name)
+        return saved.get(name.replace("-", "_"), defaults[name]) if value is None else value
+
+    return check_options(get, None)
 
 
 def check_options(get: Callable[[str], Any], providers: list[str] | None) -> Options:

@@ -1,18 +1,16 @@
-"""What must be proven for one name, made from the challenge, the account and the directory."""
+"""What must be proven for one name, made from the CA's terms and the account."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from certbot_dns_persist.account import ANY_DOMAIN, Account, hashed_account_uri
-from certbot_dns_persist.challenge import DNSPersist01
-from certbot_dns_persist.directory import Directory, check_against_directory
-from certbot_dns_persist.errors import ChallengeError
 from certbot_dns_persist.record import (
     Evaluation,
     ValidationRecord,
     evaluate,
     validation_domain_name,
 )
+from certbot_dns_persist.terms import Terms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,47 +90,28 @@ def make_request(
     *,
     wildcard: bool,
     shared: bool,
-    challenge: DNSPersist01,
+    terms: Terms,
     account: Account,
     earlier_keys: Callable[[], Sequence[str]],
-    directory: Callable[[], Directory],
     server: str,
 ) -> ValidationRequest:
-    """Return the request that ``challenge`` makes for ``domain``.
+    """Return what must be proven for ``domain`` on the CA's ``terms``.
 
-    What the CA sends tells which draft it speaks. ``directory`` and ``earlier_keys`` (thumbprints)
-    are only asked for by -02; ``shared`` chooses its form that serves every domain. Raises
-    :class:`~certbot_dns_persist.errors.Error` when the challenge is malformed or the directory,
-    where it is needed, cannot be read.
+    ``earlier_keys`` (thumbprints) are only asked for by -02, of which ``shared`` chooses the form
+    that serves every domain.
     """
-    issuers = challenge.issuer_domain_names(domain)
-    stated = challenge.stated_account_uri(domain)
-    plain = stated or account.url
-    if challenge.hashes_account_uri:
-        ca = directory()
-        check_against_directory(challenge.issuer_domain_names_02, ca, domain)
-        if ca.account_hash_prefix is not None:
-            uris = _hashed_uris(
-                ca.account_hash_prefix, domain, account, earlier_keys(), shared=shared
-            )
-            if challenge.takes_plain_account_uri:
-                # In transition: what was published before still counts, for now.
-                uris = dataclasses.replace(uris, outdated=(*uris.outdated, plain))
-        elif challenge.takes_plain_account_uri:
-            uris = AccountUris(plain)
-        else:
-            raise ChallengeError(
-                f"The CA's dns-persist-01 challenge for {domain} needs a hashed account URI, but "
-                f"its directory {ca.url} has no usable accountHashPrefix to make one from. Please "
-                "report this to the CA."
-            )
+    if terms.hash_prefix is not None:
+        uris = _hashed_uris(terms.hash_prefix, domain, account, earlier_keys(), shared=shared)
+        if terms.plain is not None:
+            # In transition: what was published before still counts, for now.
+            uris = dataclasses.replace(uris, outdated=(*uris.outdated, terms.plain))
     else:
-        uris = AccountUris(plain)
+        uris = AccountUris(terms.plain or account.url)
     return ValidationRequest(
         domain=domain,
         wildcard=wildcard,
         server=server,
-        issuer_domain_names=issuers,
+        issuer_domain_names=terms.issuer_domain_names,
         account_url=account.url,
         account_uris=uris,
     )

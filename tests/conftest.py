@@ -18,6 +18,7 @@ from support import bind as bind_support
 from support import tools
 from support.bind import Bind
 from support.certbot import OUTPUT, Certbot
+from support.companion import Companion
 from support.nameserver import Nameserver, Zones
 from support.need import need
 from support.pebble import Pebble
@@ -104,6 +105,12 @@ def certbot(tmp_path: Path, pebble: Pebble) -> Certbot:
 
 
 @pytest.fixture
+def companion(certbot: Certbot) -> Companion:
+    """The command ``certbot-dns-persist``, with the files of ``certbot``."""
+    return Companion(certbot)
+
+
+@pytest.fixture
 def nameserver() -> Iterator[Nameserver]:
     """A resolver and primary of ``example.test`` and ``other.test`` that takes updates."""
     zones = Zones.from_text(
@@ -123,6 +130,22 @@ def nameserver_pebble(nameserver: Nameserver, start_pebble: StartPebble) -> Pebb
 def bind_credentials(tmp_path: Path, bind: Bind) -> Path:
     """A credentials file for provider ``rfc2136`` and ``bind``'s primary."""
     return bind.key.write_credentials(tmp_path / "bind.ini", bind.primary.address, 53)
+
+
+@pytest.fixture
+def bind_reading(bind: Bind) -> list[str]:
+    """Our options, to look into ``bind`` and write nothing."""
+    return [f"--dns-persist-resolvers={bind.resolver.address}"]
+
+
+@pytest.fixture
+def bind_writing(bind_reading: list[str], bind_credentials: Path) -> list[str]:
+    """Our options, to write to ``bind``'s primary."""
+    return [
+        *bind_reading,
+        "--dns-persist-provider=rfc2136",
+        f"--dns-persist-credentials={bind_credentials}",
+    ]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from certbot_dns_persist.journal import Change, Journal
+from certbot_dns_persist.terms import Terms
 
 NOW = 1_800_000_000.9
 RFC3339 = "2027-01-15T08:00:00Z"
@@ -264,19 +265,34 @@ def test_a_full_disk_is_a_warning(files: Files, caplog: pytest.LogCaptureFixture
 
 def test_the_keys_of_an_account_are_remembered_latest_first(files: Files) -> None:
     url = ADDED.account_url
-    assert files.journal().earlier_keys(url, "one") == []
-    assert files.journal().earlier_keys(url, "one") == []
-    assert files.journal().earlier_keys(url, "two") == ["one"]
-    assert files.journal().earlier_keys(url, "three") == ["two", "one"]
-    assert files.journal().earlier_keys(url, "one") == ["three", "two"]
+
+    def earlier(key: str) -> list[str]:
+        files.journal().note_key(url, key)
+        return files.journal().earlier_keys(url, key)
+
+    assert earlier("one") == []
+    assert earlier("one") == []
+    assert earlier("two") == ["one"]
+    assert earlier("three") == ["two", "one"]
+    assert earlier("one") == ["three", "two"]
     assert files.journal().earlier_keys("https://ca.example/acct/2", "one") == []
     files.journal().record(ADDED)
     assert files.journal().earlier_keys(url, "one") == ["three", "two"]
+
+
+def test_what_a_ca_wants_is_remembered(files: Files) -> None:
+    hashed = Terms(("ca.example", "ca2.example"), None, "acme:")
+    for terms in (Terms(("ca.example",), ADDED.account_url), hashed):
+        files.journal().note_terms(ADDED.account_url, terms)
+        assert files.journal().terms(ADDED.account_url) == terms
+    assert files.journal().terms("https://ca.example/acct/2") is None
+    files.journal().record(ADDED)
+    assert files.journal().terms(ADDED.account_url) == hashed
 
 
 def test_a_key_that_cannot_be_noted_is_a_warning(
     files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
     files.config.write_text("a file where the directory should be")
-    assert files.journal().earlier_keys(ADDED.account_url, "one") == []
+    files.journal().note_key(ADDED.account_url, "one")
     assert "could not be noted" in caplog.text

@@ -1,0 +1,89 @@
+"""How many subjects stand, judged one after the other as DNS answers."""
+
+import dataclasses
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from certbot_dns_persist.diagnose import SEVERITIES, Diagnosis, diagnose
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.lookup import Lookup
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.plan import Standing, make_plans
+from certbot_dns_persist.subjects import Subject
+
+
+@dataclasses.dataclass(frozen=True)
+class Notice:
+    """Something beside the diagnosis that whoever looks after the domain should know."""
+
+    kind: str
+    """What it is, in a word of ``audit``'s."""
+    severity: str
+    """One of :data:`~certbot_dns_persist.diagnose.SEVERITIES`."""
+    name: str
+    """Where it is."""
+    value: str | None
+    """The TXT value that it is about, if it is about one."""
+    reason: str
+    """For a person."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """What DNS says of one subject."""
+
+    subject: Subject
+    standing: Standing
+    diagnosis: Diagnosis
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def severity(self) -> str:
+        """Return the gravest severity of all that was found."""
+        return worst([self.diagnosis.severity, *(notice.severity for notice in self.notices)])
+
+    @property
+    def expected_value(self) -> str | None:
+        """The TXT value that we would publish; ``None`` when an option rules all out."""
+        try:
+            (plan,) = make_plans([self.standing], self.subject.options, "")
+        except ConfigurationError:
+            return None
+        return plan.value
+
+
+def worst(severities: Iterable[str]) -> str:
+    """Return the gravest of ``severities``, ``"ok"`` when there are none."""
+    return max(severities, key=SEVERITIES.index, default=SEVERITIES[0])
+
+
+def check(
+    subjects: Iterable[Subject],
+    lookup_for: Callable[[Options], Lookup],
+    *,
+    at: int,
+    warn_days: int,
+    caa: bool = True,
+) -> Iterator[Checked]:
+    """Yield each of ``subjects`` with its diagnosis, in their order; all are looked up at once.
+
+    Subjects are drawn, and results yielded, as DNS answers, so there may be any number of them.
+    ``at`` is UNIX seconds; ``caa`` is whether CAA records are asked for. Raises
+    :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+    """
+    for _, group in itertools.groupby(subjects, lambda s: (s.options.resolvers, s.options.check)):
+        first = next(group)
+        drawn: deque[Subject] = deque()
+
+        def domains(subjects: Iterable[Subject], drawn: deque[Subject] = drawn) -> Iterator[str]:
+            for subject in subjects:
+                drawn.append(subject)
+                yield subject.request.domain
+
+        lookup = lookup_for(first.options)
+        for inspection in lookup.inspect(domains(itertools.chain([first], group)), caa=caa):
+            subject = drawn.popleft()
+            standing = Standing(subject.request, inspection.found, at)
+            diagnosis = diagnose(standing, inspection, warn_days=warn_days)
+            yield Checked(subject, standing, diagnosis)

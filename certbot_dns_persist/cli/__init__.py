@@ -1,0 +1,62 @@
+"""The command ``certbot-dns-persist``: everything that is not an order. One file per command."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from certbot_dns_persist.cli import check
+from certbot_dns_persist.errors import Error
+
+COMMANDS = (check,)
+
+DESCRIPTION = """\
+Look after the DNS records of the ACME challenge dns-persist-01: prepare, check, audit, rotate and
+revoke them. What Certbot knows (accounts, options, certificates) is read from its files.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with the status that says "failed" for the command at hand, not always with 2.
+
+    To whoever watches ``check``, 2 means that a record is missing.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(self.get_default("failed") or 1, f"{self.prog}: {message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser, with a subparser for each command."""
+    made = _Parser(prog="certbot-dns-persist", description=DESCRIPTION)
+    commands = made.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    for command in COMMANDS:
+        command.add(commands)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    made = parser()
+    args, unknown = made.parse_known_args(arguments)
+    if unknown:
+        made.set_defaults(failed=args.failed)
+        made.error(f"unknown arguments: {' '.join(unknown)}")
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except Error as error:
+        print(error, file=sys.stderr)
+        return int(args.failed)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read has seen enough; Python would complain when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(args.failed)
+    return status

@@ -1,0 +1,328 @@
+"""The arguments that several commands take, and what comes of them."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from certbot_dns_persist import options
+from certbot_dns_persist.account import Account
+from certbot_dns_persist.checkup import Checked, worst
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.journal import Journal
+from certbot_dns_persist.plan import WARN_DAYS
+from certbot_dns_persist.render.as_json import Json
+from certbot_dns_persist.render.lines import Lines
+from certbot_dns_persist.subjects import Given, Identity, Subject, Subjects, normalize
+from certbot_dns_persist.terms import Terms
+
+#: The exit status of ``check`` and ``audit``, as monitoring plugins have it.
+STATUS_OF = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
+UNKNOWN = STATUS_OF["unknown"]
+
+#: How many domains it takes for a progress bar.
+PROGRESS_FROM = 20
+
+PREFIX = "dns-persist-"
+"""What our options begin with, here as in Certbot."""
+
+
+def command(
+    commands: "argparse._SubParsersAction[Any]", name: str, *, summary: str, examples: str
+) -> argparse.ArgumentParser:
+    """Add a command whose help shows ``examples``."""
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return made
+
+
+def add_subject(parser: argparse.ArgumentParser) -> None:
+    """Add what a command is about; exactly one of them is needed."""
+    group = parser.add_argument_group("what it is about (one of these)")
+    group.add_argument(
+        "--cert-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="all domains of this certificate of Certbot's; repeatable",
+    )
+    group.add_argument(
+        "-d",
+        "--domain",
+        action="append",
+        default=[],
+        dest="domains",
+        metavar="DOMAIN",
+        help="this domain, wildcards as '*.example.com'; repeatable",
+    )
+    group.add_argument(
+        "--all",
+        action="store_true",
+        help="every certificate whose authenticator is dns-persist",
+    )
+    group.add_argument(
+        "--from-file",
+        metavar="FILE",
+        help="the domains in this file, one a line; - is standard input",
+    )
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Add what ``check`` and ``audit`` report, and how."""
+    group = parser.add_argument_group("the report")
+    group.add_argument("--json", action="store_true", help="print JSON, for programs")
+    group.add_argument(
+        "--metrics",
+        metavar="FILE",
+        help="also write this file for the textfile collector of Prometheus' node exporter",
+    )
+    group.add_argument(
+        "-q", "--quiet", action="store_true", help="print only what is not as it should be"
+    )
+    group.add_argument(
+        "--warn-days",
+        type=_days,
+        default=WARN_DAYS,
+        metavar="N",
+        help="warn when a record ends in fewer days than that (default: %(default)s)",
+    )
+    group.add_argument(
+        "--no-caa",
+        action="store_true",
+        help="do not look at CAA records, which saves a query for each domain",
+    )
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 5:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days between 0 and 99999")
+    return int(text)
+
+
+def add_certbot(parser: argparse.ArgumentParser) -> None:
+    """Add where Certbot's files are, and which CA and account are meant."""
+    group = parser.add_argument_group("Certbot")
+    group.add_argument(
+        "--config-dir",
+        default="/etc/letsencrypt",
+        metavar="DIR",
+        help="Certbot's configuration directory (default: %(default)s)",
+    )
+    group.add_argument(
+        "--logs-dir",
+        default="/var/log/letsencrypt",
+        metavar="DIR",
+        help="Certbot's logs directory (default: %(default)s)",
+    )
+    group.add_argument(
+        "--server",
+        metavar="URL",
+        help="the CA's ACME directory (default: the certificate's, else Let's Encrypt's)",
+    )
+    group.add_argument(
+        "--account",
+        metavar="ID",
+        help="the account there, by Certbot's id or its URL (default: the certificate's, else the "
+        "only one)",
+    )
+    group.add_argument(
+        "--no-verify-ssl",
+        action="store_true",
+        help="do not check the certificate of the CA's server",
+    )
+
+
+def add_identity(parser: argparse.ArgumentParser) -> None:
+    """Add what stands in for Certbot's files, for instance on a monitoring host."""
+    group = parser.add_argument_group(
+        "without Certbot's files",
+        "--issuer with --account-uri or, for CAs that hash it, with the other three",
+    )
+    group.add_argument(
+        "--issuer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the CA's issuer-domain-name, such as letsencrypt.org; repeatable",
+    )
+    group.add_argument("--account-uri", metavar="URI", help="the account URI in the records")
+    group.add_argument("--account-url", metavar="URL", help="the ACME account URL")
+    group.add_argument("--thumbprint", help="the RFC 7638 thumbprint of the account key")
+    group.add_argument(
+        "--hash-prefix", metavar="PREFIX", help="accountHashPrefix in the CA's directory"
+    )
+
+
+#: The plugin's options that say what a record holds and where it is looked for.
+READING = ("policy", "valid-for", "until", "issuer-domain-name", "shared", "resolvers", "check")
+#: Those that only matter to whoever writes.
+WRITING = ("provider", "credentials", "script", "propagation-seconds", "ttl")
+
+
+def add_options(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
+    """Add the plugin's options ``names``; those that a certificate is renewed with are defaults."""
+    group = parser.add_argument_group("as for certbot (default: as the certificate is renewed)")
+
+    def add(name: str, default: object = None, **details: Any) -> None:
+        if name in names:
+            group.add_argument(f"--{PREFIX}{name}", default=None, **details)
+
+    options.add_arguments(add)
+
+
+def find_subjects(args: argparse.Namespace) -> tuple[Iterator[Subject], Subjects, int]:
+    """Return the subjects, who makes them (for its troubles), and how many there are at most.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when the arguments do not go
+    together.
+    """
+    subjects = Subjects(Path(args.config_dir), journal(args), _given(args))
+    ways = [args.cert_name, args.domains, args.all, args.from_file]
+    if sum(map(bool, ways)) != 1:
+        raise ConfigurationError(
+            "Say what it is about: one of --cert-name, -d, --all and --from-file."
+        )
+    if args.all or args.cert_name:
+        if subjects.without_certbot:
+            raise ConfigurationError(
+                "--issuer is for names without Certbot's files: give them with -d or --from-file."
+            )
+        found = list(subjects.of_lineages(args.cert_name or None))
+        return iter(found), subjects, len(found)
+    if args.from_file:
+        domains = list(_domains_in(args.from_file, subjects))
+    else:
+        domains = [normalize(part) for name in args.domains for part in name.split(",")]
+    return subjects.of_domains(domains), subjects, len(domains)
+
+
+def journal(args: argparse.Namespace) -> Journal:
+    """Return the change log of the Certbot installation that is meant."""
+    return Journal(args.logs_dir, args.config_dir)
+
+
+def _domains_in(path: str, subjects: Subjects) -> Iterator[str]:
+    try:
+        with sys.stdin if path == "-" else Path(path).open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                domain = line.partition("#")[0].strip()
+                try:
+                    if domain:
+                        yield normalize(domain)
+                except ConfigurationError as error:
+                    subjects.troubles.append(f"{path}, line {number}: {error}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The domains in {path} cannot be read: {error}.") from error
+
+
+def _given(args: argparse.Namespace) -> Given:
+    collected: dict[str, Any] = {}
+    own: list[str] = []
+    options.add_arguments(lambda name, **_: own.append(name))
+    for name in own:
+        collected[name] = getattr(args, f"{PREFIX}{name}".replace("-", "_"), None)
+    return Given(
+        server=args.server,
+        account=args.account,
+        identity=_identity(args),
+        options=collected,
+        verify=not args.no_verify_ssl,
+    )
+
+
+def _identity(args: argparse.Namespace) -> Identity | None:
+    """Return who asks, when the command line says all of it; ``None`` when it says nothing."""
+    if not hasattr(args, "issuer"):  # a command that changes something needs Certbot's files
+        return None
+    issuers, uri = args.issuer, args.account_uri
+    url, thumbprint, prefix = hashed = args.account_url, args.thumbprint, args.hash_prefix
+    if not issuers and not uri and not any(hashed):
+        return None
+    if not issuers or bool(uri) == any(hashed) or (any(hashed) and not all(hashed)):
+        raise ConfigurationError(
+            "Without Certbot's files, give --issuer with --account-uri or, for a CA that hashes "
+            "account URIs, with --account-url, --thumbprint and --hash-prefix."
+        )
+    names = tuple(sorted(map(normalize, issuers)))
+    if uri:
+        return Identity(Terms(names, uri), Account(uri, ""))
+    if len(thumbprint) != 43:
+        raise ConfigurationError(
+            f"--thumbprint {thumbprint!r} is no SHA-256 thumbprint in base64url, which has 43 "
+            "characters (RFC 7638)."
+        )
+    return Identity(Terms(names, None, prefix), Account(url, thumbprint))
+
+
+def report(
+    args: argparse.Namespace, checked: Iterable[Checked], source: Subjects, *, at: int, count: int
+) -> int:
+    """Show what was ``checked`` as ``args`` want it; return the exit status.
+
+    ``count`` is how many there are at most; ``at`` is UNIX seconds.
+    """
+    reports = [_report(args, at)]
+    severities: set[str] = set()
+    with progress(count) as advance:
+        for each in checked:
+            severities.add(each.severity)
+            for one in reports:
+                one.add(each)
+            advance()
+    for trouble in source.troubles:
+        print(trouble, file=sys.stderr)
+    if not severities and not source.troubles:
+        print("There is nothing to check: no domain was named or found.", file=sys.stderr)
+    if source.troubles or not severities:
+        severities.add("unknown")
+    severity = worst(severities)
+    for one in reports:
+        one.conclude(severity, source.troubles)
+    return STATUS_OF[severity]
+
+
+class Report(Protocol):
+    """One way to show what was checked."""
+
+    def add(self, checked: Checked) -> None:
+        """Take one domain; called in their order."""
+
+    def conclude(self, severity: str, troubles: Sequence[str]) -> None:
+        """Finish. ``severity`` is that of all; ``troubles`` are what could not be checked."""
+
+
+def _report(args: argparse.Namespace, at: int) -> Report:
+    if args.json:
+        return Json(sys.stdout, at=at)
+    if not sys.stdout.isatty():
+        return Lines(sys.stdout, quiet=args.quiet)
+    from rich.console import Console
+
+    from certbot_dns_persist.render.table import OnScreen
+
+    return OnScreen(Console(), quiet=args.quiet)
+
+
+@contextlib.contextmanager
+def progress(count: int) -> Iterator[Callable[[], None]]:
+    """Yield what to call for each of ``count`` that is done: a bar on standard error shows it.
+
+    Only at a terminal, and only when there is something to wait for.
+    """
+    if count < PROGRESS_FROM or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Looking up", total=count)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,40 @@
+"""``certbot-dns-persist check``: compare DNS with what is needed."""
+
+import argparse
+import time
+from typing import Any
+
+from certbot_dns_persist.cli import arguments
+
+EXAMPLES = """\
+  certbot-dns-persist check --all
+  certbot-dns-persist check -d example.com --issuer letsencrypt.org \\
+      --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1
+
+exit status: 0 all is well, 1 warning (ends soon, a server lags or does not answer), 2 critical
+(missing, expired, does not authorise, forbidden by CAA, bogus DNSSEC), 3 not known
+"""
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = arguments.command(
+        commands, "check", summary="Compare DNS with what is needed.", examples=EXAMPLES
+    )
+    arguments.add_subject(parser)
+    arguments.add_report(parser)
+    arguments.add_certbot(parser)
+    arguments.add_identity(parser)
+    arguments.add_options(parser, arguments.READING)
+    parser.set_defaults(run=run, failed=arguments.UNKNOWN)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the subjects; return the exit status that monitoring expects."""
+    from certbot_dns_persist.checkup import check
+    from certbot_dns_persist.lookup import Lookup
+
+    subjects, source, count = arguments.find_subjects(args)
+    at = int(time.time())
+    checked = check(subjects, Lookup.of, at=at, warn_days=args.warn_days, caa=not args.no_caa)
+    return arguments.report(args, checked, source, at=at, count=count)

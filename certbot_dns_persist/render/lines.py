@@ -1,0 +1,37 @@
+"""A line for each domain that was checked: for pipes, logs and mails."""
+
+from collections.abc import Sequence
+from typing import TextIO
+
+from certbot_dns_persist.checkup import Checked
+from certbot_dns_persist.render.text import printable
+
+
+class Lines:
+    """Writes each as it comes."""
+
+    def __init__(self, out: TextIO, *, quiet: bool) -> None:
+        """With ``quiet``, what is as it should be is not mentioned."""
+        self._out = out
+        self._quiet = quiet
+
+    def add(self, checked: Checked) -> None:
+        """Write one domain and what was noticed there."""
+        if self._quiet and checked.severity == "ok":
+            return
+        diagnosis = checked.diagnosis
+        self._write(subject(checked), diagnosis.status, diagnosis.reason)
+        for notice in checked.notices:
+            self._write(subject(checked), notice.kind, notice.reason)
+
+    def _write(self, *parts: str) -> None:
+        print(*map(printable, parts), sep="\t", file=self._out)
+
+    def conclude(self, severity: str, troubles: Sequence[str]) -> None:
+        """Nothing is left to say; troubles go to standard error."""
+
+
+def subject(checked: Checked) -> str:
+    """Return the domain and, when its wildcard is meant as well, that."""
+    request = checked.subject.request
+    return f"{request.domain},*.{request.domain}" if request.wildcard else request.domain

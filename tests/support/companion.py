@@ -1,0 +1,78 @@
+"""The real ``certbot-dns-persist`` command."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .certbot import OUTPUT, SECONDS, Certbot
+
+PROGRAM = os.environ.get("COMPANION") or str(Path(sys.executable).with_name("certbot-dns-persist"))
+"""The command, also another installation's."""
+
+
+class Done:
+    """What came of one run."""
+
+    def __init__(self, returncode: int, out: str, error: str) -> None:
+        self.returncode = returncode
+        self.out = out
+        self.error = error
+
+    @property
+    def output(self) -> str:
+        """Both streams, for messages of assertions."""
+        return f"{self.out}\n--- standard error:\n{self.error}"
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Companion:
+    """The command beside one Certbot: with its directories, and its CA trusted."""
+
+    def __init__(self, certbot: Certbot) -> None:
+        self._certbot = certbot
+
+    def command(self, command: str, *arguments: str | Path) -> list[str]:
+        """Return a command line with these arguments and our directories."""
+        places = ["--config-dir", self._certbot.config_dir, "--logs-dir", self._certbot.logs_dir]
+        return [PROGRAM, command, *map(str, [*arguments, *places])]
+
+    def __call__(
+        self,
+        command: str,
+        *arguments: str | Path,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> Done:
+        """Run to the end without a terminal."""
+        return run(
+            self.command(command, *arguments),
+            stdin=stdin,
+            env={**self._certbot.env, **(env or {})},
+            keep=self._certbot.work_dir / OUTPUT,
+        )
+
+
+def run(
+    command: list[str], *, stdin: str = "", env: Mapping[str, str] | None = None, keep: Path
+) -> Done:
+    """Run any command line of ours; what it says is also added to the file ``keep``."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, **(env or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    keep.parent.mkdir(parents=True, exist_ok=True)
+    with keep.open("a") as file:
+        file.write(done.stdout + done.stderr)
+    return Done(done.returncode, done.stdout, done.stderr)
