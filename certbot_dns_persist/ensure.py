@@ -8,7 +8,7 @@ first, finds what is there, and goes on.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.lookup import Lookup
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Why a record is published, as the change log says it.
 MISSING, WORN = "nothing there authorises", "what is there will not do for long"
+#: Why one is removed.
+SUPERSEDED = "superseded"
 
 
 class Ensure:
@@ -59,6 +61,29 @@ class Ensure:
         self._settle(published, partly)
         if not self._here.dry_run:
             self._refresh([s for s in known if s.authorized])
+
+    def foresee(self, standings: Sequence[Standing]) -> list[Plan]:
+        """Return what :meth:`authorize` would publish where ``standings`` are all that stands."""
+        missing = [s for s in standings if not s.found.trouble and not s.authorized]
+        return make_plans(missing, self._options, MISSING) + self._due(standings)
+
+    def replace(self, plans: Sequence[Plan], between: Callable[[], None]) -> list[Plan]:
+        """Publish what ``plans`` add, and retire what they name, whoever may have needed it.
+
+        Nothing is retired until every server authorises every request without it, and
+        ``between`` has returned. Returns the plans of which something could not be retired.
+        Raises :class:`~certbot_dns_persist.errors.Error` when it does not come to that; what
+        was published until then stays, and nothing is gone.
+        """
+        new = [p for p in plans if any(p.value not in s.found.values for s in p.standings)]
+        if new:
+            self._publish(new)
+        now = self._wait({r: plan.retire for plan in plans for r in plan.requests})
+        unseen = [standing for standing in now.values() if not standing.everywhere]
+        if unseen:
+            self._fail(text.not_seen(unseen, self._patience()), unseen[0].request)
+        between()
+        return [p for p in plans if not self._conclude(p, [now[r] for r in p.requests])]
 
     def withdraw(self) -> None:
         """Take away what this object published, and nothing else: the end of a dry run."""
@@ -163,33 +188,40 @@ class Ensure:
     def _patience(self) -> int:
         return patience(self._options, terminal=self._here.terminal)
 
-    def _conclude(self, plan: Plan, standings: Sequence[Standing]) -> None:
-        """Retire what ``plan`` supersedes, now that its record is seen everywhere."""
-        if not self._publisher.writes(plan.name):
+    def _conclude(self, plan: Plan, standings: Sequence[Standing]) -> bool:
+        """Retire what ``plan`` supersedes, now that its record is seen everywhere.
+
+        Returns whether all of it is gone, or is none of this run's business.
+        """
+        written = self._publisher.writes(plan.name)
+        if not written and any(plan.value not in s.found.values for s in plan.standings):
             self._publisher.note_added_by_hand(_record(plan), plan.reason)
         if self._here.dry_run or not plan.retire:
-            return
+            return True
         if any(s.found.silent or s.found.warnings for s in standings):
             self._here.notify(
                 f"Not every server of {plan.name} could be asked, so what the new record "
                 "supersedes was left there. It does no harm."
             )
-            return
+            return False
+        gone = written
         for value in plan.retire:
             try:
-                self._publisher.remove(_record(plan, value), "superseded")
+                self._publisher.remove(_record(plan, value), SUPERSEDED)
             except errors.ProviderError as error:
+                gone = False
                 logger.warning(
                     "The superseded record at %s could not be removed. It does no harm. %s",
                     plan.name,
                     error,
                 )
+        return gone
 
     # Refresh
 
     def _refresh(self, standings: Sequence[Standing]) -> None:
         """Replace what will not do for long, where we may write; this cannot fail an order."""
-        due = [s for s in standings if s.outdated or ends_soon(s, self._options)]
+        due = [s for s in standings if self._worn(s)]
         if not due:
             return
         why = (
@@ -197,7 +229,7 @@ class Ensure:
             "DAYS and a provider that can write, or publish a record that lasts longer."
         )
         try:
-            plans = [p for p in make_plans(due, self._options, WORN) if p.improves]
+            plans = self._due(due)
             ours = [plan for plan in plans if self._publisher.writes(plan.name)]
             if plans != ours:
                 why = f"It cannot be written from here; please publish:\n{text.changes(plans)}"
@@ -213,6 +245,14 @@ class Ensure:
             # What is outdated goes on for now; what ends does not, and must be read with -q too.
             level = logging.WARNING if standing.outdated else logging.ERROR
             logger.log(level, "%s %s", text.worn(standing), why)
+
+    def _due(self, standings: Sequence[Standing]) -> list[Plan]:
+        """Return what would last longer, or be of a newer form, than what authorises now."""
+        due = [s for s in standings if s.authorized and self._worn(s)]
+        return [plan for plan in make_plans(due, self._options, WORN) if plan.improves]
+
+    def _worn(self, standing: Standing) -> bool:
+        return standing.outdated or ends_soon(standing, self._options)
 
     def _fail(self, message: str, request: ValidationRequest) -> None:
         if self._here.dry_run:

@@ -20,7 +20,7 @@ import os
 import pwd
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -138,6 +138,29 @@ class Journal:
                 lambda state: dataclasses.replace(state, terms={**state.terms, account_url: terms}),
             )
 
+    def replaced(self, name: str) -> list[str]:
+        """Return the values at ``name`` that were replaced, and are to go as soon as they can."""
+        return list(self._known().replaced.get(name, ()))
+
+    def note_replaced(self, values: Mapping[str, Sequence[str]]) -> None:
+        """Note that ``values``, by their name, have been replaced and are about to be removed.
+
+        Whoever goes on after an interruption can then tell that they are not needed any more.
+        """
+        self._try_to_update(
+            "What is to be removed",
+            lambda state: dataclasses.replace(
+                state,
+                replaced={
+                    **state.replaced,
+                    **{
+                        name: list(dict.fromkeys([*state.replaced.get(name, ()), *gone]))
+                        for name, gone in values.items()
+                    },
+                },
+            ),
+        )
+
     def _try_to_update(self, what: str, step: Callable[["_State"], "_State"]) -> None:
         try:
             self._update(step)
@@ -149,7 +172,7 @@ class Journal:
             return self._load()
         except (OSError, _Unusable, _Damaged) as error:
             logger.warning("Cannot tell which DNS records are ours from %s: %s", self._state, error)
-            return _State({}, {}, {})
+            return _State({}, {}, {}, {})
 
     def _now(self) -> str:
         now = datetime.datetime.fromtimestamp(int(self._clock()), datetime.timezone.utc)
@@ -201,14 +224,14 @@ class Journal:
                     error,
                     aside,
                 )
-                state = _State({}, {}, {})
+                state = _State({}, {}, {}, {})
             self._store(step(state))
 
     def _load(self) -> "_State":
         try:
             octets = self._state.read_bytes()
         except FileNotFoundError:
-            return _State({}, {}, {})
+            return _State({}, {}, {}, {})
         try:
             content = json.loads(octets)
             if content["version"] != _VERSION:
@@ -224,14 +247,25 @@ class Journal:
                 )
                 for url, entry in content.get("terms", {}).items()
             }
+            replaced = {
+                str(name): [str(value) for value in values]
+                for name, values in content.get("replaced", {}).items()
+            }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _Damaged(f"{type(error).__name__}: {error}") from error
-        return _State({(record.name, record.value): record for record in records}, keys, terms)
+        by_value = {(record.name, record.value): record for record in records}
+        return _State(by_value, keys, terms, replaced)
 
     def _store(self, state: "_State") -> None:
         entries = [dataclasses.asdict(state.records[key]) for key in sorted(state.records)]
         terms = {url: dataclasses.asdict(terms) for url, terms in state.terms.items()}
-        content = {"version": _VERSION, "records": entries, "keys": state.keys, "terms": terms}
+        content = {
+            "version": _VERSION,
+            "records": entries,
+            "keys": state.keys,
+            "terms": terms,
+            "replaced": state.replaced,
+        }
         new = self._state.with_name("records.json.new")  # one name will do, under the lock
         with _opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
             _write(file, json.dumps(content, indent=2).encode() + b"\n")
@@ -258,6 +292,8 @@ class _State:
     """The thumbprints of each account's keys by its URL, the current one last."""
     terms: Mapping[str, Terms]
     """What each account's CA stated last, by the account's URL."""
+    replaced: Mapping[str, Sequence[str]]
+    """The values that are to go, by their name."""
 
     def with_key(self, account_url: str, thumbprint: str) -> "_State":
         before = [key for key in self.keys.get(account_url, []) if key != thumbprint]
@@ -266,8 +302,12 @@ class _State:
     def with_change(self, change: Change, now: str) -> "_State":
         key = (change.name, change.value)
         others = {other: record for other, record in self.records.items() if other != key}
+        to_go = [v for v in self.replaced.get(change.name, ()) if v != change.value]
+        replaced = {name: gone for name, gone in self.replaced.items() if name != change.name}
+        if to_go:
+            replaced[change.name] = to_go
         if change.action == "remove":
-            return dataclasses.replace(self, records=others)
+            return dataclasses.replace(self, records=others, replaced=replaced)
         earlier = self.records.get(key)
         record = StandingRecord(
             name=change.name,
@@ -282,7 +322,7 @@ class _State:
             first_published=earlier.first_published if earlier else now,
             last_changed=now,
         )
-        return dataclasses.replace(self, records={**others, key: record})
+        return dataclasses.replace(self, records={**others, key: record}, replaced=replaced)
 
 
 def _checked(entry: dict[str, Any]) -> StandingRecord:

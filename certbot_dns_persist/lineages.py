@@ -1,7 +1,9 @@
 """Certbot's lineages: which names each certificate has, and with which options it is renewed."""
 
 import ast
+import contextlib
 import dataclasses
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,6 +80,33 @@ def read_lineage(config_dir: Path, name: str) -> Lineage:
             if key.startswith(_PREFIX) and value != "None"
         },
     )
+
+
+def change_lineage(lineage: Lineage, changes: Mapping[str, str]) -> None:
+    """Let the lineage be renewed with ``changes`` from now on, as if Certbot had been told so.
+
+    The keys are ``server``, ``account`` (Certbot's id) or the name of an option of ours. The file
+    is replaced at once, and keeps its mode. Raises
+    :class:`~certbot_dns_persist.errors.ConfigurationError` when it cannot be.
+    """
+    new = lineage.path.with_name(f"{lineage.path.name}.new")
+    try:
+        content = ConfigObj(
+            str(lineage.path), encoding="utf-8", file_error=True, interpolation=False
+        )
+        parameters = content["renewalparams"]
+        for name, value in changes.items():
+            parameters[name if name in ("server", "account") else f"{_PREFIX}{name}"] = value
+        with contextlib.suppress(FileNotFoundError):
+            new.unlink()
+        shutil.copy2(lineage.path, new)  # its mode; what it says is replaced next
+        with new.open("wb") as file:
+            content.write(file)
+        new.replace(lineage.path)
+    except (OSError, ConfigObjError, KeyError) as error:
+        raise ConfigurationError(
+            f"Certbot's renewal configuration {lineage.path} cannot be changed: {error}."
+        ) from error
 
 
 def _value(text: str | list[str]) -> str | bool:

@@ -196,8 +196,11 @@ def _supersedes(new: ValidationRecord, value: str, standing: Standing) -> bool:
         return False
     if not standing.request.account_uris.serves_all_of(old.account_uri):
         return False
-    if old.expired(standing.at):
-        return True
+    return old.expired(standing.at) or reaches_as_far(new, old)
+
+
+def reaches_as_far(new: ValidationRecord, old: ValidationRecord) -> bool:
+    """Whether ``new`` is for as many names for as long as ``old``, at one name and account."""
     lasts = new.persist_until is None or (
         old.persist_until is not None and old.persist_until <= new.persist_until
     )

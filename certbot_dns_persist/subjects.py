@@ -38,8 +38,8 @@ class Subject:
 
     request: ValidationRequest
     options: Options
-    lineages: tuple[str, ...] = ()
-    """The names of the certificates that it is for; none when no certificate has it yet."""
+    lineages: tuple[Lineage, ...] = ()
+    """The certificates that it is for; none when no certificate has it yet."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Subjects:
         A domain of several lineages is yielded once for each account that needs it.
         """
         if names is None:
-            lineages = list(self._ours.values())
+            lineages = self.lineages
         else:
             lineages = [self._ours.get(name) or self._read(name) for name in names]
         needed: dict[tuple[str, str, str], list[tuple[Lineage, bool]]] = {}
@@ -120,9 +120,13 @@ class Subjects:
             lineages = [] if self.without_certbot else self._lineages_of(domain)
             yield from self._subject(domain, wildcard, lineages[:1])
 
+    @property
+    def lineages(self) -> list[Lineage]:
+        """All lineages that are renewed by our authenticator, sorted by name."""
+        return list(self._ours.values())
+
     @cached_property
     def _ours(self) -> dict[str, Lineage]:
-        """All lineages that are renewed by our authenticator, by name."""
         lineages = {}
         for name in lineage_names(self._config_dir):
             try:
@@ -171,7 +175,7 @@ class Subjects:
         except Error as error:
             self.troubles.append(f"{domain}: {error}")
             return
-        yield Subject(request, options, tuple(lineage.name for lineage in lineages))
+        yield Subject(request, options, tuple(lineages))
 
     # Who asks, and whom
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from certbot_dns_persist.cli import check
+from certbot_dns_persist.cli import check, prune, publish, revoke, rotate
 from certbot_dns_persist.errors import Error
 
-COMMANDS = (check,)
+COMMANDS = (check, publish, rotate, revoke, prune)
 
 DESCRIPTION = """\
 Look after the DNS records of the ACME challenge dns-persist-01: prepare, check, audit, rotate and

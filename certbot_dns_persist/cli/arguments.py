@@ -184,7 +184,7 @@ def find_subjects(args: argparse.Namespace) -> tuple[Iterator[Subject], Subjects
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when the arguments do not go
     together.
     """
-    subjects = Subjects(Path(args.config_dir), journal(args), _given(args))
+    subjects = Subjects(Path(args.config_dir), journal(args), given(args))
     ways = [args.cert_name, args.domains, args.all, args.from_file]
     if sum(map(bool, ways)) != 1:
         raise ConfigurationError(
@@ -223,7 +223,8 @@ def _domains_in(path: str, subjects: Subjects) -> Iterator[str]:
         raise ConfigurationError(f"The domains in {path} cannot be read: {error}.") from error
 
 
-def _given(args: argparse.Namespace) -> Given:
+def given(args: argparse.Namespace) -> Given:
+    """Return what the command line says of CA, account and options."""
     collected: dict[str, Any] = {}
     own: list[str] = []
     options.add_arguments(lambda name, **_: own.append(name))

@@ -86,7 +86,10 @@ class Certbot:
     def command(self, *arguments: str | Path) -> list[str]:
         """Return a command line with these arguments and our directories and CA."""
         places = ["--config-dir", self.config_dir, "--work-dir", self.work_dir]
-        places += ["--logs-dir", self.logs_dir, "--server", self.server]
+        places += ["--logs-dir", self.logs_dir]
+        # A renewal asks the lineage's own CA and account, unless it is a dry run.
+        if arguments[0] != "renew" or "--dry-run" in arguments:
+            places += ["--server", self.server]
         places += ["--max-log-backups", "100"]  # a log for each run, also where Debian says 0
         return [self.program, *map(str, [*arguments, *places])]
 

@@ -1,0 +1,260 @@
+"""What the commands share that change DNS: the plan that is shown, the question, the tools."""
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from certbot_dns_persist.cli import arguments
+from certbot_dns_persist.ensure import Ensure
+from certbot_dns_persist.errors import ConfigurationError, LookupFailed, ProviderError
+from certbot_dns_persist.journal import Journal
+from certbot_dns_persist.lookup import Lookup
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.plan import Standing
+from certbot_dns_persist.publisher import Publisher, Record
+from certbot_dns_persist.render import text
+from certbot_dns_persist.subjects import Given, Subject, Subjects
+from certbot_dns_persist.surroundings import Surroundings
+from certbot_dns_persist.wait import look_until, patience
+
+FAILED = 1
+
+#: How long a Certbot that is running is waited for, and how often it is asked.
+LOCK_SECONDS, LOCK_PAUSE = 120, 0.2
+
+
+def add_changing(parser: argparse.ArgumentParser) -> None:
+    """Add how a change is agreed to."""
+    group = parser.add_argument_group("the change")
+    group.add_argument(
+        "-y", "--yes", action="store_true", help="do not ask, as for scripts without a terminal"
+    )
+    group.add_argument(
+        "--dry-run", action="store_true", help="show what would be changed, and change nothing"
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="print only what went wrong")
+    arguments.add_certbot(parser)
+    arguments.add_options(parser, (*arguments.READING, *arguments.WRITING))
+    parser.set_defaults(failed=FAILED)
+
+
+def say(args: argparse.Namespace, words: str) -> None:
+    """Tell the user, unless quiet was asked for."""
+    if not args.quiet:
+        print(words, flush=True)
+
+
+def agreed(args: argparse.Namespace, plan: str) -> bool:
+    """Show ``plan`` and return whether it may be carried out.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when nobody can be asked.
+    """
+    if args.dry_run:
+        print(plan)
+        print("This was a dry run: nothing was changed.")
+        return False
+    if args.yes:
+        say(args, plan)
+        return True
+    print(plan)
+    if not at_terminal():
+        raise ConfigurationError(
+            "Nothing was changed: there is no terminal to ask at. Add --yes to go on without a "
+            "question, or --dry-run to only look."
+        )
+    try:
+        answer = input("Go on? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() in ("y", "yes"):
+        return True
+    print("Nothing was changed.")
+    return False
+
+
+def at_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Subjects with the same options, and the tools that are made from these."""
+
+    args: argparse.Namespace
+    options: Options
+    subjects: Sequence[Subject]
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The change log."""
+        return arguments.journal(self.args)
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        """The way to DNS."""
+        return Publisher(self.options, Lookup.of(self.options), self.journal, self._notify)
+
+    @cached_property
+    def ensure(self) -> Ensure:
+        """The workflow."""
+        here = Surroundings(notify=self._notify, terminal=at_terminal())
+        return Ensure(self.options, Lookup.of(self.options), self.publisher, here)
+
+    def _notify(self, words: str) -> None:
+        say(self.args, words)
+
+    def look(self) -> list[Standing]:
+        """Return how the subjects stand, in their order.
+
+        Raises :class:`~certbot_dns_persist.errors.LookupFailed` when DNS does not say of one.
+        """
+        standings = self.ensure.look([subject.request for subject in self.subjects])
+        unknown = [standing for standing in standings if standing.found.trouble]
+        if unknown:
+            raise LookupFailed(text.cannot_be_looked_up(unknown))
+        return standings
+
+
+def find_groups(args: argparse.Namespace) -> list[Group]:
+    """Return the subjects that ``args`` name, grouped by their options.
+
+    Raises :class:`~certbot_dns_persist.errors.Error` when one of them cannot be told: what is
+    changed is all of it or nothing.
+    """
+    found, source, _ = arguments.find_subjects(args)
+    subjects = list(found)
+    if source.troubles:
+        raise ConfigurationError("\n".join([*source.troubles, "Nothing was changed."]))
+    if not subjects:
+        raise ConfigurationError("There is nothing to do: no domain was named or found.")
+    return group_by_options(args, subjects)
+
+
+def group_by_options(args: argparse.Namespace, subjects: Iterable[Subject]) -> list[Group]:
+    """Return ``subjects`` grouped by their options."""
+    groups: dict[Options, list[Subject]] = {}
+    for subject in subjects:
+        groups.setdefault(subject.options, []).append(subject)
+    return [Group(args, options, together) for options, together in groups.items()]
+
+
+def lock_certbot(args: argparse.Namespace) -> None:
+    """Keep Certbot from running until this program ends, so that none is in the middle of an
+    order with what it has read before. Waits for one that is running.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when it does not end.
+    """
+    from certbot import errors, util
+
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            util.lock_dir_until_exit(args.config_dir)
+        except errors.LockError as error:
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"Certbot is running since more than {LOCK_SECONDS} seconds and keeps "
+                    f"{args.config_dir} locked."
+                ) from error
+            time.sleep(LOCK_PAUSE)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{args.config_dir} cannot be locked against Certbot: {error}."
+            ) from error
+        else:
+            return
+
+
+@dataclasses.dataclass(frozen=True)
+class Removal:
+    """A record of ours that is to go."""
+
+    standing: Standing
+    value: str
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """Where it stands."""
+        return self.standing.found.canonical_name
+
+
+def describe(removals: Iterable[Removal]) -> str:
+    """Return what is to go, for a person to read."""
+    lines: list[str] = []
+    name = None
+    for removal in removals:
+        if removal.name != name:
+            name = removal.name
+            lines.append(f"  {name} TXT")
+        lines.append(f"    - {text.printable(removal.value)} ({removal.reason})")
+    return "\n".join(lines)
+
+
+def remove(group: Group, removals: Iterable[Removal]) -> list[str]:
+    """Remove them; return, in words, what is left to do."""
+    left = []
+    for removal in removals:
+        request = removal.standing.request
+        record = Record(
+            name=removal.name,
+            value=removal.value,
+            ttl=group.options.ttl,
+            domain=request.domain,
+            server=request.server,
+            account_url=request.account_url,
+        )
+        try:
+            written = group.publisher.writes(removal.name)
+            group.publisher.remove(record, removal.reason)
+        except ProviderError as error:
+            left.append(f'{removal.name} TXT "{removal.value}" could not be removed. {error}')
+            continue
+        if not written:
+            left.append(
+                f'{removal.name} TXT "{removal.value}" is yours to remove: the provider for it '
+                "is manual."
+            )
+    return left
+
+
+def await_removal(group: Group, removals: Sequence[Removal]) -> list[str]:
+    """Wait until no server serves them any more; return, in words, where one still does."""
+
+    def look() -> list[str]:
+        requests = list(dict.fromkeys(removal.standing.request for removal in removals))
+        found = {standing.request: standing.found for standing in group.ensure.look(requests)}
+        return [
+            f'{removal.name} TXT "{removal.value}" is still served by {server}.'
+            for removal in removals
+            for server in found[removal.standing.request].answers
+            if removal.value in (server.values or ())
+        ]
+
+    seconds = patience(group.options, terminal=False)
+    return look_until(look, lambda still: not still, seconds, lambda still, left: None)
+
+
+def standings_of_others(args: argparse.Namespace, *, but: Collection[str]) -> list[Standing]:
+    """Return how all domains of our lineages stand, except for the lineages ``but``."""
+    source = Subjects(
+        Path(args.config_dir), arguments.journal(args), Given(verify=not args.no_verify_ssl)
+    )
+    names = [lineage.name for lineage in source.lineages if lineage.name not in but]
+    return [
+        standing
+        for group in group_by_options(args, source.of_lineages(names))
+        for standing in group.ensure.look([subject.request for subject in group.subjects])
+    ]
+
+
+def conclude(left: Sequence[str]) -> int:
+    """Say what is left to do; return the exit status."""
+    for words in left:
+        print(words, file=sys.stderr)
+    return FAILED if left else 0

@@ -1,0 +1,55 @@
+"""``certbot-dns-persist prune``: remove records of ours that nobody needs."""
+
+import argparse
+from typing import Any
+
+from certbot_dns_persist.cli import arguments, changing
+from certbot_dns_persist.retire import needed_by, worthless
+
+EXAMPLES = """\
+  certbot-dns-persist prune --all --dry-run
+  certbot-dns-persist prune --cert-name example.com --yes
+
+exit status: 0 nothing of that kind is left, 1 something is
+"""
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = arguments.command(
+        commands,
+        "prune",
+        summary="Remove our expired and superseded records.",
+        examples=EXAMPLES,
+    )
+    arguments.add_subject(parser)
+    changing.add_changing(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Remove what is expired or superseded; return the exit status."""
+
+    groups = changing.find_groups(args)
+    others = changing.standings_of_others(args, but=())
+    removals = []
+    for group in groups:
+        together: list[changing.Removal] = []
+        for standing in group.look():
+            name = standing.found.canonical_name
+            going: list[str] = []
+            for value, reason in worthless(standing, group.journal.replaced(name)).items():
+                if not needed_by(others, name, [*going, value]):
+                    going.append(value)
+                    together.append(changing.Removal(standing, value, reason))
+        removals.append(together)
+    if not any(removals):
+        changing.say(args, "There is nothing to prune.")
+        return 0
+    described = changing.describe(removal for together in removals for removal in together)
+    if not changing.agreed(args, f"To be removed:\n{described}"):
+        return 0 if args.dry_run else changing.FAILED
+    left = []
+    for group, together in zip(groups, removals, strict=True):
+        left += changing.remove(group, together)
+    return changing.conclude(left)

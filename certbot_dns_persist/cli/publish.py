@@ -1,0 +1,44 @@
+"""``certbot-dns-persist publish``: put the records there, before any order."""
+
+import argparse
+from typing import Any
+
+from certbot_dns_persist.cli import arguments, changing
+from certbot_dns_persist.render import text
+
+EXAMPLES = """\
+  certbot-dns-persist publish --cert-name example.com --dry-run
+  certbot-dns-persist publish -d example.com -d '*.example.com' --yes \\
+      --dns-persist-provider rfc2136 --dns-persist-credentials /etc/letsencrypt/dns.ini
+
+exit status: 0 every server serves the records, 1 not
+"""
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = arguments.command(
+        commands,
+        "publish",
+        summary="Put the records there through the provider, before any order.",
+        examples=EXAMPLES,
+    )
+    arguments.add_subject(parser)
+    changing.add_changing(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Publish what is missing and wait for it; return the exit status."""
+
+    groups = changing.find_groups(args)
+    plans = [plan for group in groups for plan in group.ensure.foresee(group.look())]
+    if not plans:
+        changing.say(args, "Nothing is missing: DNS authorises every name.")
+        return 0
+    if not changing.agreed(args, f"To be published:\n{text.changes(plans)}"):
+        return 0 if args.dry_run else changing.FAILED
+    for group in groups:
+        group.ensure.authorize([subject.request for subject in group.subjects])
+    changing.say(args, "Every name server serves the records.")
+    return 0

@@ -1,0 +1,89 @@
+"""``certbot-dns-persist revoke``: take our records away."""
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+from certbot_dns_persist.cli import arguments, changing
+from certbot_dns_persist.retire import ours
+
+EXAMPLES = """\
+  certbot-dns-persist revoke -d example.com
+  certbot-dns-persist revoke --cert-name example.com --yes
+
+exit status: 0 no server serves them any more, 1 something is left
+"""
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = arguments.command(
+        commands,
+        "revoke",
+        summary="Remove our records, so that the account is authorised no longer.",
+        examples=EXAMPLES,
+    )
+    arguments.add_subject(parser)
+    changing.add_changing(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Remove every record of the account at the CA; return the exit status."""
+
+    groups = changing.find_groups(args)
+    removals = [
+        [
+            changing.Removal(standing, value, "revoked")
+            for standing in group.look()
+            for value in ours(standing)
+        ]
+        for group in groups
+    ]
+    if not any(removals):
+        changing.say(args, "There is nothing to revoke: no record of this account is in DNS.")
+        return 0
+    described = changing.describe(removal for together in removals for removal in together)
+    subjects = [subject for group in groups for subject in group.subjects]
+    plan = f"To be removed:\n{described}\n{_consequences(subjects)}"
+    if not changing.agreed(args, plan):
+        return 0 if args.dry_run else changing.FAILED
+    left = []
+    for group, together in zip(groups, removals, strict=True):
+        left += changing.remove(group, together) or changing.await_removal(group, together)
+    changing.say(args, _afterwards(args, subjects))
+    return changing.conclude(left)
+
+
+def _consequences(subjects: Iterable[Any]) -> str:
+    """Say which certificates cannot be renewed afterwards, or publish the records anew."""
+    lines = []
+    for subject in subjects:
+        for lineage in subject.lineages:
+            lines.append(
+                f"The certificate {lineage.name} needs the record of {subject.request.domain}: its "
+                "next renewal "
+                + (
+                    "fails."
+                    if subject.options.providers == ("manual",)
+                    else "PUBLISHES IT AGAIN, as its provider can write. Stop that with: "
+                    f"certbot delete --cert-name {lineage.name}"
+                )
+            )
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _afterwards(args: argparse.Namespace, subjects: Iterable[Any]) -> str:
+    requests = {subject.request.server: subject.request for subject in subjects}
+    commands = [
+        f"  certbot unregister --server {request.server}  (the account {request.account_url})"
+        for request in requests.values()
+    ]
+    return "\n".join(
+        [
+            "What resolvers have in their caches lives on for the record's TTL, and the CA may "
+            "have validated already. If the account key was stolen, do not wait for that: "
+            "deactivate the account, which works at once and for all of its records:",
+            *commands,
+        ]
+    )

@@ -1,0 +1,215 @@
+"""``certbot-dns-persist rotate``: replace the records, and never be without one.
+
+The replacement is published and seen on every server; then the certificates are renewed with it
+from now on; then, and only then, what it replaces is removed. An interruption at any point leaves
+either the old records, or both, or the new ones, each with the certificates that go with them.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from certbot_dns_persist.account import accounts_directory, read_accounts
+from certbot_dns_persist.cli import arguments, changing
+from certbot_dns_persist.cli.changing import Group
+from certbot_dns_persist.errors import ConfigurationError, Error, NotAuthorized
+from certbot_dns_persist.lineages import Lineage, change_lineage
+from certbot_dns_persist.plan import Plan, Standing, make_plans
+from certbot_dns_persist.render import text
+from certbot_dns_persist.request import ValidationRequest
+from certbot_dns_persist.retire import needed_by, ours
+from certbot_dns_persist.subjects import Given, Subject, Subjects, bases
+
+EXAMPLES = """\
+  certbot-dns-persist rotate --cert-name example.com --dns-persist-valid-for 180
+  certbot-dns-persist rotate --all --account NEW --yes
+
+NEW is Certbot's id of the other account, the name of its directory below accounts/, or its URL.
+
+exit status: 0 replaced, 1 not; the message says what stands then, and how to go on
+"""
+
+REASON = "rotation"
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = arguments.command(
+        commands,
+        "rotate",
+        summary="Replace the records: for another account, CA, policy or end.",
+        examples=EXAMPLES,
+    )
+    arguments.add_subject(parser)
+    changing.add_changing(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replace the records of the subjects; return the exit status."""
+    groups = changing.find_groups(args)
+    rotations = [_Rotation(args, group) for group in groups]
+    for rotation in rotations:
+        rotation.refuse_if_needed_elsewhere()
+    plans = [plan for rotation in rotations for plan in rotation.plans]
+    lines = [line for rotation in rotations for line in rotation.changes_of_lineages]
+    if not plans and not lines:
+        changing.say(args, "There is nothing to rotate: the records are as they would be made now.")
+        return 0
+    shown = "\n".join([text.changes(plans), *lines])
+    if not changing.agreed(args, f"To be replaced:\n{shown}"):
+        return 0 if args.dry_run else changing.FAILED
+    left = [words for rotation in rotations for words in rotation.carry_out()]
+    if not left:
+        changing.say(args, "Replaced: every name server serves the new records, and no old one.")
+    return changing.conclude(left)
+
+
+class _Rotation:
+    """What is to be replaced for subjects with the same options."""
+
+    def __init__(self, args: argparse.Namespace, group: Group) -> None:
+        self._args = args
+        self._group = group
+        self._given = arguments.given(args)
+        self.plans = [plan for plan in self._make_plans() if _changes(plan)]
+
+    def _make_plans(self) -> Iterator[Plan]:
+        standings = self._group.look()
+        former = {
+            (subject.request.domain, standing.found.canonical_name): self._former(subject, standing)
+            for subject, standing in zip(self._group.subjects, standings, strict=True)
+        }
+        for plan in make_plans(standings, self._group.options, REASON):
+            retire = {
+                value: None
+                for request in plan.requests
+                for value in former[request.domain, plan.name]
+                if value != plan.value
+            }
+            yield dataclasses.replace(plan, retire=tuple(retire))
+
+    def _former(self, subject: Subject, standing: Standing) -> list[str]:
+        """Return the values of the account that asks from now on, and of the one that did."""
+        found = ours(standing)
+        for request in self._requests_until_now.get(subject.request.domain, ()):
+            found += ours(dataclasses.replace(standing, request=request))
+        found += self._published_for_a_lost_account(subject, standing)
+        return list(dict.fromkeys(found))
+
+    @cached_property
+    def _requests_until_now(self) -> dict[str, list[ValidationRequest]]:
+        """What the lineages needed so far, by domain; not of an account that is lost."""
+        source = Subjects(
+            Path(self._args.config_dir), self._group.journal, Given(verify=self._given.verify)
+        )
+        requests: dict[str, list[ValidationRequest]] = {}
+        for subject in source.of_lineages([lineage.name for lineage in self._lineages]):
+            requests.setdefault(subject.request.domain, []).append(subject.request)
+        return requests
+
+    def _published_for_a_lost_account(self, subject: Subject, standing: Standing) -> list[str]:
+        """Return what we published for these lineages with accounts that are here no longer.
+
+        Certbot's files do not tell these accounts any more, as after ``certbot unregister``.
+        """
+        config_dir = Path(self._args.config_dir)
+        servers = {lineage.server for lineage in subject.lineages}
+        here = {
+            account.url
+            for server in servers
+            for account in read_accounts(accounts_directory(config_dir, server)).values()
+        }
+        return [
+            record.value
+            for record in self._group.journal.standing()
+            if record.name == standing.found.canonical_name
+            and record.server in servers
+            and record.account_url not in here
+        ]
+
+    @property
+    def _lineages(self) -> list[Lineage]:
+        found = {lineage.name: lineage for s in self._group.subjects for lineage in s.lineages}
+        return list(found.values())
+
+    def refuse_if_needed_elsewhere(self) -> None:
+        """Raise :class:`ConfigurationError` when a certificate would lose what it needs."""
+        domains = {subject.request.domain for subject in self._group.subjects}
+        for lineage in filter(self._differences, self._lineages):
+            if rest := bases(lineage.domains).keys() - domains:
+                raise ConfigurationError(
+                    f"The certificate {lineage.name} also has {', '.join(sorted(rest))}, and all "
+                    f"of its names must change together. Use --cert-name {lineage.name}. Nothing "
+                    "was changed."
+                )
+        others = changing.standings_of_others(
+            self._args, but=[lineage.name for lineage in self._lineages]
+        )
+        for plan in self.plans:
+            for standing in needed_by(others, plan.name, plan.retire):
+                raise ConfigurationError(
+                    f"Another certificate than those that you named needs the record at "
+                    f"{plan.name} for {standing.request.domain} with the account "
+                    f"{standing.request.account_url}. Name all of them with --cert-name, or use "
+                    "--all. Nothing was changed."
+                )
+
+    @property
+    def changes_of_lineages(self) -> list[str]:
+        """What changes in renewal configurations, for a person to read."""
+        return [
+            f"  The certificate {lineage.name} is then renewed with: "
+            + ", ".join(f"{key} {value}" for key, value in self._differences(lineage).items())
+            for lineage in self._lineages
+            if self._differences(lineage)
+        ]
+
+    def _differences(self, lineage: Lineage) -> Mapping[str, str]:
+        request = self._group.subjects[0].request
+        wanted = {"server": request.server, "account": self._account_id(request)}
+        have: dict[str, Any] = {"server": lineage.server, "account": lineage.account}
+        for name, value in self._given.options.items():
+            if value is not None:
+                key = name.replace("-", "_")
+                wanted[key], have[key] = str(value), lineage.options.get(key)
+        return {key: value for key, value in wanted.items() if value != str(have[key])}
+
+    def _account_id(self, request: ValidationRequest) -> str:
+        directory = accounts_directory(Path(self._args.config_dir), request.server)
+        accounts = read_accounts(directory)
+        return next(name for name, a in accounts.items() if a.url == request.account_url)
+
+    def carry_out(self) -> list[str]:
+        """Replace the records; return, in words, what is left to do."""
+        try:
+            kept = self._group.ensure.replace(self.plans, self._switch)
+        except Error as error:
+            raise NotAuthorized(
+                f"{error}\n\nNothing was removed: what authorised before still does. What was "
+                "published stays. Run the same command again when that is mended; it goes on "
+                "from there."
+            ) from error
+        return [
+            f"At {plan.name} not all of what was replaced could be removed; it authorises the "
+            "account that it names until it is. The new record is in force. Go on with: "
+            "certbot-dns-persist prune, or take it away yourself."
+            for plan in kept
+        ]
+
+    def _switch(self) -> None:
+        """Let the lineages be renewed with the new records, while no Certbot is running."""
+        changed = [lineage for lineage in self._lineages if self._differences(lineage)]
+        if changed:
+            changing.lock_certbot(self._args)
+        gone = {plan.name: list(plan.retire) for plan in self.plans}
+        self._group.journal.note_replaced(gone)
+        for lineage in changed:
+            change_lineage(lineage, self._differences(lineage))
+
+
+def _changes(plan: Plan) -> bool:
+    return bool(plan.retire) or any(plan.value not in s.found.values for s in plan.standings)

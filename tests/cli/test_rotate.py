@@ -1,0 +1,235 @@
+"""``rotate``, ``revoke``, ``prune`` and ``publish``, on Pebble and BIND."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.bind import Bind
+from support.certbot import Certbot
+from support.companion import Companion, Done
+from support.pebble import ISSUER, Pebble
+from support.process import wait_until
+
+from certbot_dns_persist.record import validation_domain_name
+
+FOREIGN = [
+    "letsencrypt.org; accounturi=https://acme-v02.api.letsencrypt.org/acme/acct/1",
+    f"{ISSUER}; accounturi=https://localhost/another-account; policy=wildcard",
+    f"{ISSUER}; accounturi=; malformed",
+    "v=spf1 -all",
+]
+"""What must outlive everything that we do."""
+
+
+def ok(done: Done) -> Done:
+    assert done.returncode == 0, done.output
+    return done
+
+
+def failed(done: Done) -> Done:
+    assert done.returncode == 1, done.output
+    return done
+
+
+@pytest.fixture
+def other_account(certbot: Certbot, pebble: Pebble, tmp_path: Path) -> tuple[str, str]:
+    """A second account at the CA, in ``certbot``'s directory: Certbot's id and the URL."""
+    elsewhere = Certbot(tmp_path / "elsewhere", pebble.directory_url, pebble.ca_bundle)
+    url = elsewhere.register()
+    (path,) = (elsewhere.config_dir / "accounts").glob("**/regr.json")
+    account = path.parent
+    target = certbot.config_dir / account.relative_to(elsewhere.config_dir)
+    shutil.copytree(account, target)
+    return account.name, url
+
+
+class Issued:
+    """A certificate, and its record among those of others."""
+
+    def __init__(self, certbot: Certbot, bind: Bind, domain: str, options: list[str]) -> None:
+        self.certbot, self.bind, self.domain = certbot, bind, domain
+        self.name = validation_domain_name(domain)
+        for value in FOREIGN:
+            bind.add_txt(self.name, value)
+        done = certbot.certonly(*options, "-d", domain)
+        assert done.returncode == 0, done.output
+        self.url = certbot.account_url
+
+    @property
+    def values(self) -> list[str]:
+        """Ours, as both servers have them."""
+        assert set(FOREIGN) <= set(self.bind.primary.values(self.name))
+        assert self.bind.secondary.values(self.name) == self.bind.primary.values(self.name)
+        return [v for v in self.bind.primary.values(self.name) if v not in FOREIGN]
+
+    def value(self, url: str, more: str = "") -> str:
+        return f"{ISSUER}; accounturi={url}{more}"
+
+
+@pytest.fixture
+def issued(certbot: Certbot, bind: Bind, domain: str, bind_writing: list[str]) -> Issued:
+    return Issued(certbot, bind, domain, bind_writing)
+
+
+@pytest.fixture
+def lagging(bind: Bind) -> Iterator[Bind]:
+    bind.hold_back()
+    yield bind
+    bind.catch_up()
+
+
+def test_rotating_to_a_new_account_lets_a_renewal_in_the_middle_succeed(
+    issued: Issued, companion: Companion, lagging: Bind, other_account: tuple[str, str]
+) -> None:
+    account, url = other_account
+    old, new = issued.value(issued.url), issued.value(url)
+    arguments = ["--cert-name", issued.domain, "--account", account, "--yes"]
+    with subprocess.Popen(
+        companion.command("rotate", *arguments),
+        env=issued.certbot.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as rotating:
+        wait_until(lambda: new in lagging.primary.values(issued.name), "the new record")
+        assert rotating.poll() is None
+        assert old in lagging.primary.values(issued.name)
+        renewed = issued.certbot.renew("--force-renewal")
+        assert renewed.returncode == 0, renewed.output
+        assert rotating.poll() is None
+        lagging.catch_up()
+        shown, _ = rotating.communicate(timeout=60)
+    assert rotating.returncode == 0, shown
+    assert issued.values == [new]
+    assert issued.certbot.renewal(issued.domain)["account"] == account
+    ok(companion("check", "--all"))
+    renewed = issued.certbot.renew("--force-renewal")
+    assert renewed.returncode == 0, renewed.output
+    assert issued.values == [new]
+
+
+def test_without_a_terminal_nothing_is_changed_unasked(
+    issued: Issued, companion: Companion, other_account: tuple[str, str]
+) -> None:
+    before = issued.values
+    arguments = ["--cert-name", issued.domain, "--account", other_account[0]]
+    done = failed(companion("rotate", *arguments))
+    assert "there is no terminal to ask at. Add --yes" in done.error
+    done = ok(companion("rotate", *arguments, "--dry-run"))
+    assert f"+ {issued.value(other_account[1])}" in done.out
+    assert f"- {issued.value(issued.url)} (once the new one is seen everywhere)" in done.out
+    assert f"is then renewed with: account {other_account[0]}" in done.out
+    assert "nothing was changed" in done.out
+    failed(companion("revoke", "--cert-name", issued.domain))
+    ok(companion("revoke", "--cert-name", issued.domain, "--dry-run"))
+    assert issued.values == before
+    assert issued.certbot.renewal(issued.domain)["account"] != other_account[0]
+
+
+def test_a_rotation_that_is_not_seen_in_time_removes_nothing_and_goes_on_later(
+    issued: Issued, companion: Companion, lagging: Bind, other_account: tuple[str, str]
+) -> None:
+    account, url = other_account
+    arguments = ["--cert-name", issued.domain, "--account", account, "--yes"]
+    done = failed(companion("rotate", *arguments, "--dns-persist-propagation-seconds", "1"))
+    assert "After 1 seconds these servers do not serve the records" in done.error
+    assert "Nothing was removed: what authorised before still does" in done.error
+    assert issued.value(issued.url) in lagging.primary.values(issued.name)
+    assert issued.certbot.renewal(issued.domain)["account"] != account
+    lagging.catch_up()
+    ok(companion("rotate", *arguments))
+    assert issued.values == [issued.value(url)]
+    assert issued.certbot.renewal(issued.domain)["account"] == account
+
+
+def test_a_rotation_that_cannot_publish_leaves_all_as_it_was(
+    issued: Issued, companion: Companion, other_account: tuple[str, str]
+) -> None:
+    before = issued.values
+    (issued.certbot.config_dir.parent.parent / "bind.ini").unlink()
+    done = failed(
+        companion("rotate", "--cert-name", issued.domain, "--account", other_account[0], "--yes")
+    )
+    assert "bind.ini" in done.error
+    assert "Nothing was removed" in done.error
+    assert issued.values == before
+
+
+def test_a_rotation_that_could_not_remove_is_finished_by_prune(
+    issued: Issued, companion: Companion, other_account: tuple[str, str], tmp_path: Path
+) -> None:
+    adding = ["--dns-persist-provider", "script", "--dns-persist-script", "/bin/false"]
+    new = issued.value(other_account[1])
+    issued.bind.add_txt(issued.name, new)
+    arguments = ["--cert-name", issued.domain, "--account", other_account[0], "--yes"]
+    done = failed(companion("rotate", *arguments, *adding))
+    assert "not all of what was replaced could be removed" in done.error
+    assert sorted(issued.values) == sorted([new, issued.value(issued.url)])
+    renewal = issued.certbot.renewal(issued.domain)
+    assert (renewal["account"], renewal["dns_persist_provider"]) == (other_account[0], "script")
+    back = ["--dns-persist-provider", "rfc2136"]
+    done = ok(companion("prune", "--cert-name", issued.domain, "--yes", *back))
+    assert "(replaced)" in done.out
+    assert issued.values == [new]
+
+
+def test_what_an_account_that_is_gone_had_published_is_replaced(
+    issued: Issued, companion: Companion, other_account: tuple[str, str]
+) -> None:
+    old = issued.certbot.renewal(issued.domain)["account"]
+    (path,) = (issued.certbot.config_dir / "accounts").glob(f"**/{old}")
+    shutil.rmtree(path)
+    done = failed(companion("rotate", "--cert-name", issued.domain, "--yes"))
+    assert f"There is no account {old}" in done.error
+    ok(companion("rotate", "--cert-name", issued.domain, "--account", other_account[1], "--yes"))
+    assert issued.values == [issued.value(other_account[1])]
+
+
+def test_the_policy_and_the_end_can_be_rotated(issued: Issued, companion: Companion) -> None:
+    rotate = ("rotate", "--cert-name", issued.domain, "--yes")
+    ok(companion(*rotate, "--dns-persist-policy", "wildcard"))
+    assert issued.values == [issued.value(issued.url, "; policy=wildcard")]
+    done = ok(companion(*rotate))
+    assert "There is nothing to rotate" in done.out
+    until = "2099-01-01T00:00:00Z"
+    ok(companion(*rotate, "--dns-persist-policy", "exact", "--dns-persist-until", until))
+    assert issued.values == [issued.value(issued.url, "; persistUntil=4070908800")]
+    assert issued.certbot.renewal(issued.domain)["dns_persist_until"] == until
+    renewed = issued.certbot.renew("--force-renewal")
+    assert renewed.returncode == 0, renewed.output
+
+
+def test_a_record_that_another_certificate_needs_is_not_rotated_away(
+    issued: Issued,
+    companion: Companion,
+    other_account: tuple[str, str],
+    bind_writing: list[str],
+) -> None:
+    old = issued.certbot.renewal(issued.domain)["account"]
+    done = issued.certbot.certonly(
+        *bind_writing, "--cert-name", "second", "-d", issued.domain, "--account", old
+    )
+    assert done.returncode == 0, done.output
+    arguments = ["--account", other_account[0], "--yes"]
+    refused = failed(companion("rotate", "--cert-name", "second", *arguments))
+    assert "Another certificate than those that you named needs the record" in refused.error
+    assert issued.values == [issued.value(issued.url)]
+    ok(companion("rotate", "--all", *arguments))
+    assert issued.values == [issued.value(other_account[1])]
+    ok(companion("check", "--all"))
+
+
+def test_all_names_of_a_certificate_change_their_account_together(
+    issued: Issued, companion: Companion, other_account: tuple[str, str], bind_writing: list[str]
+) -> None:
+    certbot = issued.certbot
+    more = ["--expand", "-d", issued.domain, "-d", f"www.{issued.domain}"]
+    more += ["--account", certbot.renewal(issued.domain)["account"]]
+    done = certbot.certonly(*bind_writing, "--cert-name", issued.domain, *more)
+    assert done.returncode == 0, done.output
+    arguments = ["-d", issued.domain, "--account", other_account[0], "--yes"]
+    refused = failed(companion("rotate", *arguments))
+    assert f"also has www.{issued.domain}, and all of its names must change" in refused.error
+    assert issued.values == [issued.value(issued.url)]
