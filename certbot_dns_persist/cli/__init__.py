@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from certbot_dns_persist.cli import check, prune, publish, revoke, rotate
 from certbot_dns_persist.errors import Error
+from certbot_dns_persist.render import text
 
 COMMANDS = (check, publish, rotate, revoke, prune)
 
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = args.run(args)
         sys.stdout.flush()
     except Error as error:
-        print(error, file=sys.stderr)
+        print(text.fitted(str(error), sys.stderr), file=sys.stderr)
         return int(args.failed)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

@@ -30,11 +30,17 @@ PREFIX = "dns-persist-"
 
 
 def command(
-    commands: "argparse._SubParsersAction[Any]", name: str, *, summary: str, examples: str
+    commands: "argparse._SubParsersAction[Any]",
+    name: str,
+    *,
+    summary: str,
+    examples: str,
+    usage: str = "WHAT [OPTION...]",
 ) -> argparse.ArgumentParser:
     """Add a command whose help shows ``examples``."""
     made: argparse.ArgumentParser = commands.add_parser(
         name,
+        usage=f"%(prog)s {usage}",
         help=summary,
         description=summary,
         epilog=f"examples:\n{examples}",

@@ -45,7 +45,11 @@ def add_changing(parser: argparse.ArgumentParser) -> None:
 def say(args: argparse.Namespace, words: str) -> None:
     """Tell the user, unless quiet was asked for."""
     if not args.quiet:
-        print(words, flush=True)
+        _show(words)
+
+
+def _show(words: str) -> None:
+    print(text.fitted(words, sys.stdout), flush=True)
 
 
 def agreed(args: argparse.Namespace, plan: str) -> bool:
@@ -54,13 +58,12 @@ def agreed(args: argparse.Namespace, plan: str) -> bool:
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when nobody can be asked.
     """
     if args.dry_run:
-        print(plan)
-        print("This was a dry run: nothing was changed.")
+        _show(f"{plan}\nThis was a dry run: nothing was changed.")
         return False
     if args.yes:
         say(args, plan)
         return True
-    print(plan)
+    _show(plan)
     if not at_terminal():
         raise ConfigurationError(
             "Nothing was changed: there is no terminal to ask at. Add --yes to go on without a "
@@ -256,5 +259,5 @@ def standings_of_others(args: argparse.Namespace, *, but: Collection[str]) -> li
 def conclude(left: Sequence[str]) -> int:
     """Say what is left to do; return the exit status."""
     for words in left:
-        print(words, file=sys.stderr)
+        print(text.fitted(words, sys.stderr), file=sys.stderr)
     return FAILED if left else 0

@@ -6,6 +6,7 @@ from typing import Any
 
 from certbot_dns_persist.cli import arguments, changing
 from certbot_dns_persist.retire import ours
+from certbot_dns_persist.subjects import Subject
 
 EXAMPLES = """\
   certbot-dns-persist revoke -d example.com
@@ -55,25 +56,26 @@ def run(args: argparse.Namespace) -> int:
     return changing.conclude(left)
 
 
-def _consequences(subjects: Iterable[Any]) -> str:
+def _consequences(subjects: Iterable[Subject]) -> str:
     """Say which certificates cannot be renewed afterwards, or publish the records anew."""
-    lines = []
+    needed: dict[str, list[Subject]] = {}
     for subject in subjects:
         for lineage in subject.lineages:
-            lines.append(
-                f"The certificate {lineage.name} needs the record of {subject.request.domain}: its "
-                "next renewal "
-                + (
-                    "fails."
-                    if subject.options.providers == ("manual",)
-                    else "PUBLISHES IT AGAIN, as its provider can write. Stop that with: "
-                    f"certbot delete --cert-name {lineage.name}"
-                )
+            needed.setdefault(lineage.name, []).append(subject)
+    lines = []
+    for name, together in needed.items():
+        then = "fails."
+        if together[0].options.providers != ("manual",):
+            then = (
+                "PUBLISHES THEM AGAIN, as its provider can write. Stop that with\n"
+                f"  certbot delete --cert-name {name}"
             )
-    return "\n".join(dict.fromkeys(lines))
+        domains = ", ".join(subject.request.domain for subject in together)
+        lines.append(f"The certificate {name} needs them ({domains}): its next renewal {then}")
+    return "\n".join(lines)
 
 
-def _afterwards(args: argparse.Namespace, subjects: Iterable[Any]) -> str:
+def _afterwards(args: argparse.Namespace, subjects: Iterable[Subject]) -> str:
     requests = {subject.request.server: subject.request for subject in subjects}
     commands = [
         f"  certbot unregister --server {request.server}  (the account {request.account_url})"

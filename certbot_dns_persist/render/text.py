@@ -1,6 +1,9 @@
 """Plain text: records to copy and paste, what stands at a name, what is about to change."""
 
+import shutil
+import textwrap
 from collections.abc import Iterable
+from typing import TextIO
 
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.plan import Plan, Standing
@@ -13,6 +16,20 @@ def printable(value: str) -> str:
     """Return ``value`` safe for a terminal: what other people publish may hold anything."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value
+    )
+
+
+def fitted(words: str, out: TextIO) -> str:
+    """Return ``words`` broken where the terminal ends; as they are when ``out`` is none.
+
+    Lines that begin with a space hold records, to be copied as they are.
+    """
+    if not out.isatty():
+        return words
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        line if line.startswith(" ") else textwrap.fill(line, width, break_on_hyphens=False)
+        for line in words.split("\n")
     )
 
 

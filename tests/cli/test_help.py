@@ -1,0 +1,78 @@
+"""What ``--help`` promises: the examples of every command work as they stand there."""
+
+import argparse
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from support.companion import Companion, run
+from support.pebble import ISSUER
+from test_rotate import Issued, issued, other_account
+
+from certbot_dns_persist import cli
+
+__all__ = ["issued", "other_account"]  # fixtures
+
+COMMANDS = {command.__name__.rpartition(".")[2]: command for command in cli.COMMANDS}
+
+
+def examples(name: str) -> list[str]:
+    text = COMMANDS[name].EXAMPLES.replace("\\\n", "")
+    return [line.strip() for line in re.findall(r"^  (?:\S.*)?certbot-dns-persist .*$", text, re.M)]
+
+
+def subparser(name: str) -> argparse.ArgumentParser:
+    (action,) = (a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction))
+    made = action.choices[name]
+    assert isinstance(made, argparse.ArgumentParser)
+    return made
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_command_shows_two_examples_and_fits_a_terminal(name: str) -> None:
+    assert len(examples(name)) >= 2
+    for line in subparser(name).format_help().splitlines():
+        assert len(line) <= 100
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_of_each_command_work(
+    name: str,
+    issued: Issued,
+    companion: Companion,
+    other_account: tuple[str, str],
+    bind_reading: list[str],
+    tmp_path: Path,
+) -> None:
+    stands_for = {
+        "https://acme-v02.api.letsencrypt.org/acme/acct/1": issued.url,
+        "letsencrypt.org": ISSUER,
+        "example.com": issued.domain,
+        "NEW": other_account[0],
+        "/etc/letsencrypt/dns.ini": str(tmp_path / "bind.ini"),
+    }
+    takes = subparser(name)._option_string_actions
+    for example in examples(name):
+        for theirs, ours in stands_for.items():
+            example = re.sub(rf"(?<![\w-]){re.escape(theirs)}", ours, example)
+        before, _, command = example.rpartition("| ")
+        words = shlex.split(command)
+        extra = []
+        if "--config-dir" in takes:
+            extra += companion.command(name)[2:]
+        if "--dns-persist-resolvers" in takes:
+            extra += bind_reading
+        if "--server" in takes and "--cert-name" not in words and "--all" not in words:
+            extra += ["--server", issued.certbot.server]
+        if "--account" in takes and "-d" in words:
+            extra += ["--account", issued.url]
+        if "--yes" in takes and not {"--yes", "--dry-run"} & {*words}:
+            extra.append("--yes")
+        done = run(
+            [companion.command(name)[0], *words[1:], *extra],
+            stdin=before,
+            env=issued.certbot.env,
+            keep=tmp_path / "output.log",
+        )
+        assert done.returncode == 0, f"{example}\n{done.output}"
