@@ -50,7 +50,7 @@ def test_revoking_takes_all_of_ours_away_and_nothing_else(
     issued.bind.add_txt(issued.name, wide)
     dry = ok(companion("revoke", "--cert-name", issued.domain, "--dry-run"))
     assert f"- {wide} (revoked)" in dry.out
-    assert "PUBLISHES IT AGAIN" in dry.out
+    assert "PUBLISHES THEM AGAIN" in dry.out
     done = ok(companion("revoke", "--cert-name", issued.domain, "--yes"))
     assert "lives on for the record's TTL" in done.out
     assert f"certbot unregister --server {issued.certbot.server}" in done.out
