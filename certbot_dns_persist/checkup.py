@@ -45,12 +45,19 @@ class Checked:
 
     @property
     def expected_value(self) -> str | None:
-        """The TXT value that we would publish; ``None`` when an option rules all out."""
+        """The TXT value that should stand: one that does and authorises, else what to publish.
+
+        ``None`` when an option rules all out, or when what stands ends soon and how long its
+        successor is to last is for somebody to say.
+        """
+        authorizing = [f.value for f in self.standing.evaluation.findings if f.authorized]
+        if authorizing and self.diagnosis.status != "expiring":
+            return authorizing[0]
         try:
             (plan,) = make_plans([self.standing], self.subject.options, "")
         except ConfigurationError:
             return None
-        return plan.value
+        return None if plan.value in authorizing else plan.value
 
 
 def worst(severities: Iterable[str]) -> str:
@@ -85,5 +92,5 @@ def check(
         for inspection in lookup.inspect(domains(itertools.chain([first], group)), caa=caa):
             subject = drawn.popleft()
             standing = Standing(subject.request, inspection.found, at)
-            diagnosis = diagnose(standing, inspection, warn_days=warn_days)
+            diagnosis = diagnose(standing, inspection, warn_days=warn_days, names=subject.names)
             yield Checked(subject, standing, diagnosis)

@@ -1,6 +1,7 @@
 """How one request stands: a single status, and the sentence that goes with it."""
 
 import dataclasses
+from collections.abc import Collection
 
 from certbot_dns_persist import caa
 from certbot_dns_persist.lookup import Inspection
@@ -40,46 +41,83 @@ SEVERITIES_OF = {
 """How grave each status is."""
 
 
-def diagnose(standing: Standing, inspection: Inspection, *, warn_days: int) -> Diagnosis:
-    """Return the gravest thing that keeps, or will keep, the CA from accepting the request."""
-    name = standing.found.canonical_name
+def diagnose(
+    standing: Standing, inspection: Inspection, *, warn_days: int, names: Collection[str] = ()
+) -> Diagnosis:
+    """Return the gravest thing that keeps, or will keep, the CA from accepting the request.
+
+    ``names`` are the domain names to be proven, wildcards with their ``*.``; by default the
+    request's domain and, if it is for a wildcard, that. A reason ends with what to do next.
+    """
+    request, found = standing.request, standing.found
     if inspection.bogus:
         return Diagnosis(
             "dnssec-bogus",
-            f"The DNSSEC signatures at {standing.request.name} do not verify, so CAs refuse "
-            "whatever stands there. Have the zone's signatures and its DS record mended.",
+            f"The DNSSEC signatures at {request.name} do not verify, so CAs refuse whatever "
+            "stands there. Have the zone's signatures and its DS record mended.",
         )
-    if standing.found.trouble:
+    if found.trouble:
         return Diagnosis(
             "unreachable",
-            f"{standing.request.name} cannot be looked up: {standing.found.trouble}.",
+            f"{request.name} cannot be looked up: {found.trouble}. Check that the domain is "
+            "delegated, and the resolvers that are asked.",
             determined=False,
         )
     if not standing.authorized:
-        return _refused(standing, name)
+        refused = _refused(standing)
+        return dataclasses.replace(refused, reason=_joined(refused.reason, *_unheard(standing)))
     if inspection.caa_trouble:
         return Diagnosis(
             "unreachable",
-            f"The CAA records of {standing.request.domain} cannot be looked up: "
-            f"{inspection.caa_trouble}. A CA that cannot read them must refuse.",
+            f"The record at {found.canonical_name} authorises, but the CAA records of "
+            f"{request.domain} cannot be looked up: {inspection.caa_trouble}. A CA that cannot "
+            "read them must refuse.",
             determined=False,
         )
-    refusal = caa.forbids(inspection.caa, standing.request)
+    refusal = caa.forbids(inspection.caa, request, names)
     if refusal:
         return Diagnosis(
-            "caa-forbids", f"The CAA records of {standing.request.domain} forbid it: {refusal}."
+            "caa-forbids",
+            f"The CAA records of {request.domain} forbid it: {refusal}. The record at "
+            f"{found.canonical_name} authorises; change the CAA records.",
         )
+    warnings = _warnings(standing, warn_days)
+    if warnings:
+        # The first gives the status; no other may stay hidden behind it until it is too late.
+        return Diagnosis(warnings[0][0], _joined(*(reason for _, reason in warnings)))
+    return Diagnosis("ok", f"The record at {found.canonical_name} authorises{_remark(standing)}.")
+
+
+def _warnings(standing: Standing, warn_days: int) -> list[tuple[str, str]]:
+    """Return what is not well although the CA accepts the request: status and reason of each."""
+    name = standing.found.canonical_name
+    warnings = []
     if standing.lagging:
-        servers = ", ".join(map(str, standing.lagging))
-        return Diagnosis("inconsistent", f"{servers} does not serve the record at {name} yet.")
-    if standing.found.silent:
-        servers = "; ".join(f"{server} {server.trouble}" for server in standing.found.silent)
-        return Diagnosis("unreachable", f"Not every server of {name} answers: {servers}.")
-    if standing.found.warnings:
-        return Diagnosis("unreachable", " ".join(standing.found.warnings))
+        servers = "; ".join(f"{server} {standing.why_not(server)}" for server in standing.lagging)
+        warnings.append(
+            (
+                "inconsistent",
+                f"The record at {name} is not on every server yet: {servers}. The CA may ask any "
+                "of them; if that lasts, see why the zone does not get there.",
+            )
+        )
     if standing.end is not None and standing.end < standing.at + warn_days * 86400:
-        return Diagnosis("expiring", f"The record at {name} ends at {format_time(standing.end)}.")
-    return Diagnosis("ok", f"The record at {name} authorises{_remark(standing)}.")
+        warnings.append(
+            (
+                "expiring",
+                f"The record at {name} ends at {format_time(standing.end)}. Publish one that ends "
+                f"later{_how(standing)}.",
+            )
+        )
+    return warnings + [("unreachable", reason) for reason in _unheard(standing)]
+
+
+def _unheard(standing: Standing) -> list[str]:
+    """Return, a sentence each, which servers say nothing of the name."""
+    found = standing.found
+    silent = "; ".join(f"{server} {server.trouble}" for server in found.silent)
+    sentences = [f"Not every server of {found.canonical_name} answers: {silent}."] if silent else []
+    return [*sentences, *found.warnings]
 
 
 def _remark(standing: Standing) -> str:
@@ -90,24 +128,66 @@ def _remark(standing: Standing) -> str:
     return ", but is of an older form and should be replaced" if standing.outdated else ""
 
 
-def _refused(standing: Standing, name: str) -> Diagnosis:
+def _refused(standing: Standing) -> Diagnosis:
+    request, name = standing.request, standing.found.canonical_name
     findings = standing.evaluation.findings
     if not findings:
-        return Diagnosis("missing", f"There is no TXT record at {name}.")
+        return Diagnosis(
+            "missing", f"There is no TXT record at {name}. Publish it{_how(standing)}."
+        )
     # Of several, the one that is closest to being right tells most.
     closest = max(findings, key=lambda finding: _closeness(standing, finding))
-    reason = f'At {name}, "{closest.value}" {closest.reason}.'
-    ours = closest.record is not None and standing.request.is_ours(closest.record)
-    if ours and closest.record and closest.record.expired(standing.at):
-        return Diagnosis("expired", reason)
-    if not ours and closest.verdict != "malformed" and _closeness(standing, closest) == 0:
-        return Diagnosis("missing", f"No record at {name} is for this CA.")
-    return Diagnosis("mismatch", reason)
+    closeness = _closeness(standing, closest)
+    there = f'At {name}, "{closest.value}"'
+    if closeness == _FOREIGN:
+        return Diagnosis(
+            "missing",
+            f"No record at {name} is for this CA ({', '.join(request.issuer_domain_names)}). "
+            f"Publish one beside what is there{_how(standing)}.",
+        )
+    if closeness == _EXPIRED:
+        return Diagnosis(
+            "expired", f"{there} {closest.reason}. Publish one that ends later{_how(standing)}."
+        )
+    if closeness == _MALFORMED:
+        reason = f"{there} is malformed: {closest.reason}. Put a correct one in its place"
+    elif closeness == _OTHER_ACCOUNT:
+        reason = (
+            f"{there} {closest.reason}; ours is {request.account_url}. Publish one for ours "
+            "beside it"
+        )
+    elif closest.record and closest.record.account_uri not in request.account_uris.accepted:
+        reason = (
+            f"{there} names our account as {closest.record.account_uri}, but this CA wants it as "
+            f"{request.account_uris.published}. Publish that"
+        )
+    else:
+        reason = f"{there} {closest.reason}. Put one that has it in its place"
+    return Diagnosis("mismatch", f"{reason}{_how(standing)}.")
+
+
+def _how(standing: Standing) -> str:
+    """Return the command that shows what to publish, as an aside."""
+    request = standing.request
+    domain = f"'*.{request.domain}'" if request.wildcard else request.domain
+    return f" (certbot-dns-persist record -d {domain} shows it)"
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(sentences)
+
+
+# How close a record that does not authorise is to doing so.
+_FOREIGN, _MALFORMED, _OTHER_ACCOUNT, _OURS, _EXPIRED = range(5)
 
 
 def _closeness(standing: Standing, finding: Finding) -> int:
-    if finding.record is None:
-        return 1 if finding.verdict == "malformed" else 0
-    if standing.request.is_ours(finding.record):
-        return 3
-    return 2 if finding.record.issuer_domain_name in standing.request.issuer_domain_names else 0
+    request, record = standing.request, finding.record
+    if finding.verdict == "malformed":
+        return _MALFORMED
+    if record is None or record.issuer_domain_name not in request.issuer_domain_names:
+        return _FOREIGN
+    if not request.is_ours(record):
+        return _OTHER_ACCOUNT
+    lasting = dataclasses.replace(record, persist_until=None).to_value()
+    return _EXPIRED if request.evaluate([lasting], standing.at).authorized else _OURS

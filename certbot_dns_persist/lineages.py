@@ -27,7 +27,10 @@ class Lineage:
     """The renewal configuration."""
     authenticator: str
     domains: tuple[str, ...]
-    """The names of the current certificate, sorted, wildcards with their ``*.``."""
+    """The names of the current certificate, sorted, wildcards with their ``*.``.
+
+    None when another authenticator renews it: then the certificate is not read.
+    """
     server: str
     """The CA's ACME directory URL."""
     account: str
@@ -37,8 +40,20 @@ class Lineage:
 
 
 def lineage_names(config_dir: Path) -> list[str]:
-    """Return the names of all lineages, sorted."""
-    return sorted(path.stem for path in (config_dir / "renewal").glob("*.conf"))
+    """Return the names of all lineages, sorted; none where Certbot has not been.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when they cannot be listed.
+    """
+    directory = config_dir / "renewal"
+    try:
+        return sorted(path.stem for path in directory.iterdir() if path.suffix == ".conf")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigurationError(
+            f"Certbot's renewal configurations in {directory} cannot be listed: "
+            f"{error.strerror}. Run this as the user that runs Certbot, usually root."
+        ) from error
 
 
 def read_lineage(config_dir: Path, name: str) -> Lineage:
@@ -50,22 +65,20 @@ def read_lineage(config_dir: Path, name: str) -> Lineage:
     path = config_dir / "renewal" / f"{name}.conf"
     try:
         content = ConfigObj(str(path), encoding="utf-8", file_error=True, interpolation=False)
-        certificate, parameters = content["cert"], content["renewalparams"]
-        server, account = parameters["server"], parameters.get("account", "")
-        authenticator = parameters.get("authenticator", "")
-    except (OSError, ConfigObjError, UnicodeDecodeError, KeyError, TypeError) as error:
-        reason = "there is no such file" if not path.exists() else f"it cannot be read: {error}"
-        known = ", ".join(lineage_names(config_dir)) or "none"
+        certificate, parameters = _text(content, "cert"), content.get("renewalparams")
+        server, account = _text(parameters, "server"), _text(parameters, "account", "")
+        authenticator = _text(parameters, "authenticator", "")
+    except (OSError, ConfigObjError, UnicodeDecodeError, _Unusable) as error:
         raise ConfigurationError(
-            f"Certbot's renewal configuration {path} cannot be used: {reason}. The certificates of "
-            f"{config_dir} are: {known}."
+            f"Certbot's renewal configuration {path} cannot be used: {_reason(error)}. The "
+            f"certificates of {config_dir} are: {', '.join(lineage_names(config_dir)) or 'none'}."
         ) from error
     try:
-        domains = names_of_certificate(Path(certificate))
+        domains = names_of_certificate(Path(certificate)) if authenticator == AUTHENTICATOR else ()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"The certificate {certificate} of the lineage {name} cannot be read: {error}. So it "
-            "is unknown which names it is for."
+            f"The certificate {certificate} of the lineage {name} cannot be read: "
+            f"{_reason(error)}. So it is unknown which names it is for."
         ) from error
     return Lineage(
         name=name,
@@ -114,3 +127,20 @@ def _value(text: str | list[str]) -> str | bool:
     if isinstance(text, list):
         return ",".join(text)
     return bool(ast.literal_eval(text)) if text in ("True", "False") else text
+
+
+class _Unusable(Exception):
+    """The renewal configuration lacks what it needs; str() says what."""
+
+
+def _text(section: object, key: str, default: str | None = None) -> str:
+    """Return a value that has to be plain text."""
+    value = section.get(key, default) if isinstance(section, Mapping) else None
+    if not isinstance(value, str):
+        raise _Unusable(f"it has no usable {key!r}")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong, without the path: the message around it has that."""
+    return (isinstance(error, OSError) and error.strerror) or str(error).rstrip(".")

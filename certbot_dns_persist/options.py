@@ -138,6 +138,9 @@ def options_of(given: Mapping[str, Any], saved: Mapping[str, str | bool]) -> Opt
     The keys of ``given`` are the options' names, those of ``saved`` have underscores. Raises
     :class:`~certbot_dns_persist.errors.ConfigurationError`.
     """
+    if any(given.get(name) is not None for name in ("valid-for", "until")):
+        # One excludes the other, so either replaces both.
+        saved = {key: saved[key] for key in saved if key not in ("valid_for", "until")}
     defaults: dict[str, Any] = {}
     add_arguments(lambda name, default=None, **_: defaults.update({name: default}))
 

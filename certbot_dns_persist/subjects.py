@@ -4,9 +4,11 @@ Certbot's files tell which account and which options a name has; what is given o
 goes before them, and is enough where there is no Certbot at all.
 """
 
+import contextlib
 import dataclasses
+import ipaddress
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,9 @@ logger = logging.getLogger(__name__)
 #: Certbot's own default.
 DEFAULT_SERVER = "https://acme-v02.api.letsencrypt.org/directory"
 
+#: The longest name that a message repeats in full: any lawful one.
+_SHOWN = 255
+
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
@@ -40,6 +45,8 @@ class Subject:
     options: Options
     lineages: tuple[Lineage, ...] = ()
     """The certificates that it is for; none when no certificate has it yet."""
+    names: tuple[str, ...] = ()
+    """The domain names to be proven, sorted: the domain, its wildcard, or both."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +92,7 @@ class Subjects:
         self._journal = journal
         self._given = given
         self._known: dict[tuple[str, str | None], _Who | Error] = {}
+        self._keys: dict[str, list[str]] = {}
         self.troubles: list[str] = []
 
     @property
@@ -97,67 +105,96 @@ class Subjects:
 
         A domain of several lineages is yielded once for each account that needs it.
         """
-        if names is None:
-            lineages = self.lineages
-        else:
-            lineages = [self._ours.get(name) or self._read(name) for name in names]
-        needed: dict[tuple[str, str, str], list[tuple[Lineage, bool]]] = {}
+        lineages = self._all() if names is None else self._named(names)
+        needed: dict[tuple[str, str, str], list[Lineage]] = {}
         for lineage in lineages:
-            for domain, wildcard in bases(lineage.domains).items():
-                key = (self._server(lineage), self._account(lineage) or "", domain)
-                needed.setdefault(key, []).append((lineage, wildcard))
+            for domain in bases(lineage.domains):
+                needed.setdefault((*self._key(lineage), domain), []).append(lineage)
         for (_, _, domain), needs in needed.items():
-            yield from self._subject(
-                domain, any(wildcard for _, wildcard in needs), [lineage for lineage, _ in needs]
-            )
+            asked = {name for lineage in needs for name in lineage.domains}
+            yield from self._subject(domain, asked & {domain, f"*.{domain}"}, needs)
 
     def of_domains(self, domains: Iterable[str]) -> Iterator[Subject]:
         """Yield ``domains``, which are normalised and may begin with ``*.``; each base once.
 
-        What a lineage of ours says of one of them is used.
+        What lineages of ours say of one of them is used. Where these have different accounts, it
+        is yielded once for each.
         """
-        for domain, wildcard in bases(domains).items():
-            lineages = [] if self.without_certbot else self._lineages_of(domain)
-            yield from self._subject(domain, wildcard, lineages[:1])
+        asked: dict[str, set[str]] = {}
+        for name in domains:
+            asked.setdefault(name.removeprefix("*."), set()).add(name)
+        for domain, names in asked.items():
+            lineages: dict[tuple[str, str], list[Lineage]] = {}
+            for lineage in [] if self.without_certbot else self._by_domain.get(domain, []):
+                lineages.setdefault(self._key(lineage), []).append(lineage)
+            for needs in lineages.values() or [[]]:
+                yield from self._subject(domain, names, needs)
 
     @property
     def lineages(self) -> list[Lineage]:
         """All lineages that are renewed by our authenticator, sorted by name."""
-        return list(self._ours.values())
+        return list(self._ours[0])
 
-    @cached_property
-    def _ours(self) -> dict[str, Lineage]:
-        lineages = {}
-        for name in lineage_names(self._config_dir):
+    def _all(self) -> Iterable[Lineage]:
+        lineages, unusable = self._ours
+        self.troubles += unusable
+        if not lineages and not unusable:
+            self.troubles.append(
+                f"No certificate in {self._config_dir} has the authenticator {AUTHENTICATOR}. "
+                "Name the domains with -d, or another directory with --config-dir."
+            )
+        return lineages
+
+    def _named(self, names: Iterable[str]) -> Iterator[Lineage]:
+        for name in dict.fromkeys(names):
             try:
                 lineage = read_lineage(self._config_dir, name)
             except ConfigurationError as error:
                 self.troubles.append(str(error))
                 continue
             if lineage.authenticator == AUTHENTICATOR:
-                lineages[name] = lineage
-        return lineages
+                yield lineage
+            else:
+                self.troubles.append(
+                    f"The certificate {name} is renewed by the authenticator "
+                    f"{lineage.authenticator!r}, not by {AUTHENTICATOR}, so it needs no record. "
+                    "Name its domains with -d to act on them all the same."
+                )
 
-    def _read(self, name: str) -> Lineage:
-        lineage = read_lineage(self._config_dir, name)
-        raise ConfigurationError(
-            f"The lineage {name} is renewed by the authenticator {lineage.authenticator!r}, not "
-            f"by {AUTHENTICATOR}, so it needs no record. Name its domains with -d to act on them "
-            "all the same."
-        )
+    @cached_property
+    def _ours(self) -> tuple[list[Lineage], list[str]]:
+        """All lineages that are renewed by our authenticator, and why others cannot be read."""
+        lineages, unusable = [], []
+        for name in lineage_names(self._config_dir):
+            try:
+                lineage = read_lineage(self._config_dir, name)
+            except ConfigurationError as error:
+                unusable.append(str(error))
+                continue
+            if lineage.authenticator == AUTHENTICATOR:
+                lineages.append(lineage)
+        return lineages, unusable
 
     @cached_property
     def _by_domain(self) -> dict[str, list[Lineage]]:
+        """Our lineages by the domains that they are for; at the server that is given, if any."""
+        lineages, unusable = self._ours
+        for trouble in unusable:
+            logger.warning("%s", trouble)
         found: dict[str, list[Lineage]] = {}
-        for lineage in self._ours.values():
-            for domain in bases(lineage.domains):
-                found.setdefault(domain, []).append(lineage)
+        for lineage in lineages:
+            if self._server(lineage) == lineage.server:
+                for domain in bases(lineage.domains):
+                    found.setdefault(domain, []).append(lineage)
         return found
 
-    def _lineages_of(self, domain: str) -> list[Lineage]:
-        return self._by_domain.get(domain, [])
+    def _key(self, lineage: Lineage) -> tuple[str, str]:
+        """Return what tells who asks: of those with the same, one record serves all."""
+        return self._server(lineage), self._account(lineage) or ""
 
-    def _subject(self, domain: str, wildcard: bool, lineages: list[Lineage]) -> Iterator[Subject]:
+    def _subject(
+        self, domain: str, names: Collection[str], lineages: Sequence[Lineage]
+    ) -> Iterator[Subject]:
         """Yield the subject or, when it cannot be told, note why."""
         first = lineages[0] if lineages else None
         try:
@@ -165,7 +202,7 @@ class Subjects:
             who = self._who(self._server(first), self._account(first))
             request = make_request(
                 domain,
-                wildcard=wildcard or options.policy == "wildcard",
+                wildcard=f"*.{domain}" in names or options.policy == "wildcard",
                 shared=options.shared,
                 terms=who.terms,
                 account=who.account,
@@ -175,7 +212,7 @@ class Subjects:
         except Error as error:
             self.troubles.append(f"{domain}: {error}")
             return
-        yield Subject(request, options, tuple(lineages))
+        yield Subject(request, options, tuple(lineages), tuple(sorted(names)))
 
     # Who asks, and whom
 
@@ -191,7 +228,9 @@ class Subjects:
     def _earlier_keys(self, account: Account) -> list[str]:
         if self._given.identity is not None:
             return []
-        return self._journal.earlier_keys(account.url, account.thumbprint)
+        if account.url not in self._keys:  # reads a file, which must not happen for every domain
+            self._keys[account.url] = self._journal.earlier_keys(account.url, account.thumbprint)
+        return self._keys[account.url]
 
     def _who(self, server: str, account: str | None) -> _Who:
         if self._given.identity is not None:
@@ -236,10 +275,18 @@ def normalize(name: str) -> str:
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError`.
     """
     base = name.removeprefix("*.")
+    shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(base)
+        raise ConfigurationError(
+            f"{shown} is an IP address, and dns-persist-01 proves domain names only."
+        )
     try:
         normalized = normalize_domain_name(base)
     except ValueError as error:
-        raise ConfigurationError(f"{name!r} is no domain name: {error}.") from error
+        reason = str(error).removeprefix(f"{base!r} is not a domain name: ")
+        reason = reason if len(reason) <= 2 * _SHOWN else "it is too long"
+        raise ConfigurationError(f"{shown!r} is not a domain name: {reason}.") from error
     return f"*.{normalized}" if base != name else normalized
 
 
@@ -249,6 +296,16 @@ def find_account(config_dir: Path, server: str, name: str | None) -> Account:
     Raises :class:`~certbot_dns_persist.errors.AccountError`: none, several, or not that one.
     """
     directory = accounts_directory(config_dir, server)
+    try:
+        next(directory.iterdir(), None)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise AccountError(
+            f"Certbot's accounts in {directory} cannot be read: {error.strerror}. Run this as the "
+            "user that runs Certbot, usually root. Without Certbot's files, give --issuer and "
+            "--account-uri."
+        ) from error
     if name and (directory / name).is_dir():
         return read_account(directory / name)
     accounts = read_accounts(directory)
