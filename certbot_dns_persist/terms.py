@@ -62,8 +62,10 @@ def expected_terms(ca: Directory, noted: Terms | None, account: Account) -> Term
     """
     known = noted.issuer_domain_names if noted else ()
     listed = ca.caa_identities or ()
-    # In an order the CA offers what it uses; the directory may list more (section 3.2).
-    issuers = ca.issuer_domain_names or [n for n in known if n in listed or not listed] or listed
+    # In an order the CA offers what it uses: at least what the directory promises, at most what
+    # it lists in caaIdentities (section 3.2).
+    offered = [name for name in known if name in listed or not listed]
+    issuers = {*(ca.issuer_domain_names or ()), *offered} or set(listed)
     if not issuers:
         raise DirectoryError(
             f"The CA's directory {ca.url} names no issuer-domain-name, so it cannot be told what "
