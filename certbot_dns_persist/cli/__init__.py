@@ -1,6 +1,7 @@
 """The command ``certbot-dns-persist``: everything that is not an order. One file per command."""
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -47,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made.set_defaults(failed=args.failed)
         made.error(f"unknown arguments: {' '.join(unknown)}")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # other people's values, in any locale
+            stream.reconfigure(errors="backslashreplace")
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -56,8 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # Whoever read has seen enough; Python would complain when it closes the stream.
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # else whoever read has seen enough
+            print(f"It could not be finished: {error}.", file=sys.stderr)
+        # Python would complain when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(args.failed)
     return status

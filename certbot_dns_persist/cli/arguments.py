@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any, Protocol
 from certbot_dns_persist import options
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.checkup import Checked, worst
-from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.errors import ConfigurationError, Error
 from certbot_dns_persist.journal import Journal
 from certbot_dns_persist.plan import WARN_DAYS
+from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.lines import Lines
+from certbot_dns_persist.render.text import printable
 from certbot_dns_persist.subjects import Given, Identity, Subject, Subjects, normalize
 from certbot_dns_persist.terms import Terms
 
@@ -24,6 +27,8 @@ UNKNOWN = STATUS_OF["unknown"]
 
 #: How many domains it takes for a progress bar.
 PROGRESS_FROM = 20
+
+_THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
 
 PREFIX = "dns-persist-"
 """What our options begin with, here as in Certbot."""
@@ -150,7 +155,8 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
     """Add what stands in for Certbot's files, for instance on a monitoring host."""
     group = parser.add_argument_group(
         "without Certbot's files",
-        "--issuer with --account-uri or, for CAs that hash it, with the other three",
+        "--issuer with --account-uri (and --account-url, if that is another and CAA names it) or, "
+        "for CAs that hash it, with the other three",
     )
     group.add_argument(
         "--issuer",
@@ -190,7 +196,9 @@ def find_subjects(args: argparse.Namespace) -> tuple[Iterator[Subject], Subjects
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when the arguments do not go
     together.
     """
-    subjects = Subjects(Path(args.config_dir), journal(args), given(args))
+    said = given(args)
+    options.options_of(said.options, {})  # once, rather than in trouble with every domain
+    subjects = Subjects(Path(args.config_dir), journal(args), said)
     ways = [args.cert_name, args.domains, args.all, args.from_file]
     if sum(map(bool, ways)) != 1:
         raise ConfigurationError(
@@ -206,7 +214,7 @@ def find_subjects(args: argparse.Namespace) -> tuple[Iterator[Subject], Subjects
     if args.from_file:
         domains = list(_domains_in(args.from_file, subjects))
     else:
-        domains = [normalize(part) for name in args.domains for part in name.split(",")]
+        domains = [normalize(part.strip()) for name in args.domains for part in name.split(",")]
     return subjects.of_domains(domains), subjects, len(domains)
 
 
@@ -216,8 +224,10 @@ def journal(args: argparse.Namespace) -> Journal:
 
 
 def _domains_in(path: str, subjects: Subjects) -> Iterator[str]:
+    source: Any = sys.stdin.fileno() if path == "-" else path
     try:
-        with sys.stdin if path == "-" else Path(path).open(encoding="utf-8") as file:
+        # Windows' editors put a mark before the first line.
+        with open(source, encoding="utf-8-sig") as file:  # noqa: PTH123  # takes descriptors, too
             for number, line in enumerate(file, start=1):
                 domain = line.partition("#")[0].strip()
                 try:
@@ -225,8 +235,14 @@ def _domains_in(path: str, subjects: Subjects) -> Iterator[str]:
                         yield normalize(domain)
                 except ConfigurationError as error:
                     subjects.troubles.append(f"{path}, line {number}: {error}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The domains in {path} cannot be read: {error}.") from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"The domains in {path} cannot be read: {error.strerror}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"The domains in {path} cannot be read: it is no text in UTF-8."
+        ) from error
 
 
 def given(args: argparse.Namespace) -> Given:
@@ -250,23 +266,44 @@ def _identity(args: argparse.Namespace) -> Identity | None:
     if not hasattr(args, "issuer"):  # a command that changes something needs Certbot's files
         return None
     issuers, uri = args.issuer, args.account_uri
-    url, thumbprint, prefix = hashed = args.account_url, args.thumbprint, args.hash_prefix
-    if not issuers and not uri and not any(hashed):
+    url, thumbprint, prefix = args.account_url, args.thumbprint, args.hash_prefix
+    if not (issuers or uri or url or thumbprint or prefix):
         return None
-    if not issuers or bool(uri) == any(hashed) or (any(hashed) and not all(hashed)):
+    plain = uri and not thumbprint and not prefix
+    hashed = url and thumbprint and prefix and not uri
+    if not issuers or not (plain or hashed):
         raise ConfigurationError(
             "Without Certbot's files, give --issuer with --account-uri or, for a CA that hashes "
             "account URIs, with --account-url, --thumbprint and --hash-prefix."
         )
-    names = tuple(sorted(map(normalize, issuers)))
-    if uri:
-        return Identity(Terms(names, uri), Account(uri, ""))
-    if len(thumbprint) != 43:
+    if args.account is not None:
+        raise ConfigurationError("--account is for Certbot's files, --issuer for doing without.")
+    for option, value in (
+        ("--account-uri", uri),
+        ("--account-url", url),
+        ("--hash-prefix", prefix),
+    ):
+        if value and not is_parameter_value(value):
+            raise ConfigurationError(
+                f"{option} {value!r} cannot stand in a record: it holds a blank, a semicolon or "
+                "something else than printable ASCII."
+            )
+    names = tuple(sorted(map(_issuer, issuers)))
+    if plain:
+        return Identity(Terms(names, uri), Account(url or uri, ""))
+    if not _THUMBPRINT.fullmatch(thumbprint):
         raise ConfigurationError(
             f"--thumbprint {thumbprint!r} is no SHA-256 thumbprint in base64url, which has 43 "
             "characters (RFC 7638)."
         )
     return Identity(Terms(names, None, prefix), Account(url, thumbprint))
+
+
+def _issuer(name: str) -> str:
+    try:
+        return normalize_domain_name(name)
+    except ValueError as error:
+        raise ConfigurationError(f"--issuer {name!r} cannot be used: {error}.") from error
 
 
 def report(
@@ -278,17 +315,20 @@ def report(
     """
     reports = [_report(args, at)]
     severities: set[str] = set()
-    with progress(count) as advance:
-        for each in checked:
-            severities.add(each.severity)
-            for one in reports:
-                one.add(each)
-            advance()
-    for trouble in source.troubles:
-        print(trouble, file=sys.stderr)
+    try:
+        with progress(count) as advance:
+            for each in checked:
+                severities.add(each.severity)
+                for one in reports:
+                    one.add(each)
+                advance()
+    except Error as error:  # there is no resolver; the report is finished all the same
+        source.troubles.append(str(error))
     if not severities and not source.troubles:
-        print("There is nothing to check: no domain was named or found.", file=sys.stderr)
-    if source.troubles or not severities:
+        source.troubles.append("There is nothing to check: no domain was named or found.")
+    for trouble in source.troubles:
+        print(printable(trouble), file=sys.stderr)
+    if source.troubles:
         severities.add("unknown")
     severity = worst(severities)
     for one in reports:

@@ -36,15 +36,6 @@ class Json:
 def record(checked: Checked) -> dict[str, Any]:
     """Return one record as the contract has it."""
     request, standing = checked.standing.request, checked.standing
-    ours = [
-        f.record for f in standing.evaluation.findings if f.record and request.is_ours(f.record)
-    ]
-    # Of what authorises or, when nothing does any more, of what did.
-    end = (
-        standing.end
-        if standing.authorized
-        else max((r.persist_until or 0 for r in ours), default=0)
-    )
     return {
         "domain": request.domain,
         "name": request.name,
@@ -53,11 +44,15 @@ def record(checked: Checked) -> dict[str, Any]:
         "server": request.server or None,
         "account_uri": request.account_uris.published,
         "status": checked.diagnosis.status,
-        "reason": checked.diagnosis.reason,
-        "persist_until": format_time(end) if end else None,
+        "reason": _text(checked.diagnosis.reason),
+        "persist_until": _end(checked),
         "expected_value": checked.expected_value,
         "found": [
-            {"value": finding.value, "verdict": finding.verdict, "reason": finding.reason}
+            {
+                "value": _text(finding.value),
+                "verdict": finding.verdict,
+                "reason": _text(finding.reason),
+            }
             for finding in standing.evaluation.findings
         ],
         "nameservers": [
@@ -69,12 +64,33 @@ def record(checked: Checked) -> dict[str, Any]:
                 "kind": notice.kind,
                 "severity": notice.severity,
                 "name": notice.name,
-                "value": notice.value,
-                "reason": notice.reason,
+                "value": None if notice.value is None else _text(notice.value),
+                "reason": _text(notice.reason),
             }
             for notice in checked.notices
         ],
     }
+
+
+def _text(value: str) -> str:
+    """Return ``value`` with octets that are no UTF-8 as ``\\xNN``: JSON has no place for them."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _end(checked: Checked) -> str | None:
+    """Return when the last record that authorises ends or, when all have expired, ended."""
+    standing, request = checked.standing, checked.standing.request
+    end = standing.end
+    if checked.diagnosis.status == "expired":
+        records = [finding.record for finding in standing.evaluation.findings if finding.record]
+        end = max(
+            record.persist_until
+            for record in records
+            if request.is_ours(record) and record.persist_until is not None
+        )
+    shown = None if end is None else format_time(end)
+    # RFC 3339 knows the years to 9999; a record that lasts longer might as well last for ever.
+    return shown if shown and shown.endswith("Z") else None
 
 
 def _status(standing: Standing, server: ServerAnswer) -> str:

@@ -25,7 +25,7 @@ class Lines:
             self._write(subject(checked), notice.kind, notice.reason)
 
     def _write(self, *parts: str) -> None:
-        print(*map(printable, parts), sep="\t", file=self._out)
+        print(*map(printable, parts), sep="\t", file=self._out, flush=True)
 
     def conclude(self, severity: str, troubles: Sequence[str]) -> None:
         """Nothing is left to say; troubles go to standard error."""

@@ -43,7 +43,9 @@ class OnScreen:
             self._console.print(_table(rows))
         counted = ", ".join(f"{count} {status}" for status, count in self._statuses.most_common())
         if counted and not (self._quiet and not rows):
-            self._console.print(f"{self._statuses.total()} domains: {counted}.", highlight=False)
+            total = self._statuses.total()
+            domains = "domain" if total == 1 else "domains"
+            self._console.print(f"{total} {domains}: {counted}.", highlight=False)
 
 
 def _table(rows: Sequence[Checked]) -> Table:
