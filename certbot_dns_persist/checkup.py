@@ -5,7 +5,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from certbot_dns_persist.diagnose import SEVERITIES, Diagnosis, diagnose
+from certbot_dns_persist.diagnose import SEVERITIES, Diagnosis, diagnose, lasting
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.lookup import Lookup
 from certbot_dns_persist.options import Options
@@ -50,9 +50,9 @@ class Checked:
         ``None`` when an option rules all out, or when what stands ends soon and how long its
         successor is to last is for somebody to say.
         """
-        authorizing = [f.value for f in self.standing.evaluation.findings if f.authorized]
+        authorizing = {f.value: f for f in self.standing.evaluation.findings if f.authorized}
         if authorizing and self.diagnosis.status != "expiring":
-            return authorizing[0]
+            return max(authorizing, key=lambda value: (lasting(authorizing[value]), value))
         try:
             (plan,) = make_plans([self.standing], self.subject.options, "")
         except ConfigurationError:

@@ -1,6 +1,7 @@
 """How one request stands: a single status, and the sentence that goes with it."""
 
 import dataclasses
+import math
 from collections.abc import Collection
 
 from certbot_dns_persist import caa
@@ -135,8 +136,11 @@ def _refused(standing: Standing) -> Diagnosis:
         return Diagnosis(
             "missing", f"There is no TXT record at {name}. Publish it{_how(standing)}."
         )
-    # Of several, the one that is closest to being right tells most.
-    closest = max(findings, key=lambda finding: _closeness(standing, finding))
+    # Of several, the one that is closest to being right tells most; in whichever order they come.
+    closest = max(
+        findings,
+        key=lambda finding: (_closeness(standing, finding), lasting(finding), finding.value),
+    )
     closeness = _closeness(standing, closest)
     there = f'At {name}, "{closest.value}"'
     if closeness == _FOREIGN:
@@ -177,6 +181,12 @@ def _joined(*sentences: str) -> str:
     return " ".join(sentences)
 
 
+def lasting(finding: Finding) -> float:
+    """Return the end of a record in UNIX seconds, to tell which lasts longer."""
+    end = None if finding.record is None else finding.record.persist_until
+    return math.inf if end is None else end
+
+
 # How close a record that does not authorise is to doing so.
 _FOREIGN, _MALFORMED, _OTHER_ACCOUNT, _OURS, _EXPIRED = range(5)
 
@@ -189,5 +199,5 @@ def _closeness(standing: Standing, finding: Finding) -> int:
         return _FOREIGN
     if not request.is_ours(record):
         return _OTHER_ACCOUNT
-    lasting = dataclasses.replace(record, persist_until=None).to_value()
-    return _EXPIRED if request.evaluate([lasting], standing.at).authorized else _OURS
+    endless = dataclasses.replace(record, persist_until=None).to_value()
+    return _EXPIRED if request.evaluate([endless], standing.at).authorized else _OURS

@@ -53,7 +53,8 @@ def record(checked: Checked) -> dict[str, Any]:
                 "verdict": finding.verdict,
                 "reason": _text(finding.reason),
             }
-            for finding in standing.evaluation.findings
+            # Servers rotate what they answer.
+            for finding in sorted(standing.evaluation.findings, key=lambda found: found.value)
         ],
         "nameservers": [
             {"name": server.server, "address": server.address, "status": _status(standing, server)}
