@@ -28,10 +28,12 @@ TEST = [
     "certbot-dns-rfc2136",
     "cryptography",
     "hypothesis",
+    "jsonschema",  # with the next one, for what check and audit print
     "moto[server]",  # a Route 53 to test against
     "mypy",
     "pytest",
     "pytest-xdist",
+    "rfc3339-validator",
     "ruff",
     "setuptools>=70.1",  # builds the example package; older ones need wheel beside them
     "types-requests",
@@ -47,7 +49,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["certbot_dns_persist", "certbot_dns_persist.*"]),
-    package_data={"certbot_dns_persist": ["py.typed"]},
+    package_data={"certbot_dns_persist": ["py.typed", "render/check-schema.json"]},
     install_requires=INSTALL_REQUIRES,
     extras_require={
         "all": [*CLOUDFLARE, *ROUTE53],

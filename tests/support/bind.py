@@ -11,6 +11,7 @@ root as in life, and finds the servers by the NS records and addresses in the zo
 """
 
 import base64
+import contextlib
 import functools
 import json
 import re
@@ -18,7 +19,7 @@ import secrets
 import shutil
 import subprocess
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dns.exception
@@ -32,6 +33,7 @@ import dns.tsig
 import dns.update
 
 from .bootstrap import CACHE, lock
+from .dnssec import Signatures, sign
 from .nameserver import txt
 from .process import (
     Process,
@@ -84,13 +86,27 @@ class Server:
             cwd=self._directory,
         )
         self._process.wait_until(self._answers)
-        self._relay = Relay(self.address, 53, ("127.0.0.1", self.port))
+        self._relay = self._listen()
 
     def stop(self) -> None:
         if self._relay:
             self._relay.stop()
         if self._process:
             self._process.stop()
+
+    @contextlib.contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """For a while, answer to nobody: connections are refused."""
+        assert self._relay is not None
+        self._relay.stop()
+        self._relay = None
+        try:
+            yield
+        finally:
+            self._relay = self._listen()
+
+    def _listen(self) -> Relay:
+        return Relay(self.address, 53, ("127.0.0.1", self.port))
 
     def configure(self, options: str, zones: str) -> None:
         """Write the configuration."""
@@ -109,7 +125,6 @@ options {{
     lock-file none;
     listen-on port {self.port} {{ 127.0.0.1; }};
     listen-on-v6 {{ none; }};
-    dnssec-validation no;
     minimal-responses no;
     {options}
 }};
@@ -198,14 +213,22 @@ class Bind(Stoppable):
     """A primary that takes updates, a secondary and a recursive resolver."""
 
     def __init__(
-        self, directory: Path, zones: Mapping[str, str], *, max_cache_seconds: int = 0
+        self,
+        directory: Path,
+        zones: Mapping[str, str],
+        *,
+        max_cache_seconds: int = 0,
+        signed: Mapping[str, Signatures] | None = None,
     ) -> None:
         """Start all three in ``directory``.
 
         ``zones`` maps origins to records (zone file text, relative to the origin); SOA, NS, the
         servers' addresses and the delegation of a zone below another one are added. The resolver
-        forgets after ``max_cache_seconds``, also what is not there.
+        forgets after ``max_cache_seconds``, also what is not there. ``signed`` says which of the
+        zones have DNSSEC signatures, and whether good ones; the resolver insists on them, and
+        these zones take no updates.
         """
+        self._signed = signed or {}
         self.key = Key("test-key", base64.b64encode(secrets.token_bytes(32)).decode())
         self.zones = list(zones)
         self._held_back = False
@@ -232,12 +255,16 @@ class Bind(Stoppable):
         delegations = dict.fromkeys(topmost(self.zones), nameservers)
         text = zone_text(".", root, delegations=delegations)
         (directory / "primary" / "root.zone").write_text(text)
+        anchors = [
+            sign(directory / "primary" / f"{origin}.zone", origin, signatures)
+            for origin, signatures in self._signed.items()
+        ]
         (directory / "resolver" / "root.hints").write_text(
             f". 3600 NS ns1.\nns1. 3600 A {self.primary.address}\n"
         )
         self.primary.start(*self._primary_configuration(notify=True))
         self.secondary.start(
-            "recursion no; notify no; serial-query-rate 1000;",
+            "recursion no; dnssec-validation no; notify no; serial-query-rate 1000;",
             "\n".join(
                 f'zone "{origin}" {{ type secondary; file "{origin}.zone"; primaries'
                 f' {{ 127.0.0.1 port {self.primary.port} key "{self.key.name}"; }}; }};'
@@ -246,21 +273,25 @@ class Bind(Stoppable):
         )
         self.resolver.start(
             f"recursion yes; allow-query {{ any; }}; prefetch 0;"
-            f" max-cache-ttl {max_cache_seconds}; max-ncache-ttl {max_cache_seconds};",
-            'zone "." { type hint; file "root.hints"; };',
+            f" max-cache-ttl {max_cache_seconds}; max-ncache-ttl {max_cache_seconds};"
+            f" dnssec-validation {'yes' if anchors else 'no'};",
+            'zone "." { type hint; file "root.hints"; };\n'
+            + (f"trust-anchors {{ {' '.join(anchors)} }};" if anchors else ""),
         )
         self.settle()
 
     def _primary_configuration(self, *, notify: bool) -> tuple[str, str]:
         whom = "explicit" if notify else "no"
         return (
-            f"recursion no; notify {whom}; notify-delay 0; notify-rate 1000;"
+            f"recursion no; dnssec-validation no;"
+            f" notify {whom}; notify-delay 0; notify-rate 1000;"
             f" also-notify {{ 127.0.0.1 port {self.secondary.port}; }};"
             f' startup-notify-rate 1000; allow-transfer {{ key "{self.key.name}"; }};',
             'zone "." { type primary; file "root.zone"; notify no; };\n'
             + "\n".join(
                 f'zone "{origin}" {{ type primary; file "{origin}.zone";'
-                f' allow-update {{ key "{self.key.name}"; }}; }};'
+                + ("" if origin in self._signed else f' allow-update {{ key "{self.key.name}"; }};')
+                + " };"
                 for origin in self.zones
             ),
         )

@@ -1,6 +1,7 @@
 """The real ``certbot`` command, in directories of its own."""
 
 import codecs
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -169,23 +170,38 @@ class Certbot:
 
 
 class Screen(Stoppable):
-    """Certbot at a terminal: read what it shows, answer, press Ctrl-C."""
+    """A command at a terminal: read what it shows, answer, press Ctrl-C."""
 
-    def __init__(self, certbot: Certbot, command: list[str]) -> None:
+    def __init__(
+        self,
+        certbot: Certbot,
+        command: list[str],
+        *,
+        columns: int = 200,
+        env: Mapping[str, str] | None = None,
+        stdout: Path | None = None,
+    ) -> None:
+        """``stdout`` is a file that standard output goes to instead."""
         self._certbot = certbot
         self._terminal, theirs = os.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
-        self._child = subprocess.Popen(
-            [sys.executable, "-c", TAKE_TERMINAL, *command],
-            env={**certbot.env, "TERM": "xterm"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        with stdout.open("w") if stdout else contextlib.nullcontext(theirs) as out:
+            self._child = subprocess.Popen(
+                [sys.executable, "-c", TAKE_TERMINAL, *command],
+                env={**certbot.env, "TERM": "xterm", **(env or {})},
+                stdin=theirs,
+                stdout=out,
+                stderr=theirs,
+                start_new_session=True,
+            )
         os.close(theirs)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._shown = ""
+
+    @property
+    def raw(self) -> str:
+        """All that was shown so far, as it came."""
+        return self._shown
 
     @property
     def text(self) -> str:

@@ -1,5 +1,7 @@
 """The real ``certbot-dns-persist`` command."""
 
+import functools
+import importlib.resources
 import json
 import os
 import subprocess
@@ -8,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .certbot import OUTPUT, SECONDS, Certbot
+import jsonschema
+
+from .certbot import OUTPUT, SECONDS, Certbot, Screen
 
 PROGRAM = os.environ.get("COMPANION") or str(Path(sys.executable).with_name("certbot-dns-persist"))
 """The command, also another installation's."""
@@ -30,6 +34,12 @@ class Done:
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+    @property
+    def report(self) -> Any:
+        """What ``check --json`` or ``audit --json`` printed, held to the schema that we ship."""
+        _report_schema().validate(self.json)
+        return self.json
 
 
 class Companion:
@@ -57,6 +67,27 @@ class Companion:
             env={**self._certbot.env, **(env or {})},
             keep=self._certbot.work_dir / OUTPUT,
         )
+
+    def at_terminal(
+        self,
+        command: str,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        stdout: Path | None = None,
+    ) -> Screen:
+        """Start at a terminal of 80 columns; ``stdout`` is a file that standard output goes to."""
+        line = self.command(command, *arguments)
+        return Screen(self._certbot, line, columns=80, env=env, stdout=stdout)
+
+
+@functools.cache
+def _report_schema() -> jsonschema.Draft202012Validator:
+    place = importlib.resources.files("certbot_dns_persist") / "render" / "check-schema.json"
+    schema = json.loads(place.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    # Those that are named have to be known; any other is also held to a pattern.
+    checker = jsonschema.FormatChecker(["date-time"])
+    return jsonschema.Draft202012Validator(schema, format_checker=checker)
 
 
 def run(

@@ -197,6 +197,8 @@ class Faults:
 
     below: str = "."
     """Only questions about this name and names below it are treated badly."""
+    rdtype: str | None = None
+    """Only questions of this type are."""
     delay: float = 0.0
     """Seconds before each answer."""
     drop: float = 0.0
@@ -298,8 +300,10 @@ class Nameserver(Stoppable):
             return wire[:2] + struct.pack("!H", 0x8000 | Rcode.FORMERR) + bytes(8)
         if query.flags & dns.flags.QR or not query.question:
             return None
-        about = query.question[0].name
-        faulty = about.is_subdomain(dns.name.from_text(self.faults.below))
+        about = query.question[0]
+        faulty = about.name.is_subdomain(dns.name.from_text(self.faults.below)) and (
+            self.faults.rdtype in (None, dns.rdatatype.to_text(about.rdtype))
+        )
         faults = self.faults if faulty else Faults()
         if self._random.random() < faults.drop:
             return None

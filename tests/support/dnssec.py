@@ -1,0 +1,66 @@
+"""Zones with DNSSEC signatures, good and bad, made by BIND's own tools."""
+
+import enum
+import subprocess
+from pathlib import Path
+
+from .process import find_program
+
+
+class Signatures(enum.Enum):
+    """Whether a validating resolver believes a zone's records."""
+
+    GOOD = "good"
+    EXPIRED = "expired"
+    """All signatures of the zone have ended."""
+    OTHER_KEY = "other key"
+    """What the resolver trusts, as by the DS record in the parent zone, is another key."""
+    TAMPERED = "tampered"
+    """The TXT records are others than those that were signed."""
+
+
+LONG_AGO = ["-s", "20200101000000", "-e", "20200201000000"]
+
+
+def sign(path: Path, origin: str, signatures: Signatures) -> str:
+    """Sign the zone file at ``path``; return the trust anchor as BIND's configuration has it."""
+    keys = path.parent / f"{origin}.keys"
+    keys.mkdir()
+    anchor = _make_key(keys, origin)
+    period = LONG_AGO if signatures is Signatures.EXPIRED else []
+    _run("dnssec-signzone", "-S", "-z", "-P", "-K", keys, *period, "-o", origin, "-f", path, path)
+    if signatures is Signatures.TAMPERED:
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(_tampered(line) for line in lines))
+    if signatures is Signatures.OTHER_KEY:
+        other = path.parent / f"{origin}.other"
+        other.mkdir()
+        anchor = _make_key(other, origin)
+    return anchor
+
+
+def _make_key(directory: Path, origin: str) -> str:
+    name = _run("dnssec-keygen", "-f", "KSK", "-a", "ECDSAP256SHA256", "-K", directory, origin)
+    (line,) = (
+        line
+        for line in (directory / f"{name.strip()}.key").read_text().splitlines()
+        if not line.startswith(";")
+    )
+    flags, protocol, algorithm, *key = line.split("DNSKEY")[1].split()
+    return f'"{origin}" static-key {flags} {protocol} {algorithm} "{"".join(key)}";'
+
+
+def _tampered(line: str) -> str:
+    return line.replace("accounturi=", "accounturi=x") if "TXT" in line.split() else line
+
+
+def _run(program: str, *arguments: str | Path) -> str:
+    done = subprocess.run(
+        [str(find_program(program)), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
