@@ -66,7 +66,7 @@ def diagnose(
         )
     if not standing.authorized:
         refused = _refused(standing)
-        return dataclasses.replace(refused, reason=_joined(refused.reason, *_unheard(standing)))
+        return dataclasses.replace(refused, reason=" ".join([refused.reason, *_unheard(standing)]))
     if inspection.caa_trouble:
         return Diagnosis(
             "unreachable",
@@ -85,7 +85,7 @@ def diagnose(
     warnings = _warnings(standing, warn_days)
     if warnings:
         # The first gives the status; no other may stay hidden behind it until it is too late.
-        return Diagnosis(warnings[0][0], _joined(*(reason for _, reason in warnings)))
+        return Diagnosis(warnings[0][0], " ".join(reason for _, reason in warnings))
     return Diagnosis("ok", f"The record at {found.canonical_name} authorises{_remark(standing)}.")
 
 
@@ -175,10 +175,6 @@ def _how(standing: Standing) -> str:
     request = standing.request
     domain = f"'*.{request.domain}'" if request.wildcard else request.domain
     return f" (certbot-dns-persist record -d {domain} shows it)"
-
-
-def _joined(*sentences: str) -> str:
-    return " ".join(sentences)
 
 
 def lasting(finding: Finding) -> float:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from certbot_dns_persist.checkup import Checked
+from certbot_dns_persist.diagnose import SEVERITIES
 from certbot_dns_persist.render.text import printable
 
 COLOURS = {"ok": "green", "warning": "yellow", "unknown": "magenta", "critical": "red"}
@@ -38,7 +39,8 @@ class OnScreen:
     def conclude(self, severity: str, troubles: Sequence[str]) -> None:
         """Show the table."""
         fine = [] if len(self._fine) > MOST_ROWS else self._fine
-        rows = [*fine, *self._others]
+        # The gravest last: that is where the eye is, and what has not scrolled away.
+        rows = [*fine, *sorted(self._others, key=lambda each: SEVERITIES.index(each.severity))]
         if rows:
             self._console.print(_table(rows))
         counted = ", ".join(f"{count} {status}" for status, count in self._statuses.most_common())
@@ -49,23 +51,23 @@ class OnScreen:
 
 
 def _table(rows: Sequence[Checked]) -> Table:
+    # Two columns, so that a reason has room for a name or a URL even where there are 80 characters.
     table = Table(show_lines=True)
-    table.add_column("Domain", overflow="fold", ratio=2)
     table.add_column("Status", no_wrap=True)
-    table.add_column("What it means", overflow="fold", ratio=4)
+    table.add_column("Domain, and what it means", overflow="fold")
     for checked in rows:
-        request = checked.subject.request
-        domain = f"{request.domain}\n*.{request.domain}" if request.wildcard else request.domain
         diagnosis = checked.diagnosis
         table.add_row(
-            Text(domain),
             Text(diagnosis.status, style=COLOURS[diagnosis.severity]),
-            Text(printable(diagnosis.reason)),
+            Text.assemble((_domains(checked), "bold"), "\n", printable(diagnosis.reason)),
         )
         for notice in checked.notices:
             table.add_row(
-                "",
-                Text(notice.kind, style=COLOURS[notice.severity]),
-                Text(printable(notice.reason)),
+                Text(notice.kind, style=COLOURS[notice.severity]), Text(printable(notice.reason))
             )
     return table
+
+
+def _domains(checked: Checked) -> str:
+    request = checked.subject.request
+    return f"{request.domain}, *.{request.domain}" if request.wildcard else request.domain
