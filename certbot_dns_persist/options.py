@@ -1,13 +1,13 @@
 """The options of the plugin: their names, their help and what values they take."""
 
 import dataclasses
-import datetime
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.record import parse_time
 
 POLICIES = ("auto", "wildcard", "exact")
 CHECKS = ("authoritative", "resolver")
@@ -225,19 +225,13 @@ def _number(value: str | None, option: str, least: int, most: int, unit: str) ->
 def _date(value: str | None) -> int | None:
     if value is None:
         return None
-    if re.fullmatch(r"[0-9]{1,12}", value):
-        return int(value)
     try:
-        # Python 3.10 does not read the Z of RFC 3339.
-        moment = datetime.datetime.fromisoformat(re.sub("[zZ]$", "+00:00", value))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        return parse_time(value)
+    except ValueError as error:
         raise ConfigurationError(
             f"--dns-persist-until {value!r} is no date with a time zone. Write it as RFC 3339, "
             "for instance 2027-12-31T00:00:00Z, or as UNIX seconds."
-        )
-    return int(moment.timestamp())
+        ) from error
 
 
 def parse_resolvers(value: str) -> tuple[tuple[str, int], ...]:

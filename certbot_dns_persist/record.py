@@ -291,3 +291,17 @@ def format_time(seconds: int) -> str:
     except (OverflowError, OSError, ValueError):
         return f"{seconds} (UNIX seconds)"
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> int:
+    """Return the UNIX seconds of an RFC 3339 date with its time zone, or of UNIX seconds.
+
+    Raises :class:`ValueError` for anything else.
+    """
+    if re.fullmatch(r"[0-9]{1,12}", text):
+        return int(text)
+    # Python 3.10 does not read the Z of RFC 3339.
+    moment = datetime.datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return int(moment.timestamp())
