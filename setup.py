@@ -31,8 +31,10 @@ TEST = [
     "jsonschema",  # with the next one, for what check and audit print
     "moto[server]",  # a Route 53 to test against
     "mypy",
+    "octodns",  # reads what we write for it
     "pytest",
     "pytest-xdist",
+    "python-hcl2",  # Terraform's language
     "rfc3339-validator",
     "ruff",
     "setuptools>=70.1",  # builds the example package; older ones need wheel beside them
@@ -49,7 +51,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["certbot_dns_persist", "certbot_dns_persist.*"]),
-    package_data={"certbot_dns_persist": ["py.typed", "render/check-schema.json"]},
+    package_data={"certbot_dns_persist": ["py.typed", "render/*.json"]},
     install_requires=INSTALL_REQUIRES,
     extras_require={
         "all": [*CLOUDFLARE, *ROUTE53],

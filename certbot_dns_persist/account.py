@@ -34,16 +34,16 @@ def read_account(directory: Path) -> Account:
 
     Raises :class:`~certbot_dns_persist.errors.AccountError` when a file is missing or damaged.
     """
-    try:
-        url = str(json.loads(_read(directory / "regr.json"))["uri"])
-        key = JWK.json_loads(_read(directory / "private_key.json"))
-    except (ValueError, KeyError, TypeError, DeserializationError) as error:
-        raise AccountError(
-            f"Certbot's account in {directory} cannot be used: its regr.json or private_key.json "
-            "is damaged. Restore the directory from a backup, or choose another account with "
-            "--account."
-        ) from error
+    url, key = _read_account(directory)
     return Account(url=url, thumbprint=thumbprint(key))
+
+
+def read_key(directory: Path) -> JWK:
+    """Return the private key of the account that Certbot keeps in ``directory``.
+
+    Raises :class:`~certbot_dns_persist.errors.AccountError` when it is missing or damaged.
+    """
+    return _read_account(directory)[1]
 
 
 def read_accounts(directory: Path) -> dict[str, Account]:
@@ -62,6 +62,18 @@ def accounts_directory(config_dir: Path, server: str) -> Path:
     """Return where Certbot keeps the accounts at the CA whose ACME directory is ``server``."""
     url = urllib.parse.urlsplit(server)
     return config_dir / "accounts" / f"{url.netloc}{url.path}"
+
+
+def _read_account(directory: Path) -> tuple[str, JWK]:
+    try:
+        url = str(json.loads(_read(directory / "regr.json"))["uri"])
+        return url, JWK.json_loads(_read(directory / "private_key.json"))
+    except (ValueError, KeyError, TypeError, DeserializationError) as error:
+        raise AccountError(
+            f"Certbot's account in {directory} cannot be used: its regr.json or private_key.json "
+            "is damaged. Restore the directory from a backup, or choose another account with "
+            "--account."
+        ) from error
 
 
 def _read(path: Path) -> str:

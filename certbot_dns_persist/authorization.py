@@ -4,10 +4,14 @@ It says what else the CA offers and whether it is for a wildcard (RFC 8555 secti
 """
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.errors import DirectoryError
+
+if TYPE_CHECKING:
+    from acme.client import ClientNetwork
+    from josepy.jwk import JWK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +36,7 @@ def fetch_authorization(
     from acme import client, messages
     from acme import errors as acme_errors
 
-    network = client.ClientNetwork(
-        achall.account_key,
-        account=messages.RegistrationResource(body=messages.Registration(), uri=account.url),
-        alg=_algorithm(achall.account_key),
-        verify_ssl=verify,
-    )
+    network = signing_network(achall.account_key, account.url, verify=verify)
     try:
         directory = client.ClientV2.get_directory(server, network)
         challenge = network.post(achall.challb.uri, None, new_nonce_url=directory["newNonce"])
@@ -58,6 +57,18 @@ def fetch_authorization(
             f"The CA at {server} does not say what it offers for "
             f"{achall.challb.uri}: {type(error).__name__}: {error}"
         ) from error
+
+
+def signing_network(key: "JWK", account_url: str, *, verify: bool) -> "ClientNetwork":
+    """Return what signs requests with the ``key`` of the account at ``account_url``."""
+    from acme import client, messages
+
+    return client.ClientNetwork(
+        key,
+        account=messages.RegistrationResource(body=messages.Registration(), uri=account_url),
+        alg=_algorithm(key),
+        verify_ssl=verify,
+    )
 
 
 def _algorithm(key: Any) -> Any:

@@ -69,6 +69,8 @@ class Given:
     """By the name of each without prefix; ``None`` when it is not given."""
     verify: bool = True
     """Whether the certificate of the CA's server is checked."""
+    offline: bool = False
+    """Whether the CA is not to be asked; what it said in the last order has to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,6 +252,13 @@ class Subjects:
     def _find_out(self, server: str, name: str | None) -> _Who:
         account = find_account(self._config_dir, server, name)
         noted = self._journal.terms(account.url)
+        if self._given.offline:
+            if noted is None:
+                raise DirectoryError(
+                    f"What the CA at {server} wants in a record is not known here: it is noted at "
+                    "the first order. Leave --offline out, so that the CA is asked."
+                )
+            return _Who(server, account, noted)
         try:
             ca = fetch_directory(server, verify=self._given.verify)
         except DirectoryError as error:

@@ -258,6 +258,7 @@ def given(args: argparse.Namespace) -> Given:
         identity=_identity(args),
         options=collected,
         verify=not args.no_verify_ssl,
+        offline=getattr(args, "offline", False),
     )
 
 

@@ -40,26 +40,33 @@ def zone_line(name: str, ttl: int, value: str) -> str:
 
 def record_to_publish(plan: Plan) -> str:
     """Return one record in copy-and-paste form."""
-    return "\n".join(
-        [
-            f"For {plan.subjects}:",
-            *_alias_lines(plan),
-            f"  Name:   {plan.name}",
-            "  Type:   TXT",
-            f"  TTL:    {plan.ttl}",
-            f"  Value:  {plan.value}",
-            "  The same as a line of a zone file:",
-            f"  {zone_line(plan.name, plan.ttl, plan.value)}",
-        ]
+    names = [standing.request.name for standing in plan.standings]
+    return to_copy(
+        f"For {plan.subjects}:",
+        [name for name in names if name != plan.name],
+        plan.name,
+        plan.ttl,
+        plan.value,
     )
 
 
-def _alias_lines(plan: Plan) -> list[str]:
-    return [
-        f"  ({standing.request.name} is an alias for {plan.name}, so the record belongs there)"
-        for standing in plan.standings
-        if standing.request.name != plan.name
-    ]
+def to_copy(title: str, aliases: Iterable[str], name: str, ttl: int, value: str) -> str:
+    """Return one record in copy-and-paste form, with the names that are ``aliases`` of its own."""
+    return "\n".join(
+        [
+            title,
+            *(
+                f"  ({alias} is an alias for {name}, so the record belongs there)"
+                for alias in aliases
+            ),
+            f"  Name:   {name}",
+            "  Type:   TXT",
+            f"  TTL:    {ttl}",
+            f"  Value:  {value}",
+            "  The same as a line of a zone file:",
+            f"  {zone_line(name, ttl, value)}",
+        ]
+    )
 
 
 def what_stands(standing: Standing) -> str:

@@ -1,0 +1,136 @@
+"""``certbot-dns-persist record``: print the records to publish, before any order."""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from certbot_dns_persist.cli import arguments
+from certbot_dns_persist.prepare import PreparedRecord, prepare
+from certbot_dns_persist.proof import prove_account
+from certbot_dns_persist.render import (
+    copy_paste,
+    nsupdate,
+    octodns,
+    records_json,
+    route53,
+    terraform,
+    zone,
+)
+from certbot_dns_persist.subjects import Subject, Subjects
+
+logger = logging.getLogger(__name__)
+
+FORMATS: dict[str, Callable[[Sequence[PreparedRecord]], str]] = {
+    "text": copy_paste.render,
+    "zone": zone.render,
+    "nsupdate": nsupdate.render,
+    "json": records_json.render,
+    "terraform-route53": terraform.render_route53,
+    "terraform-cloudflare": terraform.render_cloudflare,
+    "route53": route53.render,
+    "octodns": octodns.render,
+}
+
+#: Those that replace all TXT values at a name, so the others have to be in them.
+OWNING = ("terraform-route53", "route53", "octodns")
+
+EXAMPLES = """\
+  certbot-dns-persist record -d example.com -d '*.example.com'
+  certbot-dns-persist record -d example.com --offline --format zone \\
+      --issuer letsencrypt.org \\
+      --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1
+
+exit status: 0 all records are printed, 1 not all
+"""
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = arguments.command(
+        commands,
+        "record",
+        summary="Print the records to publish, before any order.",
+        examples=EXAMPLES,
+    )
+    arguments.add_subject(parser)
+    group = parser.add_argument_group("what is printed")
+    group.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        metavar="FORMAT",
+        help=f"{', '.join(FORMATS)} (default: %(default)s)",
+    )
+    group.add_argument(
+        "--offline",
+        action="store_true",
+        help="ask neither DNS (for what is there, and for aliases) nor the CA (for what it wants, "
+        "and to prove the account)",
+    )
+    arguments.add_certbot(parser)
+    arguments.add_identity(parser)
+    arguments.add_options(parser, (*arguments.READING, "ttl"))
+    parser.set_defaults(run=run, failed=1)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the records of all subjects; return 1 when something kept one from being made."""
+    from certbot_dns_persist.lookup import Lookup
+
+    made, source, count = arguments.find_subjects(args)
+    subjects = list(made)
+    _prove(subjects, source, args)
+    with arguments.progress(count) as advance:
+        records = prepare(
+            subjects,
+            None if args.offline else Lookup.of,
+            at=int(time.time()),
+            advance=advance,
+        )
+    blind = [record.name for record in records if not record.looked]
+    if blind and args.format in OWNING:
+        logger.warning(
+            "What else stands at %s is not known here. With the format %s it would be replaced: "
+            "add it first.",
+            _some(blind),
+            args.format,
+        )
+    if records:
+        sys.stdout.write(FORMATS[args.format](records))
+    for trouble in source.troubles:
+        print(trouble, file=sys.stderr)
+    if not records and not source.troubles:
+        print("There is no record to make: no domain was named or found.", file=sys.stderr)
+    return int(not records or bool(source.troubles))
+
+
+def _prove(subjects: Iterable[Subject], source: Subjects, args: argparse.Namespace) -> None:
+    """Prove each account whose URI is hashed, as draft -02 section 4.5 asks before delegating.
+
+    Raises :class:`~certbot_dns_persist.errors.Error`.
+    """
+    hashed = dict.fromkeys(
+        (subject.request.server, subject.request.account_url)
+        for subject in subjects
+        if subject.request.account_uris.shared
+    )
+    for server, account_url in hashed:
+        if source.without_certbot:
+            logger.warning(
+                "The account %s cannot be proven here, without its key. Before you publish, see "
+                "where its key is that the CA calls the account valid.",
+                account_url,
+            )
+        elif args.offline:
+            logger.warning("The account %s was not proven, as it is --offline.", account_url)
+        else:
+            prove_account(Path(args.config_dir), server, account_url, verify=not args.no_verify_ssl)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more names"

@@ -1,0 +1,71 @@
+r"""TXT values as people paste them: with quotes, as a line of a zone file, of ``dig`` or ``host``.
+
+What a CA reads are the joined strings of the record, without any of that.
+"""
+
+import dataclasses
+import re
+
+import dns.exception
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+
+# NAME [TTL] [CLASS] TXT strings: a line of a zone file or of dig's answer.
+_ZONE_LINE = re.compile(
+    r"(?:(?P<name>\S+)\s+)??(?:\d+[smhdw]?\s+)?(?:IN\s+)?(?:\d+[smhdw]?\s+)?TXT\s+(?P<strings>\S.*)",
+    re.IGNORECASE,
+)
+_SPOKEN = re.compile(
+    r"(?P<name>\S+)\s+(?:descriptive text|text =)\s*(?P<strings>\S.*)", re.IGNORECASE
+)
+_QUOTES = {"\u201c": '"', "\u201d": '"', "\u201e": '"', "\u2018": "'", "\u2019": "'"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Pasted:
+    """One value, and where it was said to stand."""
+
+    value: str
+    """The joined strings, as a CA reads them."""
+    name: str | None = None
+    """The record's name, without trailing dot; ``None`` when it was not pasted with it."""
+    warning: str | None = None
+    """What is wrong with the form itself, a sentence."""
+
+
+def read_pasted(text: str) -> Pasted:
+    """Return the value that ``text``, one line, stands for. There is always one."""
+    text = text.strip()
+    line = _ZONE_LINE.fullmatch(text) or _SPOKEN.fullmatch(text)
+    if line is None:
+        return Pasted(_joined(text))
+    name = line["name"].removesuffix(".").lower() if line["name"] else None
+    strings = line["strings"]
+    if '"' not in strings and re.search(r"(?<!\\);", strings):
+        return Pasted(
+            strings.partition(";")[0].strip(),
+            name,
+            "In a zone file a semicolon outside of quotes begins a comment, so what follows it is "
+            "lost. Put the value in quotes.",
+        )
+    return Pasted(_joined(strings, always=True), name)
+
+
+def _joined(text: str, *, always: bool = False) -> str:
+    """Return what the quoted strings in ``text`` hold, joined, or ``text`` itself without any.
+
+    With ``always``, strings without quotes are strings as well, as in zone files.
+    """
+    for curly, straight in _QUOTES.items():
+        text = text.replace(curly, straight)
+    if text[:1] in ("'", "`") and text[:1] == text[-1:] and len(text) > 1:
+        return _joined(text[1:-1].strip(), always=always)
+    if text.startswith('"') or always:
+        try:
+            rdata = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.TXT, text)
+        except (dns.exception.DNSException, ValueError):
+            text = text.strip('"')
+        else:
+            return b"".join(rdata.strings).decode("utf-8", "surrogateescape")
+    return text.replace("\\;", ";").replace('\\"', '"')

@@ -1,0 +1,15 @@
+"""Prepared records as lines of a zone file (RFC 1035 section 5), to add to what is in it."""
+
+from collections.abc import Sequence
+
+from certbot_dns_persist.prepare import PreparedRecord
+from certbot_dns_persist.render.text import zone_line
+
+
+def render(records: Sequence[PreparedRecord]) -> str:
+    """Return a line for each record, with absolute names, so it may stand in any file."""
+    return "".join(
+        f"; For {' and '.join(record.domains)}\n"
+        f"{zone_line(record.name, record.ttl, record.value)}\n"
+        for record in records
+    )
