@@ -5,6 +5,7 @@ What a CA reads are the joined strings of the record, without any of that.
 
 import dataclasses
 import re
+from typing import Any
 
 import dns.exception
 import dns.rdata
@@ -63,7 +64,7 @@ def _joined(text: str, *, always: bool = False) -> str:
         return _joined(text[1:-1].strip(), always=always)
     if text.startswith('"') or always:
         try:
-            rdata = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.TXT, text)
+            rdata: Any = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.TXT, text)
         except (dns.exception.DNSException, ValueError):
             text = text.strip('"')
         else:

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from certbot_dns_persist.cli import check, prune, publish, record, revoke, rotate
+from certbot_dns_persist.cli import check, explain, prune, publish, record, revoke, rotate
 from certbot_dns_persist.errors import Error
 from certbot_dns_persist.render import text
 
-COMMANDS = (record, check, publish, rotate, revoke, prune)
+COMMANDS = (record, check, publish, rotate, revoke, prune, explain)
 
 DESCRIPTION = """\
 Look after the DNS records of the ACME challenge dns-persist-01: prepare, check, audit, rotate and

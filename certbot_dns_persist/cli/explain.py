@@ -1,0 +1,108 @@
+"""``certbot-dns-persist explain``: say of TXT values whether a CA would accept them."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from certbot_dns_persist.cli import arguments
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.record import parse_time
+
+EXAMPLES = """\
+  certbot-dns-persist explain --wildcard --at 2027-01-01T00:00:00Z \\
+      'ca.example; accounturi=https://ca.example/1; policy=wildcard'
+  dig +short TXT _validation-persist.example.com | certbot-dns-persist explain
+
+Values may be pasted as they are: in quotes, or as a line of a zone file or of
+dig.
+
+exit status: 0 when every value is well-formed or, with --issuer, --account-uri
+or --wildcard, when at least one authorises; else 1
+"""
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = arguments.command(
+        commands,
+        "explain",
+        summary="Say of TXT values whether a CA would accept them, and why not.",
+        examples=EXAMPLES,
+    )
+    parser.add_argument(
+        "values",
+        nargs="*",
+        metavar="VALUE",
+        help="a TXT value, in quotes; without any they are read from standard input, one a line",
+    )
+    parser.add_argument(
+        "--issuer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="judge as this CA would, such as letsencrypt.org; repeatable",
+    )
+    parser.add_argument(
+        "--account-uri",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="judge for the account with this URI in its records; repeatable",
+    )
+    parser.add_argument(
+        "--wildcard", action="store_true", help="judge for a name such as '*.example.com'"
+    )
+    parser.add_argument(
+        "--at",
+        type=_time,
+        metavar="DATE",
+        help="judge as at this time, RFC 3339 or UNIX seconds (default: now)",
+    )
+    parser.set_defaults(run=run, failed=1)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explain each value; return 0 when they are as they are asked to be."""
+    from certbot_dns_persist.explanation import Question, explain
+    from certbot_dns_persist.render.explained import render
+    from certbot_dns_persist.subjects import normalize
+
+    question = Question(
+        issuers=tuple(map(normalize, args.issuer)),
+        account_uris=tuple(args.account_uri),
+        wildcard=args.wildcard,
+        at=int(time.time()) if args.at is None else args.at,
+    )
+    explained = []
+    for text in args.values or _lines():
+        explained.append(explain(text, question))
+        if len(explained) > 1:
+            print()
+        print(render(explained[-1], question))
+    if not explained:
+        raise ConfigurationError("There is nothing to explain: no value was given.")
+    judged = [each.authorizes if question.asks else each.well_formed for each in explained]
+    return 0 if (any if question.asks else all)(judged) else 1
+
+
+def _lines() -> Iterator[str]:
+    """Yield the values on standard input; what dig says around them is left out."""
+    if sys.stdin.isatty():
+        print("Paste TXT values, one a line. Ctrl-D ends.", file=sys.stderr)
+    try:
+        for line in sys.stdin:
+            if line.strip() and not line.lstrip().startswith((";", "#")):
+                yield line
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"Standard input is not text: {error}.") from error
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no date with a time zone, as 2027-12-31T00:00:00Z is, nor UNIX seconds"
+        ) from None

@@ -1,0 +1,101 @@
+"""What a TXT value means, in words, for a terminal or a mail."""
+
+import re
+import shutil
+import textwrap
+from collections.abc import Iterator
+
+from certbot_dns_persist.explanation import MILLISECONDS, Explanation, Question
+from certbot_dns_persist.record import ValidationRecord, format_time
+from certbot_dns_persist.render.text import printable
+
+#: As wide as text is set, however wide the terminal is.
+_WIDEST = 100
+
+#: What is not wrapped, as it is there to be copied.
+_TO_COPY = ("name", "account", "needed")
+
+_HASHED = re.compile("/sha-256/[A-Za-z0-9_-]{43}$")
+
+_DAY = 86400
+
+
+def render(explained: Explanation, question: Question) -> str:
+    """Return the value as it was read, then what it says and what a CA makes of it."""
+    lines = [printable(explained.pasted.value) or "(an empty value)"]
+    for label, text in _parts(explained, question):
+        lines += _set(label, printable(text))
+    return "\n".join(lines)
+
+
+def _parts(explained: Explanation, question: Question) -> Iterator[tuple[str, str]]:
+    if explained.pasted.name:
+        yield "name", explained.pasted.name
+    record = explained.record
+    if record:
+        yield "CA", record.issuer_domain_name
+        yield "account", record.account_uri
+        if _HASHED.search(record.account_uri):
+            yield "", "(a hash, of draft -02: only the CA and the account's holder know whose)"
+        yield "covers", _covers(record)
+        yield "until", _until(record, question.at)
+    for ignored in explained.ignored:
+        yield "ignored", ignored
+    for remark in explained.remarks:
+        yield "note", remark
+    yield "verdict", _verdict(explained, question)
+    old = explained.old
+    if old:
+        yield "form", f"It is {old.form}. No CA reads it."
+        for problem in old.problems:
+            yield "missing", problem
+        yield "needed", old.needed
+        yield "", "(certbot-dns-persist record -d DOMAIN prints it for Certbot's account.)"
+
+
+def _set(label: str, text: str) -> list[str]:
+    if label in _TO_COPY:
+        return [f"  {label:<9}{text}"]
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    return textwrap.wrap(
+        text,
+        width=width,
+        initial_indent=f"  {label:<9}",
+        subsequent_indent=" " * 11,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _covers(record: ValidationRecord) -> str:
+    if record.wildcard:
+        return "the name, its wildcard and, where the CA allows it, every name below"
+    return "the name itself, and no wildcard"
+
+
+def _until(record: ValidationRecord, at: int) -> str:
+    end = record.persist_until
+    if end is None:
+        return "no end"
+    if end >= MILLISECONDS:
+        return format_time(end)
+    days = abs(end - at) // _DAY
+    return f"{format_time(end)} ({f'{days} days ago' if end < at else f'in {days} days'})"
+
+
+def _verdict(explained: Explanation, question: Question) -> str:
+    finding = explained.finding
+    if explained.record is None:
+        return f"Malformed, so no CA accepts it: {explained.fault}."
+    if not finding.authorized:
+        if not question.asks:
+            return f"Well-formed, but it {finding.reason}."
+        return f"Does not authorise: it {finding.reason}."
+    issuer = explained.record.issuer_domain_name
+    if not question.asks:
+        return f"Well-formed. {issuer} accepts it for that account."
+    return f"Authorises. {issuer} accepts it for that account{_scope(question)}."
+
+
+def _scope(question: Question) -> str:
+    return ", also for a wildcard" if question.wildcard else ""
