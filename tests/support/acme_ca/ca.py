@@ -91,6 +91,8 @@ class TestCa:
         self.options = dataclasses.replace(options or Options(), **changes)
         #: Requests and validations, oldest first.
         self.log: list[Event] = []
+        #: URLs that have moved, and where to: section 4.5 of -02 has clients not follow.
+        self.redirects: dict[str, str] = {}
         self._lock = threading.RLock()
         self._nonces: set[str] = set()
         self._accounts: list[Account] = []
@@ -206,6 +208,9 @@ class TestCa:
         if request.path in self._fixed:
             return self._fixed[request.path]
         url = self.base_url + request.path
+        if url in self.redirects:
+            moved = _Reply(307, headers=(("Location", self.redirects[url]),))
+            return "redirect", lambda request: moved
         if url in self._resources:
             kind = type(self._resources[url])
             name = kind.__name__.lower()
