@@ -32,7 +32,6 @@ def fetch_authorization(
     :class:`~certbot_dns_persist.errors.DirectoryError` when the CA does not answer as RFC 8555
     says.
     """
-    import requests
     from acme import client, messages
     from acme import errors as acme_errors
 
@@ -48,7 +47,7 @@ def fetch_authorization(
     except (
         acme_errors.Error,
         messages.Error,
-        requests.RequestException,
+        OSError,  # as all of requests' are, and what a missing CA bundle is
         KeyError,
         TypeError,
         ValueError,

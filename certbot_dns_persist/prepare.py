@@ -146,7 +146,7 @@ def _warn(standing: Standing, *, bogus: bool) -> None:
             "%s is not delegated yet: the servers of %s know nothing of it. The record is for the "
             "zone to come.",
             standing.request.domain,
-            f"the zone {found.zone}" if found.zone.strip(".") else "the root",
+            found.zone,
         )
     if bogus:
         logger.warning(
@@ -159,8 +159,8 @@ def _warn(standing: Standing, *, bogus: bool) -> None:
 
 
 def _zone(found: Found) -> str | None:
-    """Return the zone to change; not that of a top-level domain, where nobody of us may write."""
-    return found.zone if found.zone and "." in found.zone.strip(".") else None
+    """Return the zone to change; not a top-level domain, where none of us may write."""
+    return found.zone if found.zone and "." in found.zone else None
 
 
 def _prepared(plans: Sequence[Plan], retired: set[tuple[str, str]]) -> PreparedRecord:

@@ -21,7 +21,6 @@ def prove_account(config_dir: Path, server: str, account_url: str, *, verify: bo
     does not show a valid account, :class:`~certbot_dns_persist.errors.DirectoryError` when it does
     not answer as RFC 8555 says.
     """
-    import requests
     from acme import client, messages
     from acme import errors as acme_errors
 
@@ -50,7 +49,7 @@ def prove_account(config_dir: Path, server: str, account_url: str, *, verify: bo
         ) from error
     except (
         acme_errors.Error,
-        requests.RequestException,
+        OSError,  # as all of requests' are, and what a missing CA bundle is
         KeyError,
         TypeError,
         ValueError,

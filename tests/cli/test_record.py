@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support import bind as bind_support
 from support.acme_ca import TestCa
 from support.bind import Bind
 from support.certbot import AGREE, Certbot
 from support.companion import PROGRAM, Companion, Done, run
 from support.nameserver import Nameserver, Zones
+from support.need import need
 from support.pebble import Pebble
 from support.process import find_program
 from support.zones import zone_text
@@ -223,6 +225,19 @@ def test_a_redirect_is_no_proof(record: Record, ca: TestCa, certbot: Certbot) ->
     assert moved not in [request.url for request in ca.requests]
 
 
+def test_a_ca_that_does_not_answer_proves_nothing(
+    record: Record, certbot: Certbot, writing: list[str], ca: TestCa
+) -> None:
+    done = certbot.certonly(*writing, "-d", DOMAIN)  # what the CA wants is noted now
+    assert done.returncode == 0, done.output
+    certbot.env["REQUESTS_CA_BUNDLE"] = str(ca.root_certificate.with_name("none"))
+    shown = record("-d", DOMAIN)
+    assert shown.returncode == 1
+    assert shown.out == ""
+    assert "Traceback" not in shown.error
+    assert "--offline" in shown.error
+
+
 def test_without_an_account_it_is_said_how_to_make_one(
     tmp_path: Path, ca: TestCa, reading: list[str]
 ) -> None:
@@ -307,14 +322,31 @@ def test_an_explicit_hashed_identity_cannot_be_proven_and_that_is_said(tmp_path:
 # What DNS does not say
 
 
-def test_before_a_domain_is_delegated_its_record_is_printed_with_a_warning(
-    record: Record, ca: TestCa
+def test_before_a_domain_is_delegated_its_record_is_printed_with_a_warning(tmp_path: Path) -> None:
+    need(not bind_support.missing(), str(bind_support.missing()))
+    with Bind(tmp_path / "bind", {"tld": ""}) as bind:
+        for domain, words, looked in (
+            ("new.tld", "new.tld is not delegated yet: the servers of tld know nothing", True),
+            ("new.nowhere", "cannot be looked up, so it is unknown what is there", False),
+        ):
+            reading = f"--dns-persist-resolvers={bind.resolver.address}"
+            done = run(
+                [PROGRAM, "record", "-d", domain, *EXPLICIT, reading, "--format=json"],
+                keep=tmp_path / "output.log",
+            )
+            (printed,) = records(done)
+            assert printed["name"] == f"_validation-persist.{domain}"
+            assert printed["zone"] is None
+            assert printed["beside"] == ([] if looked else None)
+            assert words in done.error
+
+
+def test_a_zone_with_bad_signatures_is_warned_of(
+    nameserver: Nameserver, record: Record, ca: TestCa
 ) -> None:
-    done = record("-d", "new.example", "--format=json", "--dns-persist-check=authoritative")
-    (printed,) = records(done)
-    assert printed["name"] == "_validation-persist.new.example"
-    assert printed["zone"] is None
-    assert printed["value"] == ca.record_value("new.example")
+    nameserver.faults.bogus = True
+    done = ok(record("-d", DOMAIN))
+    assert ca.record_value(DOMAIN) in done.out
     assert "WARNING" in done.error
 
 
