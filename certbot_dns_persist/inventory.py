@@ -21,7 +21,7 @@ from certbot_dns_persist.directory import fetch_directory
 from certbot_dns_persist.dns01 import Proof
 from certbot_dns_persist.errors import ChallengeError, ConfigurationError, DirectoryError
 from certbot_dns_persist.journal import Journal
-from certbot_dns_persist.options import Options
+from certbot_dns_persist.options import Options, too_wide
 from certbot_dns_persist.record import format_time, normalize_domain_name
 from certbot_dns_persist.request import ValidationRequest, make_request
 from certbot_dns_persist.terms import stated_terms
@@ -45,7 +45,7 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
         refuse_ip_address(str(address))
     wildcards = sorted(name for name in names_of_order(config) if name.startswith("*."))
     if wildcards and options.policy == "exact":
-        raise _too_wide(wildcards[0])
+        raise too_wide(wildcards[0])
     # Certbot reads them next, and shows of a damaged one only what its parser says.
     read_accounts(Path(config.accounts_dir))
     # A renewal may find a record that goes on without that date.
@@ -106,13 +106,6 @@ def names_of_order(config: "NamespaceConfig") -> set[str]:
     return names
 
 
-def _too_wide(wildcard: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{wildcard} can only be proven by a record with policy=wildcard, which "
-        "--dns-persist-policy exact forbids. Use auto, or leave the wildcard out."
-    )
-
-
 @dataclasses.dataclass(frozen=True)
 class Order:
     """What the CA asks for, by domain: a persistent record or, failing that, a dns-01."""
@@ -158,7 +151,7 @@ def read_order(
                 )
             )
             if wildcard and options.policy == "exact":
-                raise _too_wide(f"*.{domain}")  # typed at Certbot's prompt
+                raise too_wide(f"*.{domain}")  # typed at Certbot's prompt
             terms = stated_terms(achall.chall, domain, account, directory)
             notes.note_terms(account.url, terms)
             requests[domain] = make_request(

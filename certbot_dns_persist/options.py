@@ -190,6 +190,14 @@ def check_options(get: Callable[[str], Any], providers: list[str] | None) -> Opt
     )
 
 
+def too_wide(wildcard: str) -> ConfigurationError:
+    """Return the error for a wildcard where the policy is exact."""
+    return ConfigurationError(
+        f"{wildcard} can only be proven by a record with policy=wildcard, which "
+        "--dns-persist-policy exact forbids. Use auto, or leave the wildcard out."
+    )
+
+
 def parse_providers(value: str | None, known: list[str] | None) -> tuple[str, ...]:
     """Return the providers named in ``NAME[,NAME…]``, each once.
 

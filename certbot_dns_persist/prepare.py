@@ -35,9 +35,9 @@ class PreparedRecord:
     looked: bool = True
     """Whether DNS was asked, and answered."""
     authorized: tuple[str, ...] = ()
-    """Those of ``domains`` for which what stands in DNS authorises already."""
+    """Those of ``domains`` for which every server that answers has a record that authorises."""
     there: bool = False
-    """Whether the record itself stands in DNS already."""
+    """Whether the record itself stands in DNS already, on every server that answers."""
     beside: tuple[str, ...] = ()
     """The other values at the name, without those that the record supersedes."""
 
@@ -175,9 +175,14 @@ def _prepared(plans: Sequence[Plan], retired: set[tuple[str, str]]) -> PreparedR
         zone=_zone(standings[0].found),
         looked=all(standing.found.answers for standing in standings),
         authorized=tuple(
-            domain for standing in standings if standing.authorized for domain in _domains(standing)
+            domain for standing in standings if standing.everywhere for domain in _domains(standing)
         ),
-        there=first.value in values,
+        there=any(standing.found.answers for standing in standings)
+        and all(
+            first.value in (server.values or ())
+            for standing in standings
+            for server in standing.found.answers
+        ),
         beside=tuple(
             value for value in values if value != first.value and (first.name, value) not in retired
         ),

@@ -23,7 +23,7 @@ from certbot_dns_persist.directory import fetch_directory
 from certbot_dns_persist.errors import AccountError, ConfigurationError, DirectoryError, Error
 from certbot_dns_persist.journal import Journal
 from certbot_dns_persist.lineages import AUTHENTICATOR, Lineage, lineage_names, read_lineage
-from certbot_dns_persist.options import Options, options_of
+from certbot_dns_persist.options import Options, options_of, too_wide
 from certbot_dns_persist.record import normalize_domain_name
 from certbot_dns_persist.request import ValidationRequest, make_request
 from certbot_dns_persist.terms import Terms, expected_terms
@@ -201,6 +201,8 @@ class Subjects:
         first = lineages[0] if lineages else None
         try:
             options = options_of(self._given.options, first.options if first else {})
+            if wildcard and options.policy == "exact":
+                raise too_wide(f"*.{domain}")
             who = self._who(self._server(first), self._account(first))
             request = make_request(
                 domain,

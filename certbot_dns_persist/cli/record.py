@@ -83,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
 
     made, source, count = arguments.find_subjects(args)
     subjects = list(made)
+    if any(s.options.shared and not s.request.account_uris.shared for s in subjects):
+        logger.warning("--dns-persist-shared has no effect: the CA does not hash the account URI.")
     _prove(subjects, source, args)
     with arguments.progress(count) as advance:
         records = prepare(

@@ -178,6 +178,35 @@ def test_what_it_supersedes_is_left_out_and_what_others_have_is_not(
     assert sorted(values[1:]) == ['"not a record"', f'"{OTHERS}"']
 
 
+def test_a_record_that_not_all_servers_have_is_not_there_yet(
+    bind: Bind, tmp_path: Path, domain: str, bind_reading: list[str]
+) -> None:
+    command = [PROGRAM, "record", "-d", domain, *EXPLICIT, *bind_reading, "--format=json"]
+    bind.hold_back()
+    bind.add_txt(validation_domain_name(domain), EXPLICIT_VALUE)
+    (partly,) = records(run(command, keep=tmp_path / "output.log"))
+    bind.catch_up()
+    (wholly,) = records(run(command, keep=tmp_path / "output.log"))
+    assert (partly["there"], wholly["there"]) == (False, True)
+    assert (partly["authorized"], wholly["authorized"]) == ([], [domain])
+    assert partly["zone"] == wholly["zone"] == "example.test"
+
+
+def test_a_wildcard_that_the_policy_forbids_gets_no_record(tmp_path: Path) -> None:
+    names = ["-d", "*.example.com", "--dns-persist-policy=exact"]
+    done = run([PROGRAM, "record", *names, *EXPLICIT, "--offline"], keep=tmp_path / "output.log")
+    assert done.returncode == 1
+    assert done.out == ""
+    assert "which --dns-persist-policy exact forbids" in done.error
+
+
+def test_a_shared_form_that_the_ca_does_not_know_is_told(tmp_path: Path) -> None:
+    names = ["-d", "example.com", "--dns-persist-shared"]
+    done = run([PROGRAM, "record", *names, *EXPLICIT, "--offline"], keep=tmp_path / "output.log")
+    assert EXPLICIT_VALUE in ok(done).out
+    assert "--dns-persist-shared has no effect" in done.error
+
+
 # The account
 
 
