@@ -201,7 +201,7 @@ class Subjects:
         first = lineages[0] if lineages else None
         try:
             options = options_of(self._given.options, first.options if first else {})
-            if wildcard and options.policy == "exact":
+            if f"*.{domain}" in names and options.policy == "exact":
                 raise too_wide(f"*.{domain}")
             who = self._who(self._server(first), self._account(first))
             request = make_request(

@@ -155,8 +155,8 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
     """Add what stands in for Certbot's files, for instance on a monitoring host."""
     group = parser.add_argument_group(
         "without Certbot's files",
-        "--issuer with --account-uri (and --account-url, if that is another and CAA names it) or, "
-        "for CAs that hash it, with the other three",
+        "--issuer with --account-uri (and --account-url, if that is another and CAA names\n"
+        "it) or, for CAs that hash it, with the other three",
     )
     group.add_argument(
         "--issuer",
