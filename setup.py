@@ -31,10 +31,10 @@ TEST = [
     "jsonschema",  # with the next one, for what check and audit print
     "moto[server]",  # a Route 53 to test against
     "mypy",
-    "octodns",  # reads what we write for it
+    "octodns>=1.22",  # reads what we write for it
     "pytest",
     "pytest-xdist",
-    "python-hcl2",  # Terraform's language
+    "python-hcl2>=8",  # Terraform's language
     "rfc3339-validator",
     "ruff",
     "setuptools>=70.1",  # builds the example package; older ones need wheel beside them
