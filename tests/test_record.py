@@ -21,9 +21,7 @@ blanks = st.text(" \t", max_size=3)
 domain_names = st.from_regex(
     r"[a-z0-9]{1,10}(\.[a-z]([a-z0-9-]{0,8}[a-z0-9])?){0,4}", fullmatch=True
 )
-parameter_values = st.text(
-    st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters=";"), max_size=300
-)
+parameter_values = st.text("".join(map(chr, range(0x21, 0x7F))).replace(";", ""), max_size=300)
 int64 = st.integers(-(2**63), 2**63 - 1)
 records = st.builds(
     ValidationRecord,
