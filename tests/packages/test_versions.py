@@ -1,0 +1,21 @@
+"""setup.py says the version; whoever has to repeat it says the same."""
+
+import re
+
+import pytest
+from support.bootstrap import ROOT
+from support.packages import version
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        ("debian/changelog", r"\Apython-certbot-dns-persist \((.+)-\d+\) "),
+        ("packaging/rpm/python-certbot-dns-persist.spec", r"^Version: +(\S+)$"),
+        ("packaging/rpm/python-certbot-dns-persist.spec", r"^%changelog\n\*.* - (\S+)-\d+$"),
+    ],
+)
+def test_a_package_has_the_version_of_setup_py(path: str, pattern: str) -> None:
+    found = re.search(pattern, (ROOT / path).read_text(), re.MULTILINE)
+    assert found is not None
+    assert found[1] == version()
