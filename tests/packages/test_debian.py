@@ -16,7 +16,7 @@ from support.bind import Bind
 from support.bootstrap import ROOT
 from support.certbot import Certbot
 from support.need import need
-from support.packages import build, has_command
+from support.packages import build
 from support.pebble import Pebble
 
 from certbot_dns_persist.record import validation_domain_name
@@ -157,14 +157,11 @@ def test_the_package_holds_the_module_and_its_manual_and_no_tests(package: Path)
     modules = {name for name in kept if name.startswith("/usr/lib/python3/dist-packages/certbot_")}
     assert "/usr/lib/python3/dist-packages/certbot_dns_persist/py.typed" in modules
     assert not any("__pycache__" in name for name in modules)
-    # The overrides say why they are there.
     assert kept - modules - {f"/usr/share/lintian/overrides/{PACKAGE}"} == {
-        "/usr/share/man/man7/certbot-dns-persist-plugin.7.gz"
-    } | (
-        {"/usr/bin/certbot-dns-persist", "/usr/share/man/man1/certbot-dns-persist.1.gz"}
-        if has_command()
-        else set()
-    )
+        "/usr/bin/certbot-dns-persist",
+        "/usr/share/man/man1/certbot-dns-persist.1.gz",
+        "/usr/share/man/man7/certbot-dns-persist-plugin.7.gz",
+    }
 
 
 def test_debians_certbot_and_python_find_what_was_installed(

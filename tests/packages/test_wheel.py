@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.bootstrap import CACHE, ROOT, environment
-from support.packages import build, has_command, tracked, version
+from support.packages import build, tracked, version
 
 NAME = "certbot_dns_persist"
 
@@ -51,6 +51,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert names - information == package
     parsed = configparser.ConfigParser()
     parsed.read_string(entry_points)
+    assert parsed["console_scripts"]["certbot-dns-persist"] == f"{NAME}.cli:main"
     assert parsed["certbot.plugins"]["dns-persist"] == f"{NAME}.authenticator:Authenticator"
 
 
@@ -103,8 +104,7 @@ def test_the_wheel_works_in_a_clean_environment(wheel: Path, tmp_path: Path) -> 
     assert "* dns-persist" in shown
     where = run(python, "-c", f"import {NAME}; print({NAME}.__file__)", cwd=tmp_path)
     assert where.startswith(str(venv))
-    if has_command():
-        assert "usage:" in run(venv / "bin" / "certbot-dns-persist", "--help", cwd=tmp_path)
+    assert "usage:" in run(venv / "bin" / "certbot-dns-persist", "--help", cwd=tmp_path)
 
 
 def test_the_sdist_passes_its_pure_tests(sdist: Path, tmp_path: Path) -> None:

@@ -41,8 +41,3 @@ def version() -> str:
     """Return the version, from the one place that says it."""
     (found,) = re.findall(r'^    version="([^"]+)"', (ROOT / "setup.py").read_text(), re.MULTILINE)
     return found
-
-
-def has_command() -> bool:
-    """Say whether setup.py declares the command ``certbot-dns-persist``."""
-    return "console_scripts" in (ROOT / "setup.py").read_text()
