@@ -197,6 +197,18 @@ def test_debians_timer_renews_without_credentials_and_without_a_word(
     assert certbot.journal() == journal
 
 
+def test_the_command_calls_the_record_good(
+    certbot: Certbot, bind: Bind, bind_credentials: Path, domain: str
+) -> None:
+    ours = ["--config-dir", certbot.config_dir, "--logs-dir", certbot.logs_dir, "--all"]
+    issued = certbot.certonly(
+        *("--dns-persist-provider", "rfc2136", "--dns-persist-credentials", bind_credentials),
+        *("--dns-persist-resolvers", bind.resolver.address, "-d", domain),
+    )
+    assert issued.returncode == 0, issued.output
+    assert domain in run("/usr/bin/certbot-dns-persist", "check", *ours, env=certbot.env)
+
+
 def test_a_provider_whose_sdk_debian_does_not_have_says_what_is_missing(
     certbot: Certbot, bind: Bind, domain: str, tmp_path: Path
 ) -> None:
