@@ -10,7 +10,10 @@ INSTALL_REQUIRES = [
     "idna>=2.10",  # names in a record are compared as A-labels; here through requests anyway
     "josepy>=1.13.0",
     "rich>=13.0.0",
-    "zope.interface>=5.5.0",
+    # A hyphen for its dot: Certbot before 2.7 has pkg_resources check these names, which up to
+    # setuptools 75.8.1 does not find a zope_interface-*.dist-info when asked for zope.interface,
+    # and then ends whatever Certbot was to do. The two are one project to pip.
+    "zope-interface>=5.5.0",
 ]
 
 CLOUDFLARE = ["cloudflare>=4.0.0"]  # the first whose listings take an exact name
