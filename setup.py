@@ -34,6 +34,7 @@ TEST = [
     "jsonschema",  # with the next one, for what check and audit print
     "moto[server]",  # a Route 53 to test against
     "mypy",
+    "nox",
     "octodns>=1.22",  # reads what we write for it
     "pytest",
     "pytest-xdist",

@@ -1,0 +1,206 @@
+"""The compatibility matrix: Certbot's releases, the oldest packages that we allow, and Pythons.
+
+    .venv/bin/nox [--session NAME]
+
+``tests/run`` makes ``.venv``. Each row is a session with an environment of its own below
+``.cache/nox``, into which the package is installed as users have it, from a wheel; the tests that
+are marked ``every_certbot`` then run in ``.venv`` as usual and call that environment's ``certbot``.
+A table of all rows comes last.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+
+import nox
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "tests"))
+
+from support import bootstrap, tools
+
+# What older releases need held back, and do not say themselves.
+PKG_RESOURCES = "setuptools<82"  # which dropped pkg_resources, and Certbot imports it until 2.6
+JOSEPY = "josepy<2"  # which dropped ComparableX509
+PYOPENSSL = "pyOpenSSL<26.2"  # which dropped X509Extension, and 26.3 X509Req (josepy until 1.15)
+
+DEBIAN_12 = [
+    # The oldest of all that setup.py names, which are Debian 12's but for rich and idna ...
+    "acme==2.1.0",
+    "certbot==2.1.0",
+    "dnspython==2.3.0",
+    "idna==2.10",
+    "josepy==1.13.0",
+    "rich==13.0.0",
+    "zope.interface==5.5.0",
+    # ... and, also Debian 12's, what decides whether these work.
+    "cryptography==38.0.4",
+    "pyOpenSSL==23.0.0",
+    "setuptools==66.1.1",  # one whose pkg_resources is particular about names: see setup.py
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    name: str
+    pythons: tuple[str, ...]
+    """The first of them that is here is used."""
+    packages: list[str]
+    """For pip, besides the package itself; what is not pinned is the newest that fits."""
+
+
+def newest_on(python: str) -> Row:
+    return Row(f"python-{python}", (python,), ["acme", "certbot"])
+
+
+ROWS = [
+    Row("oldest", ("3.11", "3.10"), DEBIAN_12),
+    Row(
+        "certbot-2.6",
+        ("3.10", "3.11"),
+        ["acme==2.6.*", "certbot==2.6.*", JOSEPY, PYOPENSSL, PKG_RESOURCES],
+    ),
+    Row("certbot-2.11", ("3.12", "3.11", "3.10"), ["acme==2.11.*", "certbot==2.11.*", PYOPENSSL]),
+    Row("certbot-3", ("3.11", "3.12", "3.10"), ["acme==3.*", "certbot==3.*", PYOPENSSL]),
+    Row("certbot-4", ("3.12", "3.11", "3.10"), ["acme==4.*", "certbot==4.*"]),
+    *map(newest_on, ("3.10", "3.11", "3.12", "3.13", "3.14")),
+]
+
+SHOWN = ("certbot", "acme", "josepy", "dnspython", "rich", "zope.interface", "cryptography")
+
+NOT_HERE = "not here"
+NOT_RUN = "not run"
+
+VERSIONS = f"""\
+import importlib.metadata, json, platform
+versions = {{name: importlib.metadata.version(name) for name in {SHOWN}}}
+print(json.dumps({{"python": platform.python_version(), **versions}}))
+"""
+
+nox.needs_version = ">=2023.4.22"
+nox.options.envdir = str(bootstrap.CACHE / "nox")
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = False  # "not here", also in CI
+nox.options.sessions = [*(row.name for row in ROWS), "table"]
+
+# Where virtualenv keeps the wheels of pip; otherwise below the home directory.
+os.environ["VIRTUALENV_OVERRIDE_APP_DATA"] = str(bootstrap.CACHE / "virtualenv")
+
+results: dict[str, str] = {}
+installed: dict[str, dict[str, str]] = {}
+
+
+def candidates(version: str) -> Iterator[Path]:
+    """Yield where a Python of that version may be: on the path, and in pyenv's usual places."""
+    for directory in os.get_exec_path():
+        yield Path(directory, f"python{version}")
+    for root in (os.environ.get("PYENV_ROOT"), "~/.pyenv", "/opt/pyenv", "/usr/local/pyenv"):
+        if root:
+            versions = Path(root).expanduser() / "versions"
+            yield from sorted(versions.glob(f"{version}.*/bin/python{version}"))
+
+
+@functools.cache
+def find_python(version: str) -> str | None:
+    """Return a program that is a Python of that version, ``None`` when there is none.
+
+    It is run to find out: on the path there may be pyenv's, which only look for one.
+    """
+    ask = "import sys; print('%d.%d' % sys.version_info[:2])"
+    for path in candidates(version):
+        if os.access(path, os.X_OK):
+            done = subprocess.run([path, "-c", ask], capture_output=True, text=True, check=False)
+            if done.stdout.strip() == version:
+                return str(path)
+    return None
+
+
+def python_of(row: Row) -> str | None:
+    return next(filter(None, map(find_python, row.pythons)), None)
+
+
+@functools.cache
+def wheel() -> str:
+    """Build our package, from a copy: what an earlier build left here must not get into it."""
+    directory = bootstrap.CACHE / "nox" / "wheel"
+    shutil.rmtree(directory, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as copy:
+        for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy2(bootstrap.ROOT / name, copy)
+        shutil.copytree(bootstrap.ROOT / "certbot_dns_persist", Path(copy, "certbot_dns_persist"))
+        pip = [bootstrap.PYTHON, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+        subprocess.run(
+            [*pip, "--no-build-isolation", "--wheel-dir", directory, copy],
+            env=bootstrap.environment(),
+            check=True,
+        )
+    (path,) = directory.glob("*.whl")
+    return str(path)
+
+
+def declare(row: Row) -> None:
+    """Make a session of a row."""
+
+    @nox.session(name=row.name, python=python_of(row) or False)
+    def session(session: nox.Session) -> None:
+        session.notify("table")
+        if python_of(row) is None:
+            session.skip(f"Python {' or '.join(row.pythons)} is not here")
+        results[row.name] = "FAILED"
+        bootstrap.make_venv()
+        tools.pebble()
+        session.install("--upgrade", *row.packages, wheel(), env=bootstrap.environment())
+        # Once more for a package that has changed and not its version.
+        session.install("--force-reinstall", "--no-deps", wheel(), env=bootstrap.environment())
+        shown = session.run("python", "-c", VERSIONS, silent=True)
+        installed[row.name] = json.loads(str(shown))
+        results[row.name] = run_tests(session)
+
+    session.__doc__ = f"Run the tests with {', '.join(row.packages)}."
+
+
+def run_tests(session: nox.Session) -> str:
+    """Run what is marked, and return how many tests passed; end the session when one fails."""
+    report = Path(session.create_tmp()) / "report.xml"
+    session.run(
+        *(str(bootstrap.PYTHON), "-m", "pytest", "-m", "every_certbot", "-n", "auto", "--quiet"),
+        *("-o", f"cache_dir={bootstrap.CACHE / 'pytest'}", f"--junitxml={report}"),
+        *session.posargs,
+        env={**bootstrap.environment(), "CERTBOT": str(Path(session.bin, "certbot"))},
+        external=True,
+    )
+    (suite,) = xml.etree.ElementTree.parse(report).getroot().iter("testsuite")  # noqa: S314
+    skipped = int(suite.attrib["skipped"])
+    passed = int(suite.attrib["tests"]) - skipped
+    if not passed:
+        session.error("nothing was tested")
+    return f"{passed} passed" + (f", {skipped} skipped" if skipped else "")
+
+
+for each in ROWS:
+    declare(each)
+
+
+@nox.session(python=False)
+def table(session: nox.Session) -> None:
+    """Show what the other sessions installed and what came of it."""
+    lines = [["row", "python", *SHOWN, "result"]]
+    for row in ROWS:
+        missing = NOT_RUN if python_of(row) else NOT_HERE
+        versions = installed.get(row.name, {})
+        cells = [versions.get(name, "") for name in ("python", *SHOWN)]
+        lines.append([row.name, *cells, results.get(row.name, missing)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    print()
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
+    print(flush=True)
+    if not results:
+        session.error("no row could be run")
