@@ -50,6 +50,7 @@ def value(certbot: Certbot, suffix: str = "") -> str:
     return f"{ISSUER}; accounturi={certbot.account_url}{suffix}"
 
 
+@pytest.mark.every_certbot
 def test_a_first_certificate_and_its_renewal_without_credentials(
     certbot: Certbot, bind: Bind, domain: str, bind_writing: list[str], bind_credentials: Path
 ) -> None:
@@ -83,7 +84,13 @@ def test_what_a_renewal_needs_is_kept_in_the_renewal_configuration(
     assert saved["dns_persist_valid_for"] == "90"
 
 
-@pytest.mark.parametrize(("asked", "policy"), [(["{}"], None), (["{}", "*.{}"], "wildcard")])
+@pytest.mark.parametrize(
+    ("asked", "policy"),
+    [
+        (["{}"], None),
+        pytest.param(["{}", "*.{}"], "wildcard", marks=pytest.mark.every_certbot),
+    ],
+)
 def test_a_wildcard_policy_stands_there_only_when_a_wildcard_was_asked_for(
     certbot: Certbot,
     bind: Bind,
@@ -223,6 +230,7 @@ def test_superseded_records_stay_until_the_new_one_is_seen_everywhere(
         bind.catch_up()
 
 
+@pytest.mark.every_certbot
 def test_a_csr_with_a_wildcard_is_served(
     certbot: Certbot, bind: Bind, domain: str, bind_writing: list[str], tmp_path: Path
 ) -> None:
@@ -243,6 +251,7 @@ def test_a_csr_with_a_wildcard_is_served(
     ]
 
 
+@pytest.mark.every_certbot
 def test_cert_name_alone_still_knows_of_the_wildcard(
     certbot: Certbot, bind: Bind, domain: str, bind_writing: list[str]
 ) -> None:
@@ -442,6 +451,7 @@ def test_a_run_killed_between_publishing_and_answering_is_taken_up_by_the_next(
     assert lagging.primary.values(name) == [value(certbot)]
 
 
+@pytest.mark.every_certbot
 def test_a_dry_run_takes_away_what_it_published_and_nothing_else(
     certbot: Certbot, bind: Bind, domain: str, bind_writing: list[str]
 ) -> None:

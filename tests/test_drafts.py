@@ -339,6 +339,7 @@ def test_a_ca_that_does_not_offer_the_challenge_is_explained(
     assert not ca.validations
 
 
+@pytest.mark.every_certbot
 def test_the_fallback_proves_by_dns_01_cleans_up_and_ends_when_the_ca_offers_ours(
     ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str]
 ) -> None:
@@ -435,6 +436,7 @@ def test_a_dry_run_leaves_what_it_did_not_see_but_was_there(
     assert certbot.journal() == []
 
 
+@pytest.mark.every_certbot
 def test_a_wildcard_that_was_typed_at_certbots_prompt_is_recognised(
     ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str]
 ) -> None:
