@@ -239,31 +239,33 @@ class Journal:
                     f"it has the version {content['version']}, of which this program knows "
                     f"nothing. Update certbot-dns-persist"
                 )
-            records = [_checked(entry) for entry in content["records"]]
-            keys = {str(url): [str(key) for key in known] for url, known in content["keys"].items()}
-            terms = {
-                str(url): Terms(
-                    **{**entry, "issuer_domain_names": tuple(entry["issuer_domain_names"])}
-                )
-                for url, entry in content.get("terms", {}).items()
+            entries = {(entry["name"], entry["value"]): entry for entry in content["records"]}
+            records = {key: _checked(entry) for key, entry in entries.items()}
+            # The first versions noted none of these.
+            keys = {
+                str(url): [str(key) for key in known]
+                for url, known in content.get("keys", {}).items()
             }
+            terms = {str(url): _terms(entry) for url, entry in content.get("terms", {}).items()}
             replaced = {
                 str(name): [str(value) for value in values]
                 for name, values in content.get("replaced", {}).items()
             }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _Damaged(f"{type(error).__name__}: {error}") from error
-        by_value = {(record.name, record.value): record for record in records}
-        return _State(by_value, keys, terms, replaced)
+        return _State(records, keys, terms, replaced, content, entries)
 
     def _store(self, state: "_State") -> None:
-        entries = [dataclasses.asdict(state.records[key]) for key in sorted(state.records)]
-        terms = {url: dataclasses.asdict(terms) for url, terms in state.terms.items()}
+        entries = [
+            {**state.entries.get(key, {}), **dataclasses.asdict(state.records[key])}
+            for key in sorted(state.records)
+        ]
         content = {
+            **state.content,
             "version": _VERSION,
             "records": entries,
             "keys": state.keys,
-            "terms": terms,
+            "terms": {url: dataclasses.asdict(terms) for url, terms in state.terms.items()},
             "replaced": state.replaced,
         }
         new = self._state.with_name("records.json.new")  # one name will do, under the lock
@@ -294,6 +296,10 @@ class _State:
     """What each account's CA stated last, by the account's URL."""
     replaced: Mapping[str, Sequence[str]]
     """The values that are to go, by their name."""
+    content: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """The file as it was read: a newer program's members outlive us, ..."""
+    entries: Mapping[tuple[str, str], Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    """... and so do those of a record, by its name and value."""
 
     def with_key(self, account_url: str, thumbprint: str) -> "_State":
         before = [key for key in self.keys.get(account_url, []) if key != thumbprint]
@@ -326,12 +332,26 @@ class _State:
 
 
 def _checked(entry: dict[str, Any]) -> StandingRecord:
-    """Make a record from JSON. A hand may have been at it, and an order must not trip over that."""
-    record = StandingRecord(**entry)
+    """Make a record from JSON. A hand may have been at it, and an order must not trip over that.
+
+    Newer versions may add members, of which nothing is known here; older ones may lack some, and
+    then these are ``None`` or empty.
+    """
+    members: dict[str, Any] = {}
     for name, kind in get_type_hints(StandingRecord).items():
-        if not isinstance(entry[name], kind):
+        members[name] = entry.get(name, "" if kind is str else None)
+        if not isinstance(members[name], kind):
             raise TypeError(f"{name} of a record is no {kind}")
-    return record
+    return StandingRecord(**members)
+
+
+def _terms(entry: dict[str, Any]) -> Terms:
+    plain, prefix = entry.get("plain"), entry.get("hash_prefix")
+    return Terms(
+        issuer_domain_names=tuple(str(name) for name in entry["issuer_domain_names"]),
+        plain=None if plain is None else str(plain),
+        hash_prefix=None if prefix is None else str(prefix),
+    )
 
 
 @contextmanager

@@ -204,6 +204,45 @@ def test_a_damaged_state_file_is_put_aside_with_a_warning(
     assert [record.value for record in files.journal().standing()] == [ADDED.value]
 
 
+def test_a_state_file_of_an_older_version_is_taken_over(
+    files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first ones noted no keys; a record has to have a name and a value."""
+    files.state.parent.mkdir(parents=True)
+    files.state.write_text('{"version": 1, "records": [{"name": "a.example", "value": "b"}]}')
+    files.log.parent.mkdir()
+    files.log.write_text('{"action": "add", "name": "a.example", "value": "b"}\n')
+
+    files.journal().record(ADDED)
+    assert files.journal().earlier_keys(ADDED.account_url, "one") == []
+
+    assert [record.name for record in files.journal().standing()] == [ADDED.name, "a.example"]
+    assert [line["name"] for line in files.lines()] == ["a.example", ADDED.name]
+    assert caplog.text == ""
+
+
+def test_what_a_newer_program_notes_besides_outlives_us(
+    files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    files.journal().record(ADDED)
+    files.journal().record(dataclasses.replace(ADDED, value="another"))
+    content = json.loads(files.state.read_text())
+    content["zones"] = ["example.com"]
+    for entry in content["records"]:
+        entry["seen"] = ["ns1"]
+    files.state.write_text(json.dumps(content))
+
+    files.journal().record(ADDED)
+    files.journal().record(dataclasses.replace(REMOVED, value="another"))
+    files.journal().earlier_keys(ADDED.account_url, "one")
+
+    content = json.loads(files.state.read_text())
+    assert content["zones"] == ["example.com"]
+    assert [entry["seen"] for entry in content["records"]] == [["ns1"]]
+    assert [record.value for record in files.journal().standing()] == [ADDED.value]
+    assert caplog.text == ""
+
+
 def test_a_date_that_a_hand_made_text_is_damage(files: Files) -> None:
     files.journal().record(ADDED)
     files.state.write_text(files.state.read_text().replace("1830000000", '"next year"'))
