@@ -44,6 +44,22 @@ def _errors_for_certbot() -> Iterator[None]:
         raise _PluginError(str(error)) from error
 
 
+@contextlib.contextmanager
+def _importing() -> Iterator[None]:
+    """Tell what is wrong with the packages that we need, as Certbot goes on after its own errors.
+
+    It asks every plugin to prepare itself where the user may choose one.
+    """
+    try:
+        yield
+    except Exception as error:  # an import runs other people's code
+        raise _PluginError(
+            "certbot-dns-persist cannot be used, as something that it needs is missing, too old or "
+            f"damaged ({type(error).__name__}: {error}). Install it anew in the way it was "
+            f"installed, for {sys.executable}."
+        ) from error
+
+
 class Authenticator(common.Plugin, interfaces.Authenticator):
     """Proves control of domains with persistent DNS records."""
 
@@ -71,7 +87,8 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
 
     def prepare(self) -> None:
         """Check the options, before any order is placed."""
-        from certbot_dns_persist import inventory
+        with _importing():
+            from certbot_dns_persist import inventory
 
         with _errors_for_certbot():
             if self.conf("credentials"):
@@ -83,7 +100,8 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
 
     def get_chall_pref(self, identifier: str) -> Iterable[type[challenges.Challenge]]:
         """Return dns-persist-01, and what we can only explain when the CA does not offer it."""
-        from certbot_dns_persist import inventory
+        with _importing():
+            from certbot_dns_persist import inventory
 
         with _errors_for_certbot():
             inventory.refuse_ip_address(identifier)
@@ -93,11 +111,12 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         self, achalls: list[achallenges.AnnotatedChallenge]
     ) -> list[challenges.ChallengeResponse]:
         """Make sure that DNS authorises every name; return the responses."""
-        from certbot_dns_persist import inventory
-        from certbot_dns_persist.dns01 import Dns01
-        from certbot_dns_persist.ensure import Ensure
-        from certbot_dns_persist.publisher import Publisher
-        from certbot_dns_persist.surroundings import Surroundings
+        with _importing():
+            from certbot_dns_persist import inventory
+            from certbot_dns_persist.dns01 import Dns01
+            from certbot_dns_persist.ensure import Ensure
+            from certbot_dns_persist.publisher import Publisher
+            from certbot_dns_persist.surroundings import Surroundings
 
         with _errors_for_certbot():
             checked, lookup = self._options(), self._lookup()
@@ -130,7 +149,8 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
 
     def auth_hint(self, failed_achalls: list[achallenges.AnnotatedChallenge]) -> str:
         """Say why the CA refused: what DNS serves now, and what is wrong with it."""
-        from certbot_dns_persist import hint, inventory
+        with _importing():
+            from certbot_dns_persist import hint, inventory
 
         domains = dict.fromkeys(map(inventory.domain_of, failed_achalls))
         known = self._order.requests if self._order is not None else {}
@@ -146,9 +166,11 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         return explained
 
     def _options(self) -> options.Options:
-        from certbot_dns_persist import providers
-
-        known = None if self.config.verb == "renew" else providers.available()
+        known = None
+        if self.config.verb != "renew":  # which may do without any
+            with _importing():
+                from certbot_dns_persist import providers
+            known = providers.available()
         return options.check_options(self.conf, known)
 
     def _lookup(self) -> "Lookup":

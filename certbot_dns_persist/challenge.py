@@ -9,8 +9,8 @@ draft                     issuers               ``accounturi``  account URI in t
 ========================  ====================  ==============  ==========================
 
 Importing this module makes ``acme`` decode the challenge; Certbot imports it whenever it lists
-its plugins, so nothing here may fail, whatever ``acme`` or the CA come up with. What the CA sent
-is therefore kept as it came and judged only when it is needed.
+its plugins, so nothing here may fail, whatever ``acme`` or the CA come up with, or take long. What
+the CA sent is therefore kept as it came and judged only when it is needed.
 """
 
 from typing import Any
@@ -20,11 +20,6 @@ from josepy.json_util import field
 from josepy.jwk import JWK
 
 from certbot_dns_persist.errors import ChallengeError
-from certbot_dns_persist.record import (
-    MAX_NAME_OCTETS,
-    is_parameter_value,
-    normalize_domain_name,
-)
 
 #: A challenge with more issuer-domain-names than this is malformed (section 3.1).
 MAX_ISSUER_DOMAIN_NAMES = 10
@@ -111,6 +106,8 @@ class DNSPersist01(challenges.KeyAuthorizationChallenge):
         Raises :class:`~certbot_dns_persist.errors.ChallengeError` when it is no string that a
         record could hold.
         """
+        from certbot_dns_persist.record import is_parameter_value
+
         uri = self.account_uri
         if uri is None:
             return None
@@ -124,6 +121,8 @@ class DNSPersist01(challenges.KeyAuthorizationChallenge):
 
 def fault_of_names(value: Any) -> str | None:
     """Say what is wrong with a list of issuer-domain-names, ``None`` when nothing is."""
+    from certbot_dns_persist.record import MAX_NAME_OCTETS, normalize_domain_name
+
     if not isinstance(value, list | tuple):
         return f"is not a list but {value!r}"
     if not value:

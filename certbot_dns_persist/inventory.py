@@ -46,8 +46,13 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
     wildcards = sorted(name for name in names_of_order(config) if name.startswith("*."))
     if wildcards and options.policy == "exact":
         raise too_wide(wildcards[0])
-    # Certbot reads them next, and shows of a damaged one only what its parser says.
-    read_accounts(Path(config.accounts_dir))
+    # Certbot reads it next, and shows of a damaged one only what its parser says. One that is not
+    # in question, it passes over.
+    accounts = Path(config.accounts_dir)
+    if config.account and (accounts / config.account).is_dir():
+        read_account(accounts / config.account)
+    else:
+        read_accounts(accounts)
     # A renewal may find a record that goes on without that date.
     if options.until is not None and options.until <= time.time() and config.verb != "renew":
         raise ConfigurationError(

@@ -4,20 +4,16 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-from certbot_dns_persist import credentials, providers
+from certbot_dns_persist import credentials
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
 from certbot_dns_persist.journal import Change, Journal
 from certbot_dns_persist.lookup import Lookup
 from certbot_dns_persist.options import Options
-from certbot_dns_persist.providers.interface import (
-    ISettlingProvider,
-    Provider,
-    Served,
-    Settings,
-    SettlingProvider,
-)
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.providers.interface import Provider, Served, SettlingProvider
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +65,7 @@ class Publisher:
         """Return the names of the providers that write ``name``, for people."""
         return ", ".join(provider for provider, _ in self._providers(name))
 
-    def _providers(self, name: str) -> list[tuple[str, Provider]]:
+    def _providers(self, name: str) -> "list[tuple[str, Provider]]":
         """Return each provider that writes ``name``, with the name that it goes by."""
         if self._credentials is None:
             self._credentials = credentials.read(self._options.credentials)
@@ -81,7 +77,16 @@ class Publisher:
             found.append((provider, self._loaded[section, provider]))
         return found
 
-    def _load(self, file: credentials.Credentials, provider: str, name: str) -> Provider:
+    def _load(self, file: credentials.Credentials, provider: str, name: str) -> "Provider":
+        try:
+            from certbot_dns_persist import providers
+            from certbot_dns_persist.providers.interface import Settings
+        except ImportError as error:
+            raise ConfigurationError(
+                "No DNS provider can be loaded, as something that certbot-dns-persist needs is "
+                f"missing or too old: {error}. Install it anew in the way it was installed."
+            ) from error
+
         known = providers.available()
         if provider not in known and provider not in self._options.providers:
             section = file.section(name)
@@ -103,7 +108,9 @@ class Publisher:
         )
         return providers.load(provider, settings)
 
-    def _observe(self, name: str) -> Served:
+    def _observe(self, name: str) -> "Served":
+        from certbot_dns_persist.providers.interface import Served
+
         found = self._lookup.find([name])[name]
         if found.trouble:
             raise ProviderError(f"{name} cannot be looked up: {found.trouble}.")
@@ -125,9 +132,11 @@ class Publisher:
 
     def settle(self) -> None:
         """Wait until the services' servers have what was added, where the services tell."""
+        from certbot_dns_persist.providers.interface import ISettlingProvider
+
         for provider in self._loaded.values():
             if ISettlingProvider.providedBy(provider):
-                cast(SettlingProvider, provider).settle()
+                cast("SettlingProvider", provider).settle()
 
     def withdraw(self, reason: str) -> None:
         """Take away what was added, as far as that goes; what stays is warned about."""
@@ -152,7 +161,7 @@ class Publisher:
             else:
                 provider.remove_value(record.name, record.value)
 
-    def _remove(self, name: str, provider: Provider, record: Record, reason: str) -> None:
+    def _remove(self, name: str, provider: "Provider", record: Record, reason: str) -> None:
         change = self._change("remove", record, reason, name, provider.zone_for(record.name))
         self._do(change, partial(provider.remove_value, record.name, record.value))
 

@@ -15,12 +15,17 @@ Show = Callable[[Sequence[Standing], float], None]
 
 @contextlib.contextmanager
 def watching(terminal: bool) -> Iterator[Show]:
-    """Yield a function that shows standings and the seconds left; silent without a terminal."""
+    """Yield a function that shows standings and the seconds left.
+
+    Silent without a terminal, and without rich: only the view is lost with it.
+    """
+    try:
+        from rich.live import Live
+    except ImportError:
+        terminal = False
     if not terminal:
         yield lambda standings, left: None
         return
-    from rich.live import Live
-
     with Live(auto_refresh=False, transient=True) as view:
         yield lambda standings, left: view.update(
             _table(standings, left, view.console.height), refresh=True
