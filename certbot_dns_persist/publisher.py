@@ -132,6 +132,8 @@ class Publisher:
 
     def settle(self) -> None:
         """Wait until the services' servers have what was added, where the services tell."""
+        if not self._loaded:
+            return
         from certbot_dns_persist.providers.interface import ISettlingProvider
 
         for provider in self._loaded.values():

@@ -75,7 +75,11 @@ class Certbot:
         program: str = PROGRAM,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """``server`` is the CA's directory URL, ``ca_bundle`` what to trust on the way there."""
+        """``server`` is the CA's directory URL, ``ca_bundle`` what to trust on the way there.
+
+        Without a server, a renewal has the saved one; it is only then that Certbot also takes the
+        saved account.
+        """
         self.config_dir, self.work_dir, self.logs_dir = root / "etc", root / "lib", root / "log"
         self.server = server
         self.program = program
@@ -89,7 +93,7 @@ class Certbot:
         places = ["--config-dir", self.config_dir, "--work-dir", self.work_dir]
         places += ["--logs-dir", self.logs_dir]
         # A renewal asks the lineage's own CA and account, unless it is a dry run.
-        if arguments[0] != "renew" or "--dry-run" in arguments:
+        if self.server and (arguments[0] != "renew" or "--dry-run" in arguments):
             places += ["--server", self.server]
         places += ["--max-log-backups", "100"]  # a log for each run, also where Debian says 0
         return [self.program, *map(str, [*arguments, *places])]

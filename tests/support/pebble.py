@@ -46,6 +46,8 @@ class Pebble(Stoppable):
         """What clients must trust, for instance through ``REQUESTS_CA_BUNDLE``."""
         make_certificate(self.ca_bundle, directory / "cert.pem", directory / "key.pem")
         port, management = free_port(), free_port()
+        self.http_port = free_port()
+        """Where it asks for what proves an http-01."""
         self.directory_url = f"https://localhost:{port}/dir"
         self.management_url = f"https://localhost:{management}"
         config = {
@@ -53,7 +55,7 @@ class Pebble(Stoppable):
             "managementListenAddress": f"127.0.0.1:{management}",
             "certificate": str(directory / "cert.pem"),
             "privateKey": str(directory / "key.pem"),
-            "httpPort": free_port(),
+            "httpPort": self.http_port,
             "tlsPort": free_port(),
             "caaIdentities": list(issuers),
             "keyAlgorithm": "ecdsa",
