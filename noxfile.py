@@ -12,10 +12,8 @@ import dataclasses
 import functools
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import xml.etree.ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +23,7 @@ import nox
 sys.path.insert(0, str(Path(__file__).resolve().parent / "tests"))
 
 from support import bootstrap, tools
+from support.wheel import wheel
 
 # What older releases need held back, and do not say themselves.
 PKG_RESOURCES = "setuptools<82"  # which dropped pkg_resources, and Certbot imports it until 2.6
@@ -126,25 +125,6 @@ def python_of(row: Row) -> str | None:
     return next(filter(None, map(find_python, row.pythons)), None)
 
 
-@functools.cache
-def wheel() -> str:
-    """Build our package, from a copy: what an earlier build left here must not get into it."""
-    directory = bootstrap.CACHE / "nox" / "wheel"
-    shutil.rmtree(directory, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as copy:
-        for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy2(bootstrap.ROOT / name, copy)
-        shutil.copytree(bootstrap.ROOT / "certbot_dns_persist", Path(copy, "certbot_dns_persist"))
-        pip = [bootstrap.PYTHON, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-        subprocess.run(
-            [*pip, "--no-build-isolation", "--wheel-dir", directory, copy],
-            env=bootstrap.environment(),
-            check=True,
-        )
-    (path,) = directory.glob("*.whl")
-    return str(path)
-
-
 def declare(row: Row) -> None:
     """Make a session of a row."""
 
@@ -156,9 +136,9 @@ def declare(row: Row) -> None:
         results[row.name] = "FAILED"
         bootstrap.make_venv()
         tools.pebble()
-        session.install("--upgrade", *row.packages, wheel(), env=bootstrap.environment())
+        session.install("--upgrade", *row.packages, str(wheel()), env=bootstrap.environment())
         # Once more for a package that has changed and not its version.
-        session.install("--force-reinstall", "--no-deps", wheel(), env=bootstrap.environment())
+        session.install("--force-reinstall", "--no-deps", str(wheel()), env=bootstrap.environment())
         shown = session.run("python", "-c", VERSIONS, silent=True)
         installed[row.name] = json.loads(str(shown))
         results[row.name] = run_tests(session)

@@ -1,0 +1,31 @@
+"""Our package as users install it; only the standard library, as in :mod:`.bootstrap`."""
+
+import functools
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .bootstrap import CACHE, PYTHON, ROOT, environment, lock
+
+
+@functools.cache
+def wheel() -> Path:
+    """Build our wheel, once a process, with ``.venv``; return its path.
+
+    It is built from a copy: what an earlier build left in the checkout must not get into it.
+    """
+    directory = CACHE / "wheel"
+    with lock("wheel"), tempfile.TemporaryDirectory() as copy:
+        shutil.rmtree(directory, ignore_errors=True)
+        for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy2(ROOT / name, copy)
+        shutil.copytree(ROOT / "certbot_dns_persist", Path(copy, "certbot_dns_persist"))
+        pip = [PYTHON, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+        subprocess.run(
+            [*pip, "--wheel-dir", directory, copy],
+            env=environment(),
+            check=True,
+        )
+        (path,) = directory.glob("*.whl")
+    return path
