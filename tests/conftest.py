@@ -8,6 +8,7 @@ run and which can be made to misbehave.
 
 import itertools
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,6 +103,18 @@ def start_pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPebb
 def certbot(tmp_path: Path, pebble: Pebble) -> Certbot:
     """Certbot, new each time, with ``pebble`` as its CA."""
     return Certbot(tmp_path / "certbot", pebble.directory_url, pebble.ca_bundle)
+
+
+@pytest.fixture
+def other_account(certbot: Certbot, pebble: Pebble, tmp_path: Path) -> tuple[str, str]:
+    """A second account at the CA, in ``certbot``'s directory: Certbot's id and the URL."""
+    elsewhere = Certbot(tmp_path / "elsewhere", pebble.directory_url, pebble.ca_bundle)
+    url = elsewhere.register()
+    (path,) = (elsewhere.config_dir / "accounts").glob("**/regr.json")
+    account = path.parent
+    target = certbot.config_dir / account.relative_to(elsewhere.config_dir)
+    shutil.copytree(account, target)
+    return account.name, url
 
 
 @pytest.fixture

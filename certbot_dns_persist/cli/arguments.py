@@ -173,8 +173,10 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
     )
 
 
-#: The plugin's options that say what a record holds and where it is looked for.
-READING = ("policy", "valid-for", "until", "issuer-domain-name", "shared", "resolvers", "check")
+#: The plugin's options that say what a record holds.
+SHAPING = ("policy", "valid-for", "until", "issuer-domain-name", "shared")
+#: Those, and where it is looked for.
+READING = (*SHAPING, "resolvers", "check")
 #: Those that only matter to whoever writes.
 WRITING = ("provider", "credentials", "script", "propagation-seconds", "ttl")
 

@@ -172,10 +172,11 @@ class _Rotation:
         request = self._group.subjects[0].request
         wanted = {"server": request.server, "account": self._account_id(request)}
         have: dict[str, Any] = {"server": lineage.server, "account": lineage.account}
-        for name, value in self._given.options.items():
-            if value is not None:
+        for name in arguments.SHAPING:
+            # Who writes this time, and with which credentials, need not be so at a renewal.
+            if self._given.options[name] is not None:
                 key = name.replace("-", "_")
-                wanted[key], have[key] = str(value), lineage.options.get(key)
+                wanted[key], have[key] = str(self._given.options[name]), lineage.options.get(key)
         return {key: value for key, value in wanted.items() if value != str(have[key])}
 
     def _account_id(self, request: ValidationRequest) -> str:

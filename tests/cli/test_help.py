@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from support.companion import Companion, run
 from support.pebble import ISSUER
-from test_rotate import Issued, issued, other_account
+from test_rotate import Issued, issued
 
 from certbot_dns_persist import cli
 
-__all__ = ["issued", "other_account"]  # fixtures
+__all__ = ["issued"]  # a fixture
 
 COMMANDS = {command.__name__.rpartition(".")[2]: command for command in cli.COMMANDS}
 

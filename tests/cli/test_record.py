@@ -1,7 +1,6 @@
 """``certbot-dns-persist record``: what is printed is what an order would publish, or needs."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from support.companion import PROGRAM, Companion, Done, run
 from support.nameserver import Nameserver, Zones
 from support.need import need
 from support.pebble import Pebble
-from support.process import find_program
 from support.zones import zone_text
 
 from certbot_dns_persist.cli.record import FORMATS
@@ -424,7 +422,7 @@ def test_nsupdate_publishes_it_and_certbot_gets_its_certificate(
     commands = ok(
         companion("record", "--server", certbot.server, *bind_reading, *names, "--format=nsupdate")
     ).out
-    nsupdate(bind, commands, tmp_path)
+    bind.nsupdate(commands, tmp_path)
     assert OTHERS in bind.primary.values(validation_domain_name(domain))
 
     checked = companion("check", "--server", certbot.server, *bind_reading, *names)
@@ -438,28 +436,8 @@ def test_nsupdate_finds_the_zone_that_is_not_named(tmp_path: Path, bind: Bind, d
         [PROGRAM, "record", "-d", domain, *EXPLICIT, "--offline", "--format=nsupdate"],
         keep=tmp_path / "output.log",
     )
-    nsupdate(bind, ok(done).out, tmp_path)
+    bind.nsupdate(ok(done).out, tmp_path)
     assert bind.primary.values(validation_domain_name(domain)) == [EXPLICIT_VALUE]
-
-
-def nsupdate(bind: Bind, commands: str, directory: Path) -> None:
-    """Run the real ``nsupdate`` against the primary, and let the secondary follow."""
-    key = directory / "tsig.key"
-    key.touch(0o600)
-    key.write_text(
-        f'key "{bind.key.name}" {{ algorithm {bind.key.algorithm}; secret "{bind.key.secret}"; }};'
-    )
-    done = subprocess.run(
-        [str(find_program("nsupdate")), "-k", key],
-        input=f"server {bind.primary.address} 53\n{commands}",
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    key.unlink()
-    assert done.returncode == 0, done.stderr
-    bind.settle()
 
 
 def test_the_help_names_every_format(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from support.bind import Bind
 from support.certbot import Certbot
 from support.companion import Companion, Done
-from support.pebble import ISSUER, Pebble
+from support.pebble import ISSUER
 from support.process import wait_until
 
 from certbot_dns_persist.record import validation_domain_name
@@ -31,18 +31,6 @@ def ok(done: Done) -> Done:
 def failed(done: Done) -> Done:
     assert done.returncode == 1, done.output
     return done
-
-
-@pytest.fixture
-def other_account(certbot: Certbot, pebble: Pebble, tmp_path: Path) -> tuple[str, str]:
-    """A second account at the CA, in ``certbot``'s directory: Certbot's id and the URL."""
-    elsewhere = Certbot(tmp_path / "elsewhere", pebble.directory_url, pebble.ca_bundle)
-    url = elsewhere.register()
-    (path,) = (elsewhere.config_dir / "accounts").glob("**/regr.json")
-    account = path.parent
-    target = certbot.config_dir / account.relative_to(elsewhere.config_dir)
-    shutil.copytree(account, target)
-    return account.name, url
 
 
 class Issued:
@@ -168,9 +156,8 @@ def test_a_rotation_that_could_not_remove_is_finished_by_prune(
     assert "not all of what was replaced could be removed" in done.error
     assert sorted(issued.values) == sorted([new, issued.value(issued.url)])
     renewal = issued.certbot.renewal(issued.domain)
-    assert (renewal["account"], renewal["dns_persist_provider"]) == (other_account[0], "script")
-    back = ["--dns-persist-provider", "rfc2136"]
-    done = ok(companion("prune", "--cert-name", issued.domain, "--yes", *back))
+    assert (renewal["account"], renewal["dns_persist_provider"]) == (other_account[0], "rfc2136")
+    done = ok(companion("prune", "--cert-name", issued.domain, "--yes"))
     assert "(replaced)" in done.out
     assert issued.values == [new]
 

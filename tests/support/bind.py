@@ -319,6 +319,26 @@ class Bind(Stoppable):
         self.primary.send(update)
         self.settle()
 
+    def nsupdate(self, commands: str, directory: Path) -> None:
+        """Run the real ``nsupdate`` with ``commands`` against the primary; all servers follow."""
+        file = directory / "tsig.key"
+        file.touch(0o600)
+        key = self.key
+        file.write_text(
+            f'key "{key.name}" {{ algorithm {key.algorithm}; secret "{key.secret}"; }};'
+        )
+        done = subprocess.run(
+            [str(find_program("nsupdate")), "-k", file],
+            input=f"server {self.primary.address} 53\n{commands}",
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        file.unlink()
+        assert done.returncode == 0, done.stderr
+        self.settle()
+
     def delete_txt(self, name: str, value: str | None = None) -> None:
         """Take one TXT value, or all of them, away from a name."""
         update = self.primary.update(self.zone_of(name))
