@@ -64,7 +64,8 @@ def read_lineage(config_dir: Path, name: str) -> Lineage:
     """
     path = config_dir / "renewal" / f"{name}.conf"
     try:
-        content = ConfigObj(str(path), encoding="utf-8", file_error=True, interpolation=False)
+        lines = path.read_text(encoding="utf-8").splitlines()
+        content = ConfigObj(lines, interpolation=False)
         certificate, parameters = _text(content, "cert"), content.get("renewalparams")
         server, account = _text(parameters, "server"), _text(parameters, "account", "")
         authenticator = _text(parameters, "authenticator", "")
