@@ -38,7 +38,7 @@ def fetch_directory(url: str, *, verify: bool = True) -> Directory:
         response = requests.get(url, verify=verify, timeout=TIMEOUT)
         response.raise_for_status()
         document = response.json()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # also when REQUESTS_CA_BUNDLE names no file
         raise DirectoryError(f"The CA's directory {url} cannot be read: {error}") from error
     meta = document.get("meta") if isinstance(document, dict) else None
     return parse_meta(url, meta if isinstance(meta, dict) else {})
