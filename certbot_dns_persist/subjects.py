@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 #: Certbot's own default.
 DEFAULT_SERVER = "https://acme-v02.api.letsencrypt.org/directory"
 
+#: How many of the domains that share a trouble are named with it.
+_NAMED = 5
+
 #: The longest name that a message repeats in full: any lawful one.
 _SHOWN = 255
 
@@ -95,6 +98,7 @@ class Subjects:
         self._given = given
         self._known: dict[tuple[str, str | None], _Who | Error] = {}
         self._keys: dict[str, list[str]] = {}
+        self._failures: dict[str, tuple[int, list[str]]] = {}
         self.troubles: list[str] = []
 
     @property
@@ -214,9 +218,17 @@ class Subjects:
                 server=who.server,
             )
         except Error as error:
-            self.troubles.append(f"{domain}: {error}")
+            self._fail(domain, str(error))
             return
         yield Subject(request, options, tuple(lineages), tuple(sorted(names)))
+
+    def _fail(self, domain: str, reason: str) -> None:
+        """Note why there is no subject; what is the same for thousands of domains, once."""
+        place, domains = self._failures.setdefault(reason, (len(self.troubles), []))
+        domains.append(domain)
+        more = len(domains) - _NAMED
+        named = ", ".join(domains[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+        self.troubles[place : place + 1] = [f"{named}: {reason}"]
 
     # Who asks, and whom
 

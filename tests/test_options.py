@@ -3,7 +3,7 @@
 import pytest
 
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.options import Options, add_arguments, check_options
+from certbot_dns_persist.options import Options, add_arguments, check_options, options_of
 
 DEFAULTS: dict[str, object] = {}
 add_arguments(lambda name, **keywords: DEFAULTS.update({name: keywords.get("default")}))
@@ -101,3 +101,18 @@ def test_valid_for_counts_from_now() -> None:
     assert check(valid_for="90").persist_until(1_000_000) == 1_000_000 + 90 * 86400
     assert check(until="1830297599").persist_until(1_000_000) == 1830297599
     assert check().persist_until(1_000_000) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "saved", "end"),
+    [
+        ({}, {"valid_for": "90"}, 90 * 86400),
+        ({"until": "1830297599"}, {"valid_for": "90"}, 1830297599),
+        ({"valid-for": "9"}, {"until": "1830297599", "ttl": "60"}, 9 * 86400),
+        ({"valid-for": None}, {"until": "1830297599"}, 1830297599),
+    ],
+)
+def test_an_end_that_is_given_replaces_any_that_was_saved(
+    given: dict[str, object], saved: dict[str, str], end: int
+) -> None:
+    assert options_of(given, saved).persist_until(0) == end

@@ -33,9 +33,7 @@ def test_with_a_hash_prefix_only_hashed_uris_are_expected_unless_both_were_taken
     assert expected(both, **members) == Terms(("a.example",), ACCOUNT.url, PREFIX)
 
 
-def test_names_that_were_offered_count_beside_the_directorys_while_they_are_listed() -> (
-    None
-):
+def test_names_that_were_offered_count_beside_the_directorys_while_they_are_listed() -> None:
     noted = Terms(("a.example", "gone.example", "more.example"), None, PREFIX)
     found = expected(
         noted,

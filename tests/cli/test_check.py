@@ -11,6 +11,7 @@ import dns.rcode
 import dns.rdata
 import pytest
 from support import bind as bind_support
+from support import dnssec
 from support.bind import Bind
 from support.certbot import Certbot
 from support.companion import Companion
@@ -344,7 +345,8 @@ def test_unreachable_when_the_zones_own_servers_are_and_resolvers_answer_for_the
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bind]:
     """A zone for each kind of signatures, named after it, all with a record that authorises."""
-    need(not bind_support.missing(), str(bind_support.missing()))
+    lacking = bind_support.missing() or dnssec.missing()
+    need(not lacking, str(lacking))
     kinds = {zone_of(kind): kind for kind in Signatures}
     zones = dict.fromkeys(kinds, f'_validation-persist TXT "{VALUE}"')
     with Bind(tmp_path_factory.mktemp("signed"), zones, signed=kinds) as running:

@@ -315,6 +315,19 @@ def test_a_name_of_no_certificate_needs_an_account_at_the_server(
     assert "There is no account 0 at" in done.error
 
 
+def test_a_trouble_that_many_names_share_is_told_once(certbot: Certbot) -> None:
+    companion = Companion(certbot)
+    names = [f"n{number}.example.test" for number in range(7)]
+    nowhere = ["--server", "https://ca.example/directory"]
+    done = companion("check", "--json", *nowhere, "-d", ",".join([*names, "n8.example.test"]))
+    assert done.returncode == 3
+    (error,) = done.report["errors"]
+    assert error.startswith(
+        "n0.example.test, n1.example.test, n2.example.test, n3.example.test, n4.example.test and 3 "
+        "more: There is no account at https://ca.example/directory"
+    )
+
+
 # Names, without
 
 

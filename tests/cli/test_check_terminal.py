@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.certbot import Certbot
-from support.companion import Companion
+from support.companion import Companion, run
 from support.nameserver import Nameserver, Zones
 from support.zones import zone_text
 
@@ -194,3 +194,19 @@ def test_octets_that_are_no_text_have_a_place_in_json(
     (record,) = done.report["records"]
     assert record["found"][0]["value"] == VALUE + r"\xff"
     assert record["reason"].startswith(f'At {name}, "{VALUE}\\xff" is malformed')
+
+
+def test_five_hundred_names_need_no_more_open_files_than_a_few_do(
+    alone: Companion, asking: list[str], tmp_path: Path
+) -> None:
+    names = "".join(f"m{number}.example.test\n" for number in range(500))
+    command = alone.command("check", *asking, "--json", "--from-file", "-")
+    done = run(
+        ["sh", "-c", 'ulimit -n 256 && exec "$@"', "sh", *command],
+        stdin=names,
+        keep=tmp_path / "output",
+    )
+    assert done.returncode == 2, done.output
+    assert [record["domain"] for record in done.report["records"]] == names.split()
+    assert {record["status"] for record in done.report["records"]} == {"missing"}
+    assert done.error == ""

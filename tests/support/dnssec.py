@@ -19,6 +19,12 @@ class Signatures(enum.Enum):
     """The TXT records are others than those that were signed."""
 
 
+def missing() -> str | None:
+    """Say why zones cannot be signed here; ``None`` when they can."""
+    tools = [tool for tool in ("dnssec-keygen", "dnssec-signzone") if not find_program(tool)]
+    return f"BIND's {' and '.join(tools)} are not installed" if tools else None
+
+
 LONG_AGO = ["-s", "20200101000000", "-e", "20200201000000"]
 
 
