@@ -34,7 +34,8 @@ def sign(path: Path, origin: str, signatures: Signatures) -> str:
     keys.mkdir()
     anchor = _make_key(keys, origin)
     period = LONG_AGO if signatures is Signatures.EXPIRED else []
-    _run("dnssec-signzone", "-S", "-z", "-P", "-K", keys, *period, "-o", origin, "-f", path, path)
+    places = ["-K", keys, "-d", keys]
+    _run("dnssec-signzone", "-S", "-z", "-P", *places, *period, "-o", origin, "-f", path, path)
     if signatures is Signatures.TAMPERED:
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join(_tampered(line) for line in lines))
