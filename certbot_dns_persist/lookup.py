@@ -8,56 +8,52 @@ The resolvers tell where a zone is and who serves it; what stands at the name is
 zone's own servers, since a resolver's cache may hold yesterday's answer.
 """
 
-import asyncio
+import contextlib
 import dataclasses
-import errno
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import dns.asyncquery
 import dns.exception
-import dns.flags
-import dns.inet
-import dns.message
 import dns.name
 import dns.rcode
-import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 
 from certbot_dns_persist.errors import LookupFailed
+from certbot_dns_persist.message import Answer, Question
+from certbot_dns_persist.promise import Promise, Unanswered
 from certbot_dns_persist.record import validation_domain_name
+from certbot_dns_persist.transport import QUERIES_PER_SECOND, Address, Transport, Unreachable
+from certbot_dns_persist.zones import (
+    Bogus,
+    Facts,
+    NoServers,
+    Resolvers,
+    Zone,
+    Zones,
+    alias_of,
+    decode,
+    end_of_chain,
+    of_type,
+    shown_cut,
+    to_name,
+    to_text,
+)
+
+__all__ = ["Address", "Found", "Inspection", "Lookup", "ServerAnswer", "system_resolvers"]
 
 if TYPE_CHECKING:
     from certbot_dns_persist.options import Options
 
-#: Seconds that each attempt at one server may take; after the last the server counts as dead.
-ATTEMPTS = (1.5, 2.5)
-#: Queries under way at once, over all servers.
-MAX_IN_FLIGHT = 200
 #: An alias chain longer than this is a loop in all but name.
 MAX_ALIASES = 12
-#: What UDP answers may be long without being fragmented on common paths.
-EDNS_PAYLOAD = 1232
-
-# This machine has no way to that address family; that says nothing about the server.
-_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+#: Names that are looked up at once, and names whose results may wait for an earlier name's.
+MAX_UNDER_WAY = 500
+MAX_WAITING = 4000
 
 _T = TypeVar("_T")
-
-
-@dataclasses.dataclass(frozen=True)
-class Address:
-    """Where a DNS server listens."""
-
-    host: str
-    port: int = 53
-
-    def __str__(self) -> str:
-        if self.port == 53:
-            return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,19 +132,12 @@ class Inspection:
     """Why the CAA records are not known."""
 
 
-class _Unanswered(Exception):
-    """No usable answer; str() says from whom and why."""
-
-
-class _Unreachable(_Unanswered):
-    """This machine has no route to the address."""
-
-
 class Lookup:
     """Looks names up, through ``resolvers`` or those of the system.
 
     ``authoritative`` is whether the zones' own servers are asked for the values, or the
-    resolvers. ``port`` is where authoritative servers listen.
+    resolvers. ``port`` is where authoritative servers listen. No server, resolvers included, is
+    sent more than ``queries_per_second``.
     """
 
     def __init__(
@@ -157,10 +146,12 @@ class Lookup:
         *,
         authoritative: bool = True,
         port: int = 53,
+        queries_per_second: float = QUERIES_PER_SECOND,
     ) -> None:
         self._resolvers = tuple(resolvers)
         self._authoritative = authoritative
         self._port = port
+        self._queries_per_second = queries_per_second
 
     @classmethod
     def of(cls, options: "Options") -> "Lookup":
@@ -177,7 +168,9 @@ class Lookup:
         others. Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no
         resolver to ask.
         """
-        return self._run(lambda session: session.find_all(names))
+        unique = list(dict.fromkeys(names))
+        with self._session() as session:
+            return dict(zip(unique, session.stream(map(session.find, unique)), strict=True))
 
     def inspect(self, domains: Iterable[str], *, caa: bool = True) -> Iterator[Inspection]:
         """Yield what DNS holds for each of ``domains``, which have no ``*.``, in their order.
@@ -189,12 +182,14 @@ class Lookup:
         validating resolver nothing can be told, and they count as good. Raises
         :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
         """
-        for domain in domains:
-            yield self._run(lambda session, domain=domain: session.inspect(domain, caa))  # type: ignore[misc]
+        with self._session() as session:
+            yield from session.stream(session.inspect(domain, caa) for domain in domains)
 
-    def _run(self, work: "Callable[[_Session], Coroutine[Any, Any, _T]]") -> _T:
-        session = _Session(self._resolvers or system_resolvers(), self._authoritative, self._port)
-        return asyncio.run(work(session))
+    @contextlib.contextmanager
+    def _session(self) -> "Iterator[_Session]":
+        resolvers = self._resolvers or system_resolvers()
+        with contextlib.closing(Transport(self._queries_per_second)) as transport:
+            yield _Session(transport, resolvers, self._authoritative, self._port)
 
 
 def system_resolvers() -> tuple[Address, ...]:
@@ -212,317 +207,314 @@ def system_resolvers() -> tuple[Address, ...]:
     return tuple(Address(server) for server in configured if isinstance(server, str))
 
 
+@dataclasses.dataclass(frozen=True)
+class _Outcome:
+    """What stands at a name, and what that rests on."""
+
+    found: Found
+    zones: tuple[Zone, ...] = ()
+    bogus: bool = False
+
+
 class _Session:
     """The questions of one call and the answers that they share."""
 
-    def __init__(self, resolvers: Sequence[Address], authoritative: bool, port: int) -> None:
-        self._resolvers = resolvers
+    def __init__(
+        self,
+        transport: Transport,
+        resolvers: Sequence[Address],
+        authoritative: bool,
+        port: int,
+    ) -> None:
+        self._transport = transport
         self._authoritative = authoritative
-        self._port = port
-        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
-        self._shared: dict[tuple[str, object], asyncio.Future[Any]] = {}
+        self._facts = Facts(transport)
+        self._resolvers = Resolvers(transport, self._facts, resolvers)
+        self._zones = Zones(transport, self._facts, self._resolvers, port)
 
-    async def find_all(self, names: Collection[str]) -> dict[str, Found]:
-        unique = list(dict.fromkeys(names))
-        found = await asyncio.gather(*map(self._find, unique))
-        return dict(zip(unique, found, strict=True))
+    def stream(self, work: Iterator[Coroutine[Any, Any, _T]]) -> Iterator[_T]:
+        """Yield the results in their order; draw ``work`` as there is room for more."""
+        under_way: deque[Promise[_T]] = deque()
+        more = True
+        while more or under_way:
+            while (
+                more and self._transport.unfinished < MAX_UNDER_WAY and len(under_way) < MAX_WAITING
+            ):
+                coroutine = next(work, None)
+                if coroutine is None:
+                    more = False
+                else:
+                    under_way.append(self._transport.start(coroutine))
+            while under_way and under_way[0].done:
+                result = under_way.popleft().result()
+                left = time.monotonic()
+                yield result
+                self._transport.away(time.monotonic() - left)
+            if under_way:
+                self._transport.turn()
+
+    async def find(self, name: str) -> Found:
+        return (await self._look(name)).found
 
     async def inspect(self, domain: str, caa: bool) -> Inspection:
         name = validation_domain_name(domain)
-        found = await self._find(name)
-        inspection = Inspection(domain, found, bogus=await self.is_bogus(_name(name)))
-        if not caa:
+        governing = self._transport.start(self._caa(domain)) if caa else None
+        outcome = await self._look(name)
+        bogus = outcome.bogus or await self._is_bogus(name, outcome)
+        inspection = Inspection(domain, outcome.found, bogus)
+        if governing is None:
             return inspection
         try:
-            return dataclasses.replace(inspection, caa=tuple(await self.caa(_name(domain))))
-        except _Unanswered as error:
+            return dataclasses.replace(inspection, caa=await governing)
+        except Unanswered as error:
             return dataclasses.replace(inspection, caa_trouble=str(error))
 
-    async def _find(self, name: str) -> Found:
+    async def _caa(self, domain: str) -> tuple[tuple[int, str, str], ...]:
+        return await self._resolvers.caa(to_name(domain))
+
+    async def _is_bogus(self, name: str, outcome: _Outcome) -> bool:
+        """Whether a resolver that vouches for the zones rejects the record.
+
+        Only a record that stands there is asked for, so that no resolver remembers its absence.
+        """
+        if any(zone.bogus for zone in outcome.zones):
+            return True
+        validators = {zone.validator for zone in outcome.zones if zone.validator is not None}
+        if not outcome.found.values:
+            return False
+        qname = to_name(name)
+        for resolver in validators:
+            question = Question(qname, dns.rdatatype.TXT, recursive=True)
+            try:
+                answer = await self._transport.ask(question, resolver)
+            except Unanswered:
+                continue
+            if await self._resolvers.rejects(qname, dns.rdatatype.TXT, resolver, answer):
+                return True
+        return False
+
+    async def _look(self, name: str) -> _Outcome:
         try:
             if not self._authoritative:
                 return await self._find_through_resolvers(name)
-            found = await self._find_at_servers(name)
+            outcome = await self._find_at_servers(name)
+            found = outcome.found
             if found.answers:
-                return found
+                return outcome
             asked = "; ".join(f"{server}: {server.trouble}" for server in found.silent)
             warning = (
                 f"No authoritative server of {found.zone} could be asked for {name} ({asked}). "
                 "Its resolvers were asked instead; their caches may be out of date."
             )
             through = await self._find_through_resolvers(name)
-            return dataclasses.replace(through, zone=found.zone, warnings=(warning,))
-        except _Unanswered as error:
-            return Found(name, name, None, (), trouble=str(error))
+            found = dataclasses.replace(through.found, zone=found.zone, warnings=(warning,))
+            return dataclasses.replace(through, found=found)
+        except Unanswered as error:
+            found = Found(name, name, None, (), trouble=str(error))
+            return _Outcome(found, bogus=isinstance(error, Bogus))
 
     # Through resolvers
 
-    async def _find_through_resolvers(self, name: str) -> Found:
-        qname = _name(name)
-        answers = await asyncio.gather(*(self._ask_resolver(qname, at) for at in self._resolvers))
-        heard = [(answer, end) for answer, end in answers if answer.values is not None]
-        if not heard:
-            raise _Unanswered(
+    async def _find_through_resolvers(self, name: str) -> _Outcome:
+        qname = to_name(name)
+        question = Question(qname, dns.rdatatype.TXT, recursive=True)
+        asked = [(at, self._transport.ask(question, at)) for at in self._resolvers.addresses]
+        answers, ends, bogus = [], [], False
+        for resolver, promise in asked:
+            label = str(resolver)
+            try:
+                answer = await promise
+            except Unanswered as error:
+                answers.append(ServerAnswer(label, label, None, str(error)))
+                continue
+            if answer.usable:
+                end = end_of_chain(answer, qname)
+                ends.append(end)
+                answers.append(ServerAnswer(label, label, _txt_values(answer, end)))
+                continue
+            trouble = f"answers {dns.rcode.to_text(answer.rcode)}"
+            if await self._resolvers.rejects(qname, dns.rdatatype.TXT, resolver, answer):
+                bogus = True
+                trouble += ": the DNSSEC signatures do not verify"
+            answers.append(ServerAnswer(label, label, None, trouble))
+        if not ends:
+            raise (Bogus if bogus else Unanswered)(
                 f"No resolver could be asked for {name}: "
-                + "; ".join(f"{answer} {answer.trouble}" for answer, _ in answers)
+                + "; ".join(f"{answer} {answer.trouble}" for answer in answers)
             )
-        return Found(name, _text(heard[0][1]), None, tuple(answer for answer, _ in answers))
-
-    async def _ask_resolver(
-        self, qname: dns.name.Name, resolver: Address
-    ) -> tuple[ServerAnswer, dns.name.Name]:
-        label = str(resolver)
-        try:
-            response = await self._query(qname, dns.rdatatype.TXT, resolver, recursive=True)
-        except _Unanswered as error:
-            return ServerAnswer(label, label, None, str(error)), qname
-        if response.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-            trouble = f"answers {dns.rcode.to_text(response.rcode())}"
-            return ServerAnswer(label, label, None, trouble), qname
-        end = _end_of_chain(response, qname)
-        return ServerAnswer(label, label, _txt_values(response, end)), end
+        return _Outcome(Found(name, to_text(ends[0]), None, tuple(answers)), bogus=bogus)
 
     # At the zones' own servers
 
-    async def _find_at_servers(self, name: str) -> Found:
+    async def _find_at_servers(self, name: str) -> _Outcome:
         """Follow the aliases from zone to zone; at each, ask all of the zone's servers."""
-        chain = [_name(name)]
-        stragglers: list[ServerAnswer] = []
-        while True:
-            # No resolver is asked for the name itself: it would remember that there is nothing,
-            # and so might the CA, which may use the same one, after the record is there.
-            zone = await self._zone_cut(chain[-1].parent())
-            answers = await self._ask_servers(chain[-1], zone)
-            while cut := _most_common(answer.referral for answer in answers):
-                zone = _name(cut)
-                answers = await self._ask_servers(chain[-1], zone)
-            target = _most_common(answer.alias for answer in answers)
-            if target is None:
-                break
+        chain = [to_name(name)]
+        zone, answers = await self._ask_servers(chain[0])
+        zones, stragglers = [zone], []
+        while (target := _most_common(answer.alias for answer in answers)) is not None:
             stragglers += [answer for answer in answers if answer.alias != target]
-            if _name(target) in chain or len(chain) > MAX_ALIASES:
-                raise _Unanswered(
+            alias = to_name(target)
+            if alias in chain or len(chain) > MAX_ALIASES:
+                raise Unanswered(
                     f"{name} is an alias that never ends: "
-                    + " -> ".join([*map(_text, chain), target])
+                    + " -> ".join([*map(to_text, chain), target])
                 )
-            chain.append(_name(target))
-        return Found(
-            name,
-            _text(chain[-1]),
-            _text(zone),
-            tuple(stragglers + answers),
-        )
+            chain.append(alias)
+            zone, answers = await self._ask_for_target(alias)
+            zones.append(zone)
+        found = Found(name, to_text(chain[-1]), to_text(zone.apex), tuple(stragglers + answers))
+        return _Outcome(found, tuple(zones))
 
-    async def _ask_servers(self, qname: dns.name.Name, zone: dns.name.Name) -> list[ServerAnswer]:
-        hosts = await self._servers(zone)
-        per_host = await asyncio.gather(*(self._ask_host(qname, zone, host) for host in hosts))
-        return [answer for answers in per_host for answer in answers]
+    def _ask_for_target(self, name: dns.name.Name) -> Promise[tuple[Zone, list[ServerAnswer]]]:
+        # Many names may be aliases of one.
+        return self._facts.once("target", name.labels, lambda: self._ask_servers(name))
 
-    async def _ask_host(
-        self, qname: dns.name.Name, zone: dns.name.Name, host: dns.name.Name
-    ) -> list[ServerAnswer]:
-        try:
-            addresses = await self._addresses(host)
-        except _Unanswered as error:
-            return [ServerAnswer(_text(host), "address unknown", None, str(error))]
-        answers = await asyncio.gather(
-            *(self._ask_address(qname, zone, host, address) for address in addresses)
-        )
-        reached = [answer for answer, reachable in answers if reachable]
-        return reached or [answer for answer, _ in answers]
-
-    async def _ask_address(
-        self, qname: dns.name.Name, zone: dns.name.Name, host: dns.name.Name, address: str
-    ) -> tuple[ServerAnswer, bool]:
-        """Return the answer, and whether this machine has a route to the address at all."""
-        at = Address(address, self._port)
-        server = ServerAnswer(_text(host), str(at), None)
-        try:
-            response = await self._query(qname, dns.rdatatype.TXT, at, recursive=False)
-        except _Unanswered as error:
-            trouble = dataclasses.replace(server, trouble=str(error))
-            return trouble, not isinstance(error, _Unreachable)
-        return dataclasses.replace(server, **_read_authoritative(response, qname, zone)), True
-
-    async def _zone_cut(self, name: dns.name.Name) -> dns.name.Name:
-        """Return the apex of the zone that holds ``name``."""
-        return await self._once("zone cut", name, lambda: self._find_zone_cut(name))
-
-    async def _find_zone_cut(self, name: dns.name.Name) -> dns.name.Name:
-        response = await self._recurse(name, dns.rdatatype.SOA)
-        for rrset in response.answer:
-            if rrset.rdtype == dns.rdatatype.SOA and rrset.name == name:
-                return name
-        # Behind an alias the SOA is that of another zone; the name above is free of it.
-        if not response.answer:
-            for rrset in response.authority:
-                if rrset.rdtype == dns.rdatatype.SOA and name.is_subdomain(rrset.name):
-                    if rrset.name == dns.name.root:
-                        break
-                    return rrset.name
-        if len(name.labels) <= 2:
-            raise _Unanswered(f"no zone holds {_text(name)}: the domain is not in DNS")
-        return await self._zone_cut(name.parent())
-
-    async def _servers(self, zone: dns.name.Name) -> list[dns.name.Name]:
-        return await self._once("servers", zone, lambda: self._find_servers(zone))
-
-    async def _find_servers(self, zone: dns.name.Name) -> list[dns.name.Name]:
-        response = await self._recurse(zone, dns.rdatatype.NS)
-        hosts = [
-            record.target
-            for rrset in response.answer
-            if rrset.rdtype == dns.rdatatype.NS and rrset.name == zone
-            for record in rrset
-        ]
-        if not hosts:
-            raise _Unanswered(f"the zone {_text(zone)} has no name servers in DNS")
-        return sorted(hosts)
-
-    async def _addresses(self, host: dns.name.Name) -> list[str]:
-        return await self._once("addresses", host, lambda: self._find_addresses(host))
-
-    async def _find_addresses(self, host: dns.name.Name) -> list[str]:
-        kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
-        responses = await asyncio.gather(
-            *(self._recurse(host, kind) for kind in kinds), return_exceptions=True
-        )
-        addresses: list[str] = []
-        for kind, response in zip(kinds, responses, strict=True):
-            if isinstance(response, dns.message.Message):
-                end = _end_of_chain(response, host)
-                addresses += [
-                    record.address
-                    for rrset in response.answer
-                    if rrset.rdtype == kind and rrset.name == end
-                    for record in rrset
-                ]
-            elif not isinstance(response, _Unanswered):
-                raise response
-        if not addresses:
-            raise _Unanswered("the server's name has no address in DNS")
-        return addresses
-
-    # CAA and DNSSEC
-
-    async def caa(self, domain: dns.name.Name) -> list[tuple[int, str, str]]:
-        while domain != dns.name.root:
-            response = await self._recurse(domain, dns.rdatatype.CAA)
-            end = _end_of_chain(response, domain)
-            records = [
-                (record.flags, record.tag.decode("ascii"), _decode(record.value))
-                for rrset in response.answer
-                if rrset.rdtype == dns.rdatatype.CAA and rrset.name == end
-                for record in rrset
-            ]
-            if records:
-                return records
-            domain = domain.parent()
-        return []
-
-    async def is_bogus(self, name: dns.name.Name) -> bool:
-        for resolver in self._resolvers:
+    async def _ask_servers(self, name: dns.name.Name) -> tuple[Zone, list[ServerAnswer]]:
+        """Return the zone that ``name`` is in, and what each of its servers says."""
+        zone, guess = await self._zones.locate(name)
+        guessed = zone
+        poll = _Poll(self._transport, name)
+        answers = await poll.ask(zone)
+        while True:
+            apex = poll.zone_below(zone)
+            if apex is None and guess is not None and not poll.confirms(zone):
+                apex = await self._zone_below(poll, zone)
+            if apex is None:
+                break
             try:
-                checked = await self._query(name, dns.rdatatype.TXT, resolver, recursive=True)
-                if checked.rcode() != dns.rcode.SERVFAIL:
-                    continue
-                unchecked = await self._query(
-                    name, dns.rdatatype.TXT, resolver, recursive=True, checking_disabled=True
-                )
-            except _Unanswered:
+                zone = await self._zones.at(apex.labels)
+            except NoServers:
+                if not any(answer.values is not None for answer in answers):
+                    raise
+                break  # these servers hold a zone that is delegated to nobody
+            answers = await poll.ask(zone)
+        if guess is not None:
+            guess.delegated += zone is not guessed
+            # A name without values may not exist at all, which tells nothing.
+            guess.held += zone is guessed and any(answer.values for answer in answers)
+        return zone, answers
+
+    async def _zone_below(self, poll: "_Poll", zone: Zone) -> dns.name.Name | None:
+        """Ask for the zone that the name is in; ``None`` when it is ``zone`` as guessed."""
+        for server in poll.authoritative:
+            try:
+                return await self._zone_shown_by(server, poll, zone)
+            except Unanswered:
                 continue
-            if unchecked.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-                return True
-        return False
+        apex, _ = await self._zones.cut(poll.name.parent())
+        return apex if _is_below(apex, zone.apex) else None
 
-    # The wire
+    async def _zone_shown_by(
+        self, server: Address, poll: "_Poll", zone: Zone
+    ) -> dns.name.Name | None:
+        # Where an alias stands, no zone begins, and the name above is free of it.
+        name = poll.name.parent() if poll.aliased else poll.name
+        while name != zone.apex:
+            answer = await self._transport.ask(Question(name, dns.rdatatype.SOA), server)
+            if not answer.usable:
+                raise Unanswered(f"answers {dns.rcode.to_text(answer.rcode)}")
+            if not answer.authoritative:
+                apex = _referral(answer, name, zone.apex)
+                if apex is None:
+                    raise Unanswered("is lame")
+                return apex
+            apex = shown_cut(answer, name)
+            if apex is not None:
+                return apex if _is_below(apex, zone.apex) else None
+            name = name.parent()
+        return None
 
-    async def _once(
-        self, kind: str, key: object, find: Callable[[], Coroutine[Any, Any, _T]]
-    ) -> _T:
-        """Return what ``find`` finds, which is asked once however many names want it."""
-        if (kind, key) not in self._shared:
-            self._shared[kind, key] = asyncio.ensure_future(find())
-        shared: Awaitable[_T] = self._shared[kind, key]
-        return await shared
 
-    async def _recurse(
-        self, name: dns.name.Name, kind: dns.rdatatype.RdataType
-    ) -> dns.message.Message:
-        """Return the first usable answer of the resolvers, asked one after the other."""
-        troubles = []
-        for resolver in self._resolvers:
-            try:
-                response = await self._query(name, kind, resolver, recursive=True)
-            except _Unanswered as error:
-                troubles.append(f"{resolver} {error}")
+class _Poll:
+    """What the servers of a zone say of one name; of another zone next, but nobody twice."""
+
+    def __init__(self, transport: Transport, name: dns.name.Name) -> None:
+        self.name = name
+        self.aliased = False
+        self.authoritative: list[Address] = []
+        """The servers that answer with authority."""
+        self._transport = transport
+        self._question = Question(name, dns.rdatatype.TXT)
+        self._asked: dict[Address, Promise[Answer]] = {}
+        self._heard: list[Answer] = []
+
+    async def ask(self, zone: Zone) -> list[ServerAnswer]:
+        for host in zone.hosts:
+            for address in host.addresses:
+                if address not in self._asked:
+                    self._asked[address] = self._transport.ask(self._question, address)
+        self.authoritative, self._heard = [], []
+        answers = []
+        for host in zone.hosts:
+            if not host.addresses:
+                trouble = host.trouble
+                answers.append(ServerAnswer(host.name, "address unknown", None, trouble))
                 continue
-            if response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-                return response
-            troubles.append(f"{resolver} answers {dns.rcode.to_text(response.rcode())}")
-        raise _Unanswered(
-            f"{dns.rdatatype.to_text(kind)} of {_text(name)} cannot be resolved: "
-            + "; ".join(troubles)
+            reached: list[ServerAnswer] = []
+            unreached: list[ServerAnswer] = []
+            for address in host.addresses:
+                try:
+                    answer = await self._asked[address]
+                except Unanswered as error:
+                    silent = ServerAnswer(host.name, str(address), None, str(error))
+                    (unreached if isinstance(error, Unreachable) else reached).append(silent)
+                else:
+                    reached.append(self._read(answer, zone, host.name, address))
+            # This machine may have no IPv6; that says nothing about the server.
+            answers += reached or unreached
+        return answers
+
+    def zone_below(self, zone: Zone) -> dns.name.Name | None:
+        """Return the zone further down that the name is in, as the answers tell.
+
+        Either a server refers to it, or it answers for that zone, too: what it says with
+        authority shows the zone's SOA or NS records (RFC 2308 section 3, RFC 1034 section 6.2).
+        """
+        shown = [_referral(answer, self.name, zone.apex) for answer in self._heard]
+        ranked = Counter(apex for apex in shown if apex is not None).most_common(1)
+        return ranked[0][0] if ranked else None
+
+    def confirms(self, zone: Zone) -> bool:
+        """Whether an answer shows that the name is in ``zone`` and nowhere further down."""
+        return any(
+            answer.authoritative and record.owner == zone.apex
+            for answer in self._heard
+            for record in answer.authority
         )
 
-    async def _query(
-        self,
-        name: dns.name.Name,
-        kind: dns.rdatatype.RdataType,
-        server: Address,
-        *,
-        recursive: bool,
-        checking_disabled: bool = False,
-    ) -> dns.message.Message:
-        """Return the server's answer, whatever its rcode."""
-        query = dns.message.make_query(name, kind, use_edns=0, payload=EDNS_PAYLOAD)
-        if not recursive:
-            query.flags &= ~dns.flags.RD
-        if checking_disabled:
-            query.flags |= dns.flags.CD
-        async with self._in_flight:
-            response = await self._exchange(query, server)
-            if response.rcode() in (dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS):
-                query.use_edns(False)  # from before EDNS (RFC 6891 section 7)
-                response = await self._exchange(query, server)
-        return response
-
-    async def _exchange(self, query: dns.message.Message, server: Address) -> dns.message.Message:
-        trouble = ""
-        for timeout in ATTEMPTS:
-            try:
-                response, _ = await dns.asyncquery.udp_with_fallback(
-                    query, server.host, timeout=timeout, port=server.port, ignore_unexpected=True
-                )
-                return response
-            except dns.exception.Timeout:
-                trouble = f"does not answer within {sum(ATTEMPTS):g} seconds"
-            except OSError as error:
-                trouble = f"cannot be reached: {error.strerror or error}"
-                if error.errno in _NO_ROUTE:
-                    raise _Unreachable(trouble) from error
-            except (dns.exception.DNSException, EOFError) as error:
-                trouble = f"answers something else than asked ({type(error).__name__})"
-        raise _Unanswered(trouble)
+    def _read(self, answer: Answer, zone: Zone, host: str, at: Address) -> ServerAnswer:
+        address = str(at)
+        if not answer.usable:
+            trouble = f"answers {dns.rcode.to_text(answer.rcode)}"
+            return ServerAnswer(host, address, None, trouble)
+        self._heard.append(answer)
+        if not answer.authoritative:
+            below = _referral(answer, self.name, zone.apex)
+            if below is None:
+                trouble = "is lame: it does not answer for the zone with authority"
+                return ServerAnswer(host, address, None, trouble)
+            referral = to_text(below)
+            return ServerAnswer(host, address, None, f"refers to {referral}", referral=referral)
+        self.authoritative.append(at)
+        alias = alias_of(answer, self.name)
+        if alias is not None:
+            self.aliased = True
+            return ServerAnswer(host, address, (), alias=to_text(alias))
+        return ServerAnswer(host, address, _txt_values(answer, self.name))
 
 
-def _read_authoritative(
-    response: dns.message.Message, qname: dns.name.Name, zone: dns.name.Name
-) -> dict[str, Any]:
-    """Return the fields of a :class:`ServerAnswer` that an answer of the zone's server fills."""
-    rcode = response.rcode()
-    if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        return {"trouble": f"answers {dns.rcode.to_text(rcode)}"}
-    if not response.flags & dns.flags.AA:
-        for rrset in response.authority:
-            below = rrset.name != zone and rrset.name.is_subdomain(zone)
-            if rrset.rdtype == dns.rdatatype.NS and below and qname.is_subdomain(rrset.name):
-                return {"referral": _text(rrset.name), "trouble": f"refers to {rrset.name}"}
-        return {"trouble": "is lame: it does not answer for the zone with authority"}
-    alias = _alias(response, qname)
-    if alias is not None:
-        return {"values": (), "alias": _text(alias)}
-    return {"values": _txt_values(response, qname)}
+def _referral(answer: Answer, name: dns.name.Name, apex: dns.name.Name) -> dns.name.Name | None:
+    """Return the zone below ``apex`` that ``name`` is in, if the authority section tells one."""
+    for record in answer.authority:
+        if record.rdtype in (dns.rdatatype.NS, dns.rdatatype.SOA):
+            owner = record.owner
+            if _is_below(owner, apex) and name.is_subdomain(owner):
+                return owner
+    return None
+
+
+def _is_below(name: dns.name.Name, apex: dns.name.Name) -> bool:
+    return name != apex and name.is_subdomain(apex)
 
 
 def _most_common(names: Iterable[str | None]) -> str | None:
@@ -530,49 +522,7 @@ def _most_common(names: Iterable[str | None]) -> str | None:
     return ranked[0][0] if ranked else None
 
 
-def _alias(response: dns.message.Message, qname: dns.name.Name) -> dns.name.Name | None:
-    """Return the name that ``qname`` stands for by a CNAME or, failing that, a DNAME."""
-    for rrset in response.answer:
-        if rrset.rdtype == dns.rdatatype.CNAME and rrset.name == qname:
-            target: dns.name.Name = rrset[0].target
-            return target
-    for rrset in response.answer:
-        if rrset.rdtype == dns.rdatatype.DNAME and qname.is_subdomain(rrset.name):
-            owner = qname.relativize(rrset.name)
-            if owner != dns.name.empty:
-                return owner.concatenate(rrset[0].target)
-    return None
-
-
-def _end_of_chain(response: dns.message.Message, qname: dns.name.Name) -> dns.name.Name:
-    """Return the last name of the alias chain that a resolver's answer shows."""
-    end, seen = qname, {qname}
-    while (alias := _alias(response, end)) is not None and alias not in seen:
-        end = alias
-        seen.add(end)
-    return end
-
-
-def _txt_values(response: dns.message.Message, owner: dns.name.Name) -> tuple[str, ...]:
+def _txt_values(answer: Answer, owner: dns.name.Name) -> tuple[str, ...]:
     return tuple(
-        _decode(b"".join(record.strings))
-        for rrset in response.answer
-        if rrset.rdtype == dns.rdatatype.TXT and rrset.name == owner
-        for record in rrset
+        decode(b"".join(data.strings)) for data in of_type(answer, owner, dns.rdatatype.TXT)
     )
-
-
-def _decode(octets: bytes) -> str:
-    # Other people's values may hold anything; what is not UTF-8 must survive to be shown.
-    return octets.decode("utf-8", "surrogateescape")
-
-
-def _name(text: str) -> dns.name.Name:
-    try:
-        return dns.name.from_text(text)
-    except dns.exception.DNSException as error:
-        raise _Unanswered(f"{text} cannot stand in DNS: {error}") from error
-
-
-def _text(name: dns.name.Name) -> str:
-    return name.to_text(omit_final_dot=True).lower()

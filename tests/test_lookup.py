@@ -10,7 +10,7 @@ from support.nameserver import Nameserver, Zones
 from support.process import claim_address, free_port, release_address
 from support.zones import zone_text
 
-from certbot_dns_persist import lookup
+from certbot_dns_persist import transport
 from certbot_dns_persist.lookup import Address, Lookup
 
 DOMAIN = "example.test"
@@ -50,7 +50,7 @@ class World:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up dead servers sooner, so that the test is."""
-    monkeypatch.setattr(lookup, "ATTEMPTS", (0.5, 1.0))
+    monkeypatch.setattr(transport, "PATIENCE", 1.5)
 
 
 @pytest.fixture

@@ -1,0 +1,557 @@
+"""Questions to many DNS servers at once: as fast as each server can, as slow as is polite.
+
+One thread, a few UDP sockets, and for each server what a good resolver keeps: how long its
+answers take, how many questions it may have at once, whether it is dead.
+
+- A question is sent again when the answer is overdue by the server's own measure (RFC 6298),
+  then ever more slowly, until :data:`PATIENCE` is over.
+- The number of questions that a server has at once grows while they are answered and is halved
+  when a good part of them is lost; single losses are the network's, and nobody is overrun.
+- A server that has answered nothing for long is dead: what it was asked fails, what it would be
+  asked fails at once, and now and then one question is let through to see whether it is back.
+"""
+
+import dataclasses
+import errno
+import heapq
+import itertools
+import os
+import random
+import secrets
+import selectors
+import socket
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any
+
+import dns.rcode
+
+from certbot_dns_persist.message import Answer, NotAnAnswer, Question
+from certbot_dns_persist.promise import Coroutines, Promise, Unanswered
+
+#: Seconds after which an unanswered question is given up.
+PATIENCE = 4.0
+#: Seconds after which a server is dead that has not answered any of MANY questions so far.
+SILENCE = 1.5
+MANY = 8
+#: Seconds from the death of a server to the first probe; each later one waits twice as long.
+PROBE_AFTER = 1.0
+#: Seconds until a question is sent again: at first, and at least.
+FIRST_TIMEOUT = 0.4
+MIN_TIMEOUT = 0.05
+#: Questions that one server may have at once: at first, at least and at most.
+FIRST_WINDOW = 32
+MIN_WINDOW = 4
+MAX_WINDOW = 256
+#: The share of questions lost from which a server counts as overrun, and below which it does not.
+OVERRUN, UNHARMED = 0.25, 0.125
+#: Questions to each server and second, retransmissions included.
+QUERIES_PER_SECOND = 1000.0
+
+# What is asked for is spread over that many sockets, with a port of its own each (RFC 5452).
+_SOCKETS = 4
+_RECEIVE_BUFFER = 1 << 20
+_MAX_STREAMS = 64
+_MAX_SERVERS = 4096
+_MAX_DATAGRAM = 65535
+
+# This machine has no way to that address family; that says nothing about the server.
+_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+# The datagram was not sent for lack of room, which is as if it had been lost on its way.
+_NO_ROOM = {errno.EAGAIN, errno.ENOBUFS}
+
+
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """Where a DNS server listens."""
+
+    host: str
+    port: int = 53
+
+    def __str__(self) -> str:
+        if self.port == 53:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Unreachable(Unanswered):
+    """This machine has no route to the address."""
+
+
+class _Exchange:
+    """One question to one server, from the first attempt to the answer."""
+
+    __slots__ = (
+        "attempts",
+        "began",
+        "by_tcp",
+        "patience",
+        "promise",
+        "question",
+        "sent",
+        "server",
+        "stream",
+    )
+
+    def __init__(self, question: Question, server: "_Server", promise: Promise[Answer]) -> None:
+        self.question = question
+        self.server = server
+        self.promise = promise
+        self.patience = PATIENCE
+        self.began = 0.0
+        self.attempts = 0
+        self.by_tcp = False
+        self.sent: list[tuple[dict[Any, Any], Any]] = []
+        self.stream: _Stream | None = None
+
+
+class _Server:
+    """What is known of one server, and what it is asked."""
+
+    def __init__(self, address: Address, rate: float) -> None:
+        self.address = address
+        info = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )
+        self.family: int = info[0][0]
+        self.sockaddr: Any = info[0][4]
+        self.edns = True
+        self.waiting: deque[_Exchange] = deque()
+        self.in_flight: dict[_Exchange, None] = {}
+        # Bursts of a hundredth of a second, and not more than the rate in any second.
+        self._burst = max(1.0, rate / 100)
+        self._refill = rate - self._burst + 1
+        self._tokens, self._filled = self._burst, 0.0
+        self._smoothed, self._variance = 0.0, 0.0
+        self.timeout = FIRST_TIMEOUT
+        self.window = float(FIRST_WINDOW)
+        self._doubling = True
+        self._answered = self._lost = 0
+        self.heard: float | None = None
+        self.quiet_since: float | None = None
+        self.unanswered = 0
+        self.strange: str | None = None
+        self.dead: str | None = None
+        self.probe_at = 0.0
+        self.probe_after = PROBE_AFTER
+
+    @property
+    def idle(self) -> bool:
+        return not (self.waiting or self.in_flight)
+
+    def may_send(self, now: float) -> bool:
+        """Whether the rate allows another message now, which is then counted as sent."""
+        self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._refill)
+        self._filled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def seconds_until_sending(self) -> float:
+        return max(0.0, 1 - self._tokens) / self._refill
+
+    def measure(self, seconds: float) -> None:
+        """Note how long an answer took (RFC 6298 section 2)."""
+        if self.heard is None:
+            self._smoothed, self._variance = seconds, seconds / 2
+        else:
+            self._variance += (abs(self._smoothed - seconds) - self._variance) / 4
+            self._smoothed += (seconds - self._smoothed) / 8
+        self.timeout = min(PATIENCE, max(MIN_TIMEOUT, self._smoothed + 4 * self._variance))
+
+    def hear(self, now: float) -> None:
+        """Note an answer: it is alive."""
+        self.heard = self.quiet_since = now
+        self.unanswered = 0
+        self.strange = None
+        if self.dead is not None:
+            self.dead = None
+            self.probe_after = PROBE_AFTER
+
+    def count(self, *, lost: bool) -> None:
+        """Note how a question ended; adapt the window once a whole window of them has."""
+        self._answered += 1
+        self._lost += lost
+        if self._answered < max(16, self.window):
+            return
+        share = self._lost / self._answered
+        if share > OVERRUN:
+            self._doubling = False
+            self.window = max(MIN_WINDOW, self.window / 2)
+        elif share < UNHARMED:
+            more = self.window if self._doubling else 8
+            self.window = min(MAX_WINDOW, self.window + more)
+        self._answered = self._lost = 0
+
+
+class Transport(Coroutines):
+    """Runs coroutines that ask servers."""
+
+    def __init__(self, queries_per_second: float = QUERIES_PER_SECOND) -> None:
+        super().__init__()
+        self._rate = queries_per_second
+        self._selector = selectors.DefaultSelector()
+        self._sockets: dict[int, list[_Socket]] = {}
+        self._servers: OrderedDict[Address, _Server] = OrderedDict()
+        self._by_sockaddr: dict[Any, _Server] = {}
+        self._paced: dict[_Server, None] = {}
+        self._deadlines: list[tuple[float, int, _Exchange, int]] = []
+        self._numbers = itertools.count()
+        self._streams = 0
+        self._for_stream: deque[_Exchange] = deque()
+        self._away = 0.0
+        self._random = random.SystemRandom()
+
+    def close(self) -> None:
+        """Close all sockets; nothing may be asked any more."""
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr]
+        self._selector.close()
+
+    def ask(self, question: Question, address: Address) -> Promise[Answer]:
+        """Ask; the promise fails with :class:`Unanswered` when no answer comes."""
+        promise: Promise[Answer] = self.promise()
+        server = self._servers.get(address)
+        if server is None:
+            server = self._meet(address)
+        now = self._now()
+        exchange = _Exchange(question, server, promise)
+        if server.dead is not None:
+            if now < server.probe_at:
+                promise.fail(Unanswered(server.dead))
+                return promise
+            exchange.patience = min(PATIENCE, SILENCE)
+            server.probe_at = now + exchange.patience + server.probe_after
+            server.probe_after *= 2
+        server.waiting.append(exchange)
+        self._pump(server, now)
+        return promise
+
+    def turn(self) -> None:
+        """Wait until something comes or is due; let coroutines go on with it."""
+        self.run()
+        now = self._now()
+        for key, events in self._selector.select(self._seconds_to_wait(now)):
+            key.data.ready(events)
+        self.run()
+        self._expire()
+        for server in list(self._paced):
+            self._pump(server, self._now())
+        self.run()
+
+    def away(self, seconds: float) -> None:
+        """Leave ``seconds`` out of every account: nobody was here to receive what came."""
+        self._away += seconds
+
+    def _now(self) -> float:
+        return time.monotonic() - self._away
+
+    def _seconds_to_wait(self, now: float) -> float | None:
+        waits = [server.seconds_until_sending() for server in self._paced]
+        while self._deadlines and self._is_over(self._deadlines[0]):
+            heapq.heappop(self._deadlines)
+        if self._deadlines:
+            waits.append(max(0.0, self._deadlines[0][0] - now))
+        return min(waits, default=0.0)
+
+    def _meet(self, address: Address) -> _Server:
+        server = self._servers[address] = _Server(address, self._rate)
+        self._by_sockaddr[server.sockaddr] = server
+        if len(self._servers) > _MAX_SERVERS:
+            oldest = next(iter(self._servers))
+            if self._servers[oldest].idle:
+                del self._by_sockaddr[self._servers.pop(oldest).sockaddr]
+            else:
+                self._servers.move_to_end(oldest)
+        return server
+
+    # Sending
+
+    def _pump(self, server: _Server, now: float) -> None:
+        """Send what waits for ``server``, as far as its window and the rate allow."""
+        waiting = server.waiting
+        while waiting and len(server.in_flight) < server.window:
+            if waiting[0].promise.done:
+                waiting.popleft()
+            elif server.may_send(now):
+                self._send(waiting.popleft(), now)
+            else:
+                self._paced[server] = None
+                return
+        self._paced.pop(server, None)
+
+    def _send(self, exchange: _Exchange, now: float) -> None:
+        server = exchange.server
+        server.in_flight[exchange] = None
+        if server.quiet_since is None:
+            server.quiet_since = now
+        if not exchange.attempts:
+            exchange.began = now
+        exchange.attempts += 1
+        if exchange.by_tcp:
+            self._await(exchange, exchange.began + exchange.patience)
+            self._for_stream.append(exchange)
+            self._open_streams()
+            return
+        try:
+            self._socket(server.family).send(exchange, now)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                trouble = f"cannot be reached: {error.strerror or error}"
+                kind = Unreachable if error.errno in _NO_ROUTE else Unanswered
+                self._finish(exchange)
+                exchange.promise.fail(kind(trouble))
+                return
+        timeout = server.timeout * 2 ** (exchange.attempts - 1)
+        self._await(exchange, min(now + timeout, exchange.began + exchange.patience))
+
+    def _await(self, exchange: _Exchange, deadline: float) -> None:
+        entry = (deadline, next(self._numbers), exchange, exchange.attempts)
+        heapq.heappush(self._deadlines, entry)
+
+    def _socket(self, family: int) -> "_Socket":
+        sockets = self._sockets.get(family)
+        if sockets is None:
+            made = [_Socket(family, self._receive_datagram, self._wonder) for _ in range(_SOCKETS)]
+            sockets = self._sockets.setdefault(family, made)
+            for each in made:
+                self._selector.register(each.socket, selectors.EVENT_READ, each)
+        return self._random.choice(sockets)
+
+    # Receiving
+
+    def _receive_datagram(
+        self, exchange: _Exchange, answer: Answer, sent: float, first: bool
+    ) -> None:
+        exchange.server.measure(self._now() - sent)
+        self._receive(exchange, answer, first)
+
+    def _receive(self, exchange: _Exchange, answer: Answer, first: bool) -> None:
+        server = exchange.server
+        now = self._now()
+        server.hear(now)
+        on_its_way = exchange in server.in_flight
+        self._finish(exchange)
+        if answer.truncated and not exchange.by_tcp:
+            exchange.by_tcp = True
+            self._again(exchange, on_its_way)
+        elif server.edns and answer.rcode in (
+            dns.rcode.FORMERR,
+            dns.rcode.NOTIMP,
+            dns.rcode.BADVERS,
+        ):
+            server.edns = False  # from before EDNS (RFC 6891 section 7)
+            self._again(exchange, on_its_way)
+        else:
+            server.count(lost=not first)
+            exchange.promise.settle(answer)
+        self._pump(server, now)
+
+    @staticmethod
+    def _again(exchange: _Exchange, on_its_way: bool) -> None:
+        """Ask in another manner; a late answer finds the question in the queue already."""
+        exchange.attempts = 0
+        if on_its_way:
+            exchange.server.waiting.appendleft(exchange)
+
+    def _wonder(self, sockaddr: Any, why: str) -> None:
+        """Note what came from a server's address and is no answer; it may be forged, or late."""
+        server = self._by_sockaddr.get(sockaddr)
+        if server is not None:
+            server.strange = f"answers something else than asked ({why})"
+
+    def _finish(self, exchange: _Exchange) -> None:
+        """Forget the attempts: no answer to them is awaited any more."""
+        exchange.server.in_flight.pop(exchange, None)
+        for pending, key in exchange.sent:
+            pending.pop(key, None)
+        exchange.sent.clear()
+        if exchange.stream is not None:
+            exchange.stream.close()
+
+    # What does not come
+
+    @staticmethod
+    def _is_over(entry: tuple[float, int, _Exchange, int]) -> bool:
+        _, _, exchange, attempt = entry
+        return exchange.promise.done or exchange.attempts != attempt
+
+    def _expire(self) -> None:
+        now = self._now()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            entry = heapq.heappop(self._deadlines)
+            if not self._is_over(entry):
+                self._miss(entry[2], now)
+
+    def _miss(self, exchange: _Exchange, now: float) -> None:
+        """Ask again, or give up: the question, or the server."""
+        server = exchange.server
+        server.unanswered += 1
+        quiet = now - (server.quiet_since or now)
+        if now >= exchange.began + exchange.patience:
+            if quiet >= exchange.patience:
+                self._bury(server, exchange.patience, now)
+                self._give_up(exchange, server.dead or "")
+            else:
+                self._give_up(exchange, _silence(server, exchange.patience))
+        elif server.heard is None and server.unanswered >= MANY and quiet >= SILENCE:
+            self._bury(server, SILENCE, now)
+        else:
+            server.in_flight.pop(exchange, None)
+            server.waiting.appendleft(exchange)
+        self._pump(server, now)
+
+    def _give_up(self, exchange: _Exchange, trouble: str) -> None:
+        self._finish(exchange)
+        if not exchange.promise.done:
+            exchange.server.count(lost=True)
+            exchange.promise.fail(Unanswered(trouble))
+
+    def _bury(self, server: _Server, seconds: float, now: float) -> None:
+        server.dead = _silence(server, seconds)
+        server.quiet_since = None
+        server.probe_at = max(server.probe_at, now + server.probe_after)
+        for exchange in [*server.in_flight, *server.waiting]:
+            self._give_up(exchange, server.dead)
+        server.waiting.clear()
+
+    # TCP (RFC 7766), for what does not fit into a datagram
+
+    def _open_streams(self) -> None:
+        while self._for_stream and self._streams < _MAX_STREAMS:
+            exchange = self._for_stream.popleft()
+            if not exchange.promise.done:
+                self._streams += 1
+                exchange.stream = _Stream(self._selector, exchange, self._end_stream)
+                exchange.stream.open()
+
+    def _end_stream(self, exchange: _Exchange, answer: Answer | None, trouble: str) -> None:
+        """Take what came of a stream, which is closed by now."""
+        self._streams -= 1
+        exchange.stream = None
+        if answer is not None:
+            self._receive(exchange, answer, True)
+        elif trouble:
+            self._give_up(exchange, trouble)
+        self._open_streams()
+
+
+def _silence(server: _Server, seconds: float) -> str:
+    return server.strange or f"does not answer within {seconds:g} seconds"
+
+
+class _Socket:
+    """A UDP socket, and the questions that were sent from it."""
+
+    def __init__(
+        self,
+        family: int,
+        receive: Callable[[_Exchange, Answer, float, bool], None],
+        wonder: Callable[[Any, str], None],
+    ) -> None:
+        self._receive = receive
+        self._wonder = wonder
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._pending: dict[tuple[bytes, Any], tuple[_Exchange, float, bool]] = {}
+
+    def send(self, exchange: _Exchange, now: float) -> None:
+        server = exchange.server
+        while (key := (secrets.token_bytes(2), server.sockaddr)) in self._pending:
+            pass
+        self._pending[key] = (exchange, now, exchange.attempts == 1)
+        exchange.sent.append((self._pending, key))
+        self.socket.sendto(exchange.question.to_wire(key[0], edns=server.edns), server.sockaddr)
+
+    def ready(self, _: int) -> None:
+        """Read all that has come."""
+        receive = self.socket.recvfrom
+        while True:
+            try:
+                wire, sockaddr = receive(_MAX_DATAGRAM)
+            except OSError:  # nothing more, or an ICMP message, which the time-outs make up for
+                return
+            self._read(wire, sockaddr)
+
+    def _read(self, wire: bytes, sockaddr: Any) -> None:
+        pending = self._pending.get((wire[:2], sockaddr))
+        if pending is None:
+            self._wonder(sockaddr, "another message's id")
+            return
+        exchange, sent, first = pending
+        try:
+            answer = exchange.question.read(wire)
+        except NotAnAnswer as error:
+            self._wonder(sockaddr, str(error))
+            return
+        self._receive(exchange, answer, sent, first)
+
+
+class _Stream:
+    """A TCP connection for one question."""
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        exchange: _Exchange,
+        end: Callable[[_Exchange, Answer | None, str], None],
+    ) -> None:
+        self._selector = selector
+        self._exchange = exchange
+        self._end = end
+        self._socket = socket.socket(exchange.server.family, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        self._id = secrets.token_bytes(2)
+        wire = exchange.question.to_wire(self._id, edns=exchange.server.edns)
+        self._unsent = len(wire).to_bytes(2, "big") + wire
+        self._received = bytearray()
+
+    def open(self) -> None:
+        self._selector.register(self._socket, selectors.EVENT_WRITE, self)
+        failure = self._socket.connect_ex(self._exchange.server.sockaddr)
+        if failure not in (0, errno.EINPROGRESS):
+            self._fail(os.strerror(failure))
+
+    def ready(self, events: int) -> None:
+        """Send or receive, as far as that goes now."""
+        try:
+            if events & selectors.EVENT_WRITE:
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+                if not self._unsent:
+                    self._selector.modify(self._socket, selectors.EVENT_READ, self)
+                return
+            octets = self._socket.recv(_MAX_DATAGRAM)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._fail(error.strerror or str(error))
+            return
+        self._received += octets
+        length = int.from_bytes(self._received[:2], "big")
+        if len(self._received) >= 2 + length > 2:
+            self._read(bytes(self._received[2 : 2 + length]))
+        elif not octets:
+            self._fail("closed without an answer")
+
+    def close(self, answer: Answer | None = None, trouble: str = "") -> None:
+        self._selector.unregister(self._socket)
+        self._socket.close()
+        self._end(self._exchange, answer, trouble)
+
+    def _read(self, wire: bytes) -> None:
+        try:
+            if wire[:2] != self._id:
+                raise NotAnAnswer("another message's id")
+            answer = self._exchange.question.read(wire)
+            if answer.truncated:
+                raise NotAnAnswer("truncated")
+        except NotAnAnswer as error:
+            self.close(trouble=f"answers something else than asked ({error})")
+        else:
+            self.close(answer)
+
+    def _fail(self, why: str) -> None:
+        self.close(trouble=f"cannot be reached by TCP: {why}")
