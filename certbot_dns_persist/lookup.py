@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import dns.exception
 import dns.name
-import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
 from certbot_dns_persist.errors import LookupFailed
-from certbot_dns_persist.message import Answer, Question
+from certbot_dns_persist.message import Answer, Question, text_value
 from certbot_dns_persist.promise import Promise, Unanswered
 from certbot_dns_persist.record import validation_domain_name
 from certbot_dns_persist.transport import QUERIES_PER_SECOND, Address, Transport, Unreachable
@@ -34,7 +33,6 @@ from certbot_dns_persist.zones import (
     Zone,
     Zones,
     alias_of,
-    decode,
     end_of_chain,
     of_type,
     shown_cut,
@@ -280,7 +278,7 @@ class _Session:
         if any(zone.bogus for zone in outcome.zones):
             return True
         validators = {zone.validator for zone in outcome.zones if zone.validator is not None}
-        if not outcome.found.values:
+        if not validators or not outcome.found.values:
             return False
         qname = to_name(name)
         for resolver in validators:
@@ -332,7 +330,7 @@ class _Session:
                 ends.append(end)
                 answers.append(ServerAnswer(label, label, _txt_values(answer, end)))
                 continue
-            trouble = f"answers {dns.rcode.to_text(answer.rcode)}"
+            trouble = f"answers {answer.rcode_text}"
             if await self._resolvers.rejects(qname, dns.rdatatype.TXT, resolver, answer):
                 bogus = True
                 trouble += ": the DNSSEC signatures do not verify"
@@ -362,7 +360,7 @@ class _Session:
             chain.append(alias)
             zone, answers = await self._ask_for_target(alias)
             zones.append(zone)
-        found = Found(name, to_text(chain[-1]), to_text(zone.apex), tuple(stragglers + answers))
+        found = Found(name, to_text(chain[-1]), zone.name, tuple(stragglers + answers))
         return _Outcome(found, tuple(zones))
 
     def _ask_for_target(self, name: dns.name.Name) -> Promise[tuple[Zone, list[ServerAnswer]]]:
@@ -376,15 +374,17 @@ class _Session:
         poll = _Poll(self._transport, name)
         answers = await poll.ask(zone)
         while True:
-            apex = poll.zone_below(zone)
-            if apex is None and guess is not None and not poll.confirms(zone):
+            apex: tuple[bytes, ...] | None = None
+            if poll.below:
+                apex = Counter(poll.below).most_common(1)[0][0]
+            elif guess is not None and not poll.confirmed:
                 apex = await self._zone_below(poll, zone)
             if apex is None:
                 break
             try:
-                zone = await self._zones.at(apex.labels)
+                zone = await self._zones.at(apex)
             except NoServers:
-                if not any(answer.values is not None for answer in answers):
+                if not poll.authoritative:
                     raise
                 break  # these servers hold a zone that is delegated to nobody
             answers = await poll.ask(zone)
@@ -394,7 +394,7 @@ class _Session:
             guess.held += zone is guessed and any(answer.values for answer in answers)
         return zone, answers
 
-    async def _zone_below(self, poll: "_Poll", zone: Zone) -> dns.name.Name | None:
+    async def _zone_below(self, poll: "_Poll", zone: Zone) -> tuple[bytes, ...] | None:
         """Ask for the zone that the name is in; ``None`` when it is ``zone`` as guessed."""
         for server in poll.authoritative:
             try:
@@ -402,25 +402,25 @@ class _Session:
             except Unanswered:
                 continue
         apex, _ = await self._zones.cut(poll.name.parent())
-        return apex if _is_below(apex, zone.apex) else None
+        return apex.labels if _is_below(apex, zone.apex) else None
 
     async def _zone_shown_by(
         self, server: Address, poll: "_Poll", zone: Zone
-    ) -> dns.name.Name | None:
+    ) -> tuple[bytes, ...] | None:
         # Where an alias stands, no zone begins, and the name above is free of it.
         name = poll.name.parent() if poll.aliased else poll.name
         while name != zone.apex:
             answer = await self._transport.ask(Question(name, dns.rdatatype.SOA), server)
             if not answer.usable:
-                raise Unanswered(f"answers {dns.rcode.to_text(answer.rcode)}")
+                raise Unanswered("is lame")
             if not answer.authoritative:
-                apex = _referral(answer, name, zone.apex)
-                if apex is None:
+                shown = _zone_shown(answer, name)
+                if shown is None or shown >= len(name.labels) - len(zone.apex.labels):
                     raise Unanswered("is lame")
-                return apex
+                return name.labels[shown:]
             apex = shown_cut(answer, name)
             if apex is not None:
-                return apex if _is_below(apex, zone.apex) else None
+                return apex.labels if _is_below(apex, zone.apex) else None
             name = name.parent()
         return None
 
@@ -431,85 +431,87 @@ class _Poll:
     def __init__(self, transport: Transport, name: dns.name.Name) -> None:
         self.name = name
         self.aliased = False
+        self.confirmed = False
+        """Whether an answer shows that the name is in the zone, and nowhere further down."""
         self.authoritative: list[Address] = []
         """The servers that answer with authority."""
+        self.below: list[tuple[bytes, ...]] = []
+        """The zones further down that servers refer to or answer for."""
         self._transport = transport
-        self._question = Question(name, dns.rdatatype.TXT)
         self._asked: dict[Address, Promise[Answer]] = {}
-        self._heard: list[Answer] = []
 
     async def ask(self, zone: Zone) -> list[ServerAnswer]:
+        asked = self._asked
+        above = len(self.name.labels) - len(zone.apex.labels)
+        question = Question(self.name, dns.rdatatype.TXT, first_labels=above)
         for host in zone.hosts:
             for address in host.addresses:
-                if address not in self._asked:
-                    self._asked[address] = self._transport.ask(self._question, address)
-        self.authoritative, self._heard = [], []
-        answers = []
+                if address not in asked:
+                    asked[address] = self._transport.ask(question, address)
+        self.confirmed = False
+        self.authoritative, self.below = [], []
+        answers: list[ServerAnswer] = []
         for host in zone.hosts:
-            if not host.addresses:
-                trouble = host.trouble
-                answers.append(ServerAnswer(host.name, "address unknown", None, trouble))
-                continue
-            reached: list[ServerAnswer] = []
-            unreached: list[ServerAnswer] = []
+            unreached = []
+            reached = not host.addresses
             for address in host.addresses:
                 try:
-                    answer = await self._asked[address]
+                    answer = await asked[address]
+                except Unreachable as error:
+                    unreached.append(ServerAnswer(host.name, str(address), None, str(error)))
+                    continue
                 except Unanswered as error:
-                    silent = ServerAnswer(host.name, str(address), None, str(error))
-                    (unreached if isinstance(error, Unreachable) else reached).append(silent)
+                    answers.append(ServerAnswer(host.name, str(address), None, str(error)))
                 else:
-                    reached.append(self._read(answer, zone, host.name, address))
-            # This machine may have no IPv6; that says nothing about the server.
-            answers += reached or unreached
+                    answers.append(self._read(answer, zone, host.name, address))
+                reached = True
+            if not reached:  # perhaps for lack of IPv6 here, which says nothing about the server
+                answers += unreached
+            if not host.addresses:
+                answers.append(ServerAnswer(host.name, "address unknown", None, host.trouble))
         return answers
 
-    def zone_below(self, zone: Zone) -> dns.name.Name | None:
-        """Return the zone further down that the name is in, as the answers tell.
-
-        Either a server refers to it, or it answers for that zone, too: what it says with
-        authority shows the zone's SOA or NS records (RFC 2308 section 3, RFC 1034 section 6.2).
-        """
-        shown = [_referral(answer, self.name, zone.apex) for answer in self._heard]
-        ranked = Counter(apex for apex in shown if apex is not None).most_common(1)
-        return ranked[0][0] if ranked else None
-
-    def confirms(self, zone: Zone) -> bool:
-        """Whether an answer shows that the name is in ``zone`` and nowhere further down."""
-        return any(
-            answer.authoritative and record.owner == zone.apex
-            for answer in self._heard
-            for record in answer.authority
-        )
-
     def _read(self, answer: Answer, zone: Zone, host: str, at: Address) -> ServerAnswer:
+        """Return what the server says of the name; note what it shows of the zone.
+
+        Either it refers to a zone further down, or it answers for that zone, too: beside what it
+        says with authority stand the zone's SOA or NS records (RFC 2308 section 3, RFC 1034
+        section 6.2).
+        """
         address = str(at)
         if not answer.usable:
-            trouble = f"answers {dns.rcode.to_text(answer.rcode)}"
+            trouble = f"answers {answer.rcode_text}"
             return ServerAnswer(host, address, None, trouble)
-        self._heard.append(answer)
+        labels = self.name.labels
+        above = len(labels) - len(zone.apex.labels)
+        shown = _zone_shown(answer, self.name)
+        if shown is not None and shown < above:
+            self.below.append(labels[shown:])
         if not answer.authoritative:
-            below = _referral(answer, self.name, zone.apex)
-            if below is None:
+            if shown is None or shown >= above:
                 trouble = "is lame: it does not answer for the zone with authority"
                 return ServerAnswer(host, address, None, trouble)
-            referral = to_text(below)
+            referral = to_text(dns.name.Name(labels[shown:]))
             return ServerAnswer(host, address, None, f"refers to {referral}", referral=referral)
+        self.confirmed |= shown == above
         self.authoritative.append(at)
+        if answer.plain is not None:
+            return ServerAnswer(host, address, answer.plain.values)
         alias = alias_of(answer, self.name)
-        if alias is not None:
-            self.aliased = True
-            return ServerAnswer(host, address, (), alias=to_text(alias))
-        return ServerAnswer(host, address, _txt_values(answer, self.name))
+        if alias is None:
+            return ServerAnswer(host, address, _txt_values(answer, self.name))
+        self.aliased = True
+        return ServerAnswer(host, address, (), alias=to_text(alias))
 
 
-def _referral(answer: Answer, name: dns.name.Name, apex: dns.name.Name) -> dns.name.Name | None:
-    """Return the zone below ``apex`` that ``name`` is in, if the authority section tells one."""
+def _zone_shown(answer: Answer, name: dns.name.Name) -> int | None:
+    """Return how many labels of ``name`` are before those of the zone that an answer shows."""
+    if answer.plain is not None:
+        return answer.plain.zone
     for record in answer.authority:
-        if record.rdtype in (dns.rdatatype.NS, dns.rdatatype.SOA):
-            owner = record.owner
-            if _is_below(owner, apex) and name.is_subdomain(owner):
-                return owner
+        mark = record.rdtype in (dns.rdatatype.NS, dns.rdatatype.SOA)
+        if mark and name.is_subdomain(record.owner):
+            return len(name.labels) - len(record.owner.labels)
     return None
 
 
@@ -518,11 +520,11 @@ def _is_below(name: dns.name.Name, apex: dns.name.Name) -> bool:
 
 
 def _most_common(names: Iterable[str | None]) -> str | None:
-    ranked = Counter(name for name in names if name is not None).most_common(1)
-    return ranked[0][0] if ranked else None
+    counted = [name for name in names if name is not None]
+    return Counter(counted).most_common(1)[0][0] if counted else None
 
 
 def _txt_values(answer: Answer, owner: dns.name.Name) -> tuple[str, ...]:
-    return tuple(
-        decode(b"".join(data.strings)) for data in of_type(answer, owner, dns.rdatatype.TXT)
-    )
+    if answer.plain is not None:
+        return answer.plain.values
+    return tuple(map(text_value, of_type(answer, owner, dns.rdatatype.TXT)))

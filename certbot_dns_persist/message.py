@@ -8,7 +8,7 @@ takes five times as long, and thousands of names are asked for at once.
 import dataclasses
 import functools
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dns.exception
 import dns.flags
@@ -24,15 +24,24 @@ EDNS_PAYLOAD = 1232
 
 _HEADER = struct.Struct("!HHHHHH")  # RFC 1035 section 4.1.1
 _RECORD = struct.Struct("!HHIH")  # what follows a record's owner, section 4.1.3
-_TO_THE_QUESTION = b"\xc0\x0c"  # a pointer to the name in the question, section 4.1.4
+_NAME_OF_QUESTION = b"\xc0\x0c"  # a pointer to it, section 4.1.4
+_NO_LABEL = b"\x40"  # cannot be where a label begins
+
+# Plain numbers: with its enumerations, dnspython takes long for short arithmetic.
+_QR, _AA, _TC, _AD = (int(getattr(dns.flags, name)) for name in ("QR", "AA", "TC", "AD"))
+_TXT, _OPT = int(dns.rdatatype.TXT), int(dns.rdatatype.OPT)
+_ZONE_MARKS = {int(dns.rdatatype.NS), int(dns.rdatatype.SOA)}
 
 # Who cannot read the question may leave it out of the answer.
 _WITHOUT_QUESTION = {
-    dns.rcode.FORMERR,
-    dns.rcode.SERVFAIL,
-    dns.rcode.NOTIMP,
-    dns.rcode.REFUSED,
+    int(dns.rcode.FORMERR),
+    int(dns.rcode.SERVFAIL),
+    int(dns.rcode.NOTIMP),
+    int(dns.rcode.REFUSED),
 }
+
+# Answers that differ in the name only are read once.
+_PLAIN_ANSWERS = 1000
 
 
 class NotAnAnswer(Exception):
@@ -43,43 +52,66 @@ class Record(NamedTuple):
     """One record of an answer."""
 
     owner: dns.name.Name
-    rdtype: dns.rdatatype.RdataType
+    rdtype: int
     data: dns.rdata.Rdata | None
     """``None`` for records of the authority section: there, the owner tells all."""
 
 
-@dataclasses.dataclass
+class Plain(NamedTuple):
+    """What an answer says that holds TXT records of the asked name, or none, and nothing else."""
+
+    values: tuple[str, ...]
+    """The TXT values, each joined from its strings."""
+    zone: int | None
+    """How many labels of the name stand before those of the zone that the answer shows."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Answer:
     """What a server said."""
 
-    rcode: dns.rcode.Rcode
+    rcode: int
     flags: int
-    records: list[Record] = dataclasses.field(default_factory=list)
-    authority: list[Record] = dataclasses.field(default_factory=list)
+    records: tuple[Record, ...] = ()
+    authority: tuple[Record, ...] = ()
+    plain: Plain | None = None
+    """Set instead of the records where that is all there is to them."""
 
     @property
     def usable(self) -> bool:
         """Whether it says what there is, even if that is nothing."""
-        return self.rcode in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+        return self.rcode in (0, 3)  # NOERROR, NXDOMAIN
+
+    @property
+    def rcode_text(self) -> str:
+        return dns.rcode.to_text(dns.rcode.Rcode.make(self.rcode))
 
     @property
     def authoritative(self) -> bool:
-        return bool(self.flags & dns.flags.AA)
+        return bool(self.flags & _AA)
 
     @property
     def authentic(self) -> bool:
         """Whether a validating resolver vouches for it (RFC 4035 section 3.2.3)."""
-        return bool(self.flags & dns.flags.AD)
+        return bool(self.flags & _AD)
 
     @property
     def truncated(self) -> bool:
-        return bool(self.flags & dns.flags.TC)
+        return bool(self.flags & _TC)
 
 
 class Question:
     """What is asked of a server."""
 
-    __slots__ = ("_asked", "_checking_disabled", "_kind", "_name", "_recursive", "name")
+    __slots__ = (
+        "_asked",
+        "_checking_disabled",
+        "_kind",
+        "_lengths",
+        "_name",
+        "_recursive",
+        "_rest",
+    )
 
     def __init__(
         self,
@@ -88,8 +120,11 @@ class Question:
         *,
         recursive: bool = False,
         checking_disabled: bool = False,
+        first_labels: int = 2,
     ) -> None:
-        self.name = name
+        """``first_labels`` of the name may be different in answers that otherwise are the same."""
+        self._lengths = bytes(map(len, name.labels[:first_labels]))
+        self._rest = _HEADER.size + sum(self._lengths) + len(self._lengths)
         self._name = name.to_wire() or b""
         self._kind = kind
         self._recursive = recursive
@@ -112,48 +147,119 @@ class Question:
             raise NotAnAnswer(type(error).__name__) from error
 
     def _read(self, wire: bytes) -> Answer:
-        _, flags, questions, answers, authorities, additional = _HEADER.unpack_from(wire)
-        rcode = flags & 0xF
-        if not flags & dns.flags.QR:
-            raise NotAnAnswer("no response")
-        at = _HEADER.size + len(self._asked)
-        if questions != 1 or wire[_HEADER.size : at].lower() != self._asked:
-            if questions == 0 and rcode in _WITHOUT_QUESTION:
-                return Answer(dns.rcode.Rcode(rcode), flags)
+        asked = self._asked
+        end = _HEADER.size + len(asked)
+        if wire[_HEADER.size : end].lower() != asked or wire[4:6] != b"\0\1":
+            _, flags, questions, *_ = _HEADER.unpack_from(wire)
+            if flags & _QR and questions == 0 and flags & 0xF in _WITHOUT_QUESTION:
+                return Answer(flags & 0xF, flags)
             raise NotAnAnswer("another question")
-        if flags & dns.flags.TC:
-            return Answer(dns.rcode.Rcode(rcode), flags)
-        records, authority = [], []
-        for _ in range(answers):
-            owner, rdtype, rdclass, _, at, end = self._read_record(wire, at)
-            kind = dns.rdatatype.RdataType.make(rdtype)
-            data = dns.rdata.from_wire(
-                dns.rdataclass.RdataClass.make(rdclass), kind, wire, at, end - at
-            )
-            records.append(Record(owner, kind, data))
-            at = end
-        for _ in range(authorities):
-            owner, rdtype, _, _, _, at = self._read_record(wire, at)
-            authority.append(Record(owner, dns.rdatatype.RdataType.make(rdtype), None))
-        # The rest of the rcode (RFC 6891 section 6.1.3); errors bring no records.
-        for _ in range(0 if answers else additional):
-            _, rdtype, _, ttl, _, at = self._read_record(wire, at)
-            if rdtype == dns.rdatatype.OPT:
-                rcode |= ttl >> 24 << 4
-        return Answer(dns.rcode.Rcode.make(rcode), flags, records, authority)
+        if self._kind == _TXT:
+            plain = _read_plain(self._lengths, wire[2:12], wire[self._rest :])
+            if plain is not None:
+                return plain
+        return _read(wire, end)
 
-    def _read_record(self, wire: bytes, at: int) -> tuple[dns.name.Name, int, int, int, int, int]:
-        """Return owner, type, class and TTL, and where the record's data begins and ends."""
-        if wire.startswith(_TO_THE_QUESTION, at):
-            owner, length = self.name, 2
-        else:
+
+def _read(wire: bytes, at: int) -> Answer:
+    _, flags, _, answers, authorities, additional = _HEADER.unpack_from(wire)
+    rcode = flags & 0xF
+    if not flags & _QR:
+        raise NotAnAnswer("no response")
+    if flags & _TC:
+        return Answer(rcode, flags)
+    records, authority = [], []
+    for _ in range(answers):
+        owner, length = dns.name.from_wire(wire, at)
+        rdtype, rdclass, _, start, at = _record(wire, at + length)
+        records.append(Record(owner, rdtype, _data(wire, rdclass, rdtype, start, at)))
+    for _ in range(authorities):
+        owner, length = dns.name.from_wire(wire, at)
+        rdtype, _, _, _, at = _record(wire, at + length)
+        authority.append(Record(owner, rdtype, None))
+    if not answers:  # errors bring none
+        rcode |= _extended_rcode(wire, at, additional)
+    return Answer(rcode, flags, tuple(records), tuple(authority))
+
+
+@functools.lru_cache(_PLAIN_ANSWERS)
+def _read_plain(lengths: bytes, header: bytes, rest: bytes) -> Answer | None:
+    """Return what an answer says about TXT of a name, whatever its first labels, if plain.
+
+    ``lengths`` are those of the first labels, ``rest`` is the message from the next label of the
+    question on. In a zone, many answers differ in the first labels only: where records belong to
+    the name, servers point to it in the question (RFC 1035 section 4.1.4). ``None`` when there is
+    more to it, so that the name itself has to be known.
+    """
+    start = _HEADER.size + sum(lengths) + len(lengths)
+    wire = _NO_LABEL * start + rest
+    try:
+        zone, length = dns.name.from_wire(wire, start)
+        flags, _, answers, authorities, additional = struct.unpack("!HHHHH", header)
+        if not flags & _QR or flags & _TC:
+            return None
+        at = start + length + 4
+        values = []
+        for _ in range(answers):
+            if wire[at : at + 2] != _NAME_OF_QUESTION:
+                return None
+            rdtype, rdclass, _, start, at = _record(wire, at + 2)
+            if rdtype != _TXT:
+                return None
+            values.append(text_value(_data(wire, rdclass, rdtype, start, at)))
+        shown = None
+        for _ in range(authorities):
             owner, length = dns.name.from_wire(wire, at)
-        at += length
-        rdtype, rdclass, ttl, length = _RECORD.unpack_from(wire, at)
-        at += _RECORD.size
-        if at + length > len(wire):
-            raise NotAnAnswer("cut off")
-        return owner, rdtype, rdclass, ttl, at, at + length
+            rdtype, _, _, _, at = _record(wire, at + length)
+            if rdtype in _ZONE_MARKS:
+                if not zone.is_subdomain(owner):
+                    return None
+                shown = len(lengths) + len(zone.labels) - len(owner.labels)
+        rcode = flags & 0xF
+        if not answers:
+            rcode |= _extended_rcode(wire, at, additional)
+        return Answer(rcode, flags, plain=Plain(tuple(values), shown))
+    except (struct.error, dns.exception.DNSException, NotAnAnswer):
+        return None
+
+
+def _extended_rcode(wire: bytes, at: int, records: int) -> int:
+    """Return the upper bits of the rcode from the additional section (RFC 6891 section 6.1.3)."""
+    for _ in range(records):
+        _, length = dns.name.from_wire(wire, at)
+        rdtype, _, ttl, _, at = _record(wire, at + length)
+        if rdtype == _OPT:
+            return ttl >> 24 << 4
+    return 0
+
+
+def _record(wire: bytes, at: int) -> tuple[int, int, int, int, int]:
+    """Return type, class and TTL of a record, and where its data begins and ends."""
+    rdtype, rdclass, ttl, length = _RECORD.unpack_from(wire, at)
+    at += _RECORD.size
+    if at + length > len(wire):
+        raise NotAnAnswer("cut off")
+    return rdtype, rdclass, ttl, at, at + length
+
+
+def _data(wire: bytes, rdclass: int, rdtype: int, start: int, end: int) -> Any:
+    return dns.rdata.from_wire(
+        dns.rdataclass.RdataClass.make(rdclass),
+        dns.rdatatype.RdataType.make(rdtype),
+        wire,
+        start,
+        end - start,
+    )
+
+
+def text_value(data: Any) -> str:
+    """Return the value of a TXT record, joined from its strings."""
+    return decode(b"".join(data.strings))
+
+
+def decode(octets: bytes) -> str:
+    """Return what a record says; of other people's values, what is not UTF-8 survives, too."""
+    return octets.decode("utf-8", "surrogateescape")
 
 
 @functools.cache

@@ -16,7 +16,6 @@ import errno
 import heapq
 import itertools
 import os
-import random
 import secrets
 import selectors
 import socket
@@ -202,7 +201,6 @@ class Transport(Coroutines):
         self._streams = 0
         self._for_stream: deque[_Exchange] = deque()
         self._away = 0.0
-        self._random = random.SystemRandom()
 
     def close(self) -> None:
         """Close all sockets; nothing may be asked any more."""
@@ -296,7 +294,9 @@ class Transport(Coroutines):
             self._open_streams()
             return
         try:
-            self._socket(server.family).send(exchange, now)
+            octets = secrets.token_bytes(3)
+            sockets = self._sockets.get(server.family) or self._open_sockets(server.family)
+            sockets[octets[2] % _SOCKETS].send(exchange, octets[:2], now)
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 trouble = f"cannot be reached: {error.strerror or error}"
@@ -311,14 +311,12 @@ class Transport(Coroutines):
         entry = (deadline, next(self._numbers), exchange, exchange.attempts)
         heapq.heappush(self._deadlines, entry)
 
-    def _socket(self, family: int) -> "_Socket":
-        sockets = self._sockets.get(family)
-        if sockets is None:
-            made = [_Socket(family, self._receive_datagram, self._wonder) for _ in range(_SOCKETS)]
-            sockets = self._sockets.setdefault(family, made)
-            for each in made:
-                self._selector.register(each.socket, selectors.EVENT_READ, each)
-        return self._random.choice(sockets)
+    def _open_sockets(self, family: int) -> "list[_Socket]":
+        sockets = [_Socket(family, self._receive_datagram, self._wonder) for _ in range(_SOCKETS)]
+        for each in sockets:
+            self._selector.register(each.socket, selectors.EVENT_READ, each)
+        self._sockets[family] = sockets
+        return sockets
 
     # Receiving
 
@@ -458,10 +456,11 @@ class _Socket:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._pending: dict[tuple[bytes, Any], tuple[_Exchange, float, bool]] = {}
 
-    def send(self, exchange: _Exchange, now: float) -> None:
+    def send(self, exchange: _Exchange, message_id: bytes, now: float) -> None:
         server = exchange.server
-        while (key := (secrets.token_bytes(2), server.sockaddr)) in self._pending:
-            pass
+        key = (message_id, server.sockaddr)
+        while key in self._pending:
+            key = (secrets.token_bytes(2), server.sockaddr)
         self._pending[key] = (exchange, now, exchange.attempts == 1)
         exchange.sent.append((self._pending, key))
         self.socket.sendto(exchange.question.to_wire(key[0], edns=server.edns), server.sockaddr)

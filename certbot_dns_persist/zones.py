@@ -6,6 +6,7 @@ of each. It is a guess that the servers' answers prove or refute, see :mod:`.loo
 """
 
 import dataclasses
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
-from certbot_dns_persist.message import Answer, Question
+from certbot_dns_persist.message import Answer, Question, decode
 from certbot_dns_persist.promise import Promise, Unanswered
 from certbot_dns_persist.transport import Address, Transport
 
@@ -26,6 +27,9 @@ ENOUGH_ALONE = 3
 
 # A name of two labels and the root: names with fewer are those of registries.
 _DOMAIN = 3
+
+# Without escapes and letters that IDNA encodes, the labels are what stands between the dots.
+_is_plain = re.compile(rb"[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
 
 _T = TypeVar("_T")
 
@@ -53,6 +57,8 @@ class Zone:
     """A zone and its servers."""
 
     apex: dns.name.Name
+    name: str
+    """The apex as text."""
     hosts: tuple[Host, ...]
     validator: Address | None
     """A resolver that vouches for the zone's signatures (RFC 4035 section 3.2.3)."""
@@ -130,7 +136,7 @@ class Resolvers:
                 rejected = True
                 troubles.append(f"{resolver} finds that its DNSSEC signatures do not verify")
             else:
-                troubles.append(f"{resolver} answers {dns.rcode.to_text(answer.rcode)}")
+                troubles.append(f"{resolver} answers {answer.rcode_text}")
         raise (Bogus if rejected else Unanswered)(
             f"{dns.rdatatype.to_text(kind)} of {to_text(name)} cannot be resolved: "
             + "; ".join(troubles)
@@ -260,7 +266,9 @@ class Zones:
                 hosts.append(Host(to_text(name), await promise))
             except Unanswered as error:
                 hosts.append(Host(to_text(name), (), str(error)))
-        return Zone(apex, tuple(hosts), resolver if answer.authentic else None, rejected)
+        return Zone(
+            apex, to_text(apex), tuple(hosts), resolver if answer.authentic else None, rejected
+        )
 
     def _addresses(self, host: dns.name.Name) -> Promise[tuple[Address, ...]]:
         return self._facts.once("addresses", host.labels, lambda: self._find_addresses(host))
@@ -321,17 +329,17 @@ def end_of_chain(answer: Answer, name: dns.name.Name) -> dns.name.Name:
     return end
 
 
-def decode(octets: bytes) -> str:
-    """Return what a record says; of other people's values, what is not UTF-8 survives, too."""
-    return octets.decode("utf-8", "surrogateescape")
-
-
 def to_name(text: str) -> dns.name.Name:
+    text = text.lower()
     try:
-        return dns.name.from_text(text.lower())
+        octets = text.encode()
+        if _is_plain(octets):
+            return dns.name.Name((*octets.split(b"."), b""))
+        return dns.name.from_text(text)
     except dns.exception.DNSException as error:
         raise Unanswered(f"{text} cannot stand in DNS: {error}") from error
 
 
 def to_text(name: dns.name.Name) -> str:
-    return name.to_text(omit_final_dot=True).lower()
+    plain = b".".join(name.labels[:-1]).lower()
+    return plain.decode() if _is_plain(plain) else name.to_text(omit_final_dot=True).lower()
