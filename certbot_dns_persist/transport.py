@@ -38,7 +38,7 @@ MANY = 8
 PROBE_AFTER = 1.0
 #: Seconds until a question is sent again: at first, and at least.
 FIRST_TIMEOUT = 0.4
-MIN_TIMEOUT = 0.05
+MIN_TIMEOUT = 0.1
 #: Questions that one server may have at once: at first, at least and at most.
 FIRST_WINDOW = 32
 MIN_WINDOW = 4
@@ -85,6 +85,7 @@ class _Exchange:
         "attempts",
         "began",
         "by_tcp",
+        "edns",
         "patience",
         "promise",
         "question",
@@ -101,6 +102,7 @@ class _Exchange:
         self.began = 0.0
         self.attempts = 0
         self.by_tcp = False
+        self.edns = False
         self.sent: list[tuple[dict[Any, Any], Any]] = []
         self.stream: _Stream | None = None
 
@@ -288,6 +290,7 @@ class Transport(Coroutines):
         if not exchange.attempts:
             exchange.began = now
         exchange.attempts += 1
+        exchange.edns = server.edns
         if exchange.by_tcp:
             self._await(exchange, exchange.began + exchange.patience)
             self._for_stream.append(exchange)
@@ -335,7 +338,7 @@ class Transport(Coroutines):
         if answer.truncated and not exchange.by_tcp:
             exchange.by_tcp = True
             self._again(exchange, on_its_way)
-        elif server.edns and answer.rcode in (
+        elif exchange.edns and answer.rcode in (
             dns.rcode.FORMERR,
             dns.rcode.NOTIMP,
             dns.rcode.BADVERS,
@@ -463,7 +466,7 @@ class _Socket:
             key = (secrets.token_bytes(2), server.sockaddr)
         self._pending[key] = (exchange, now, exchange.attempts == 1)
         exchange.sent.append((self._pending, key))
-        self.socket.sendto(exchange.question.to_wire(key[0], edns=server.edns), server.sockaddr)
+        self.socket.sendto(exchange.question.to_wire(key[0], edns=exchange.edns), server.sockaddr)
 
     def ready(self, _: int) -> None:
         """Read all that has come."""
@@ -504,7 +507,7 @@ class _Stream:
         self._socket = socket.socket(exchange.server.family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._id = secrets.token_bytes(2)
-        wire = exchange.question.to_wire(self._id, edns=exchange.server.edns)
+        wire = exchange.question.to_wire(self._id, edns=exchange.edns)
         self._unsent = len(wire).to_bytes(2, "big") + wire
         self._received = bytearray()
 
