@@ -13,7 +13,7 @@ import dataclasses
 import time
 from collections import Counter, deque
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import dns.exception
 import dns.name
@@ -205,8 +205,7 @@ def system_resolvers() -> tuple[Address, ...]:
     return tuple(Address(server) for server in configured if isinstance(server, str))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Outcome:
+class _Outcome(NamedTuple):
     """What stands at a name, and what that rests on."""
 
     found: Found
@@ -306,7 +305,7 @@ class _Session:
             )
             through = await self._find_through_resolvers(name)
             found = dataclasses.replace(through.found, zone=found.zone, warnings=(warning,))
-            return dataclasses.replace(through, found=found)
+            return through._replace(found=found)
         except Unanswered as error:
             found = Found(name, name, None, (), trouble=str(error))
             return _Outcome(found, bogus=isinstance(error, Bogus))

@@ -103,15 +103,7 @@ class Answer:
 class Question:
     """What is asked of a server."""
 
-    __slots__ = (
-        "_asked",
-        "_checking_disabled",
-        "_kind",
-        "_lengths",
-        "_name",
-        "_recursive",
-        "_rest",
-    )
+    __slots__ = ("_asked", "_frames", "_kind", "_lengths", "_name", "_rest")
 
     def __init__(
         self,
@@ -126,14 +118,13 @@ class Question:
         self._lengths = bytes(map(len, name.labels[:first_labels]))
         self._rest = _HEADER.size + sum(self._lengths) + len(self._lengths)
         self._name = name.to_wire() or b""
-        self._kind = kind
-        self._recursive = recursive
-        self._checking_disabled = checking_disabled
-        self._asked = (self._name + _frame(kind, recursive, checking_disabled, True)[1]).lower()
+        self._kind = int(kind)
+        self._frames = _frames(self._kind, recursive, checking_disabled)
+        self._asked = (self._name + self._frames[True][1]).lower()
 
     def to_wire(self, message_id: bytes, *, edns: bool) -> bytes:
         """Return the message to send."""
-        head, middle, tail = _frame(self._kind, self._recursive, self._checking_disabled, edns)
+        head, middle, tail = self._frames[edns]
         return b"".join((message_id, head, self._name, middle, tail))
 
     def read(self, wire: bytes) -> Answer:
@@ -263,17 +254,26 @@ def decode(octets: bytes) -> str:
 
 
 @functools.cache
-def _frame(
-    kind: dns.rdatatype.RdataType, recursive: bool, checking_disabled: bool, edns: bool
-) -> tuple[bytes, bytes, bytes]:
-    """Return what stands between the id and the name, after the name, and after the question."""
-    query = dns.message.make_query(
-        dns.name.root, kind, use_edns=0 if edns else -1, payload=EDNS_PAYLOAD
-    )
-    # Whoever sets AD in a question understands it in an answer (RFC 6840 section 5.7).
-    query.flags = dns.flags.RD | dns.flags.AD if recursive else dns.flags.Flag(0)
-    if checking_disabled:
-        query.flags |= dns.flags.CD
-    wire = query.to_wire()
-    question = _HEADER.size + len(dns.name.root.to_wire() or b"")
-    return wire[2 : _HEADER.size], wire[question : question + 4], wire[question + 4 :]
+def _frames(
+    kind: int, recursive: bool, checking_disabled: bool
+) -> list[tuple[bytes, bytes, bytes]]:
+    """Return all of a question but its id and its name: without EDNS, and with it.
+
+    The parts are what stands before the name, after the name, and after the question.
+    """
+    frames = []
+    for edns in (-1, 0):
+        query = dns.message.make_query(
+            dns.name.root,
+            dns.rdatatype.RdataType.make(kind),
+            use_edns=edns,
+            payload=EDNS_PAYLOAD,
+        )
+        # Whoever sets AD in a question understands it in an answer (RFC 6840 section 5.7).
+        query.flags = dns.flags.RD | dns.flags.AD if recursive else dns.flags.Flag(0)
+        if checking_disabled:
+            query.flags |= dns.flags.CD
+        wire = query.to_wire()
+        name = _HEADER.size + len(dns.name.root.to_wire() or b"")
+        frames.append((wire[2 : _HEADER.size], wire[name : name + 4], wire[name + 4 :]))
+    return frames

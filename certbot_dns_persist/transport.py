@@ -11,7 +11,6 @@ answers take, how many questions it may have at once, whether it is dead.
   asked fails at once, and now and then one question is let through to see whether it is back.
 """
 
-import dataclasses
 import errno
 import heapq
 import itertools
@@ -22,7 +21,7 @@ import socket
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import dns.rcode
 
@@ -61,8 +60,7 @@ _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.E
 _NO_ROOM = {errno.EAGAIN, errno.ENOBUFS}
 
 
-@dataclasses.dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """Where a DNS server listens."""
 
     host: str
@@ -215,7 +213,11 @@ class Transport(Coroutines):
         promise: Promise[Answer] = self.promise()
         server = self._servers.get(address)
         if server is None:
-            server = self._meet(address)
+            try:
+                server = self._meet(address)
+            except OSError as error:
+                promise.fail(Unanswered(f"has no usable address: {error.strerror or error}"))
+                return promise
         now = self._now()
         exchange = _Exchange(question, server, promise)
         if server.dead is not None:
@@ -262,7 +264,7 @@ class Transport(Coroutines):
         if len(self._servers) > _MAX_SERVERS:
             oldest = next(iter(self._servers))
             if self._servers[oldest].idle:
-                del self._by_sockaddr[self._servers.pop(oldest).sockaddr]
+                self._by_sockaddr.pop(self._servers.pop(oldest).sockaddr, None)
             else:
                 self._servers.move_to_end(oldest)
         return server
@@ -307,8 +309,10 @@ class Transport(Coroutines):
                 self._finish(exchange)
                 exchange.promise.fail(kind(trouble))
                 return
-        timeout = server.timeout * 2 ** (exchange.attempts - 1)
-        self._await(exchange, min(now + timeout, exchange.began + exchange.patience))
+        deadline = now + server.timeout * 2 ** (exchange.attempts - 1)
+        if server.heard is None and now < server.quiet_since + SILENCE:
+            deadline = min(deadline, server.quiet_since + SILENCE)
+        self._await(exchange, min(deadline, exchange.began + exchange.patience))
 
     def _await(self, exchange: _Exchange, deadline: float) -> None:
         entry = (deadline, next(self._numbers), exchange, exchange.attempts)
