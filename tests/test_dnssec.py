@@ -36,7 +36,7 @@ class World:
         zones = directory / "server"
         hosts = {"ns1": [self.server.address]}
         for origin in ("good.test", "forged.test", "expired.test", "distrusted.test", "plain.test"):
-            (zones / f"{origin}.zone").write_text(zone_text(origin, hosts, RECORDS))
+            (zones / f"{origin}.zone").write_text(_avoid_loops(zone_text(origin, hosts, RECORDS)))
         anchors = {
             "good.test": _sign(zones, "good.test"),
             "forged.test": _sign(zones, "forged.test"),
@@ -47,7 +47,8 @@ class World:
         forged = zones / "forged.test.zone"
         forged.write_text(forged.read_text().replace('"value"', '"other"'))
         delegations = dict.fromkeys([*anchors, "plain.test"], hosts)
-        (zones / "root.zone").write_text(zone_text(".", hosts, delegations=delegations))
+        root = zone_text(".", hosts, delegations=delegations)
+        (zones / "root.zone").write_text(_avoid_loops(root))
         (directory / "resolver" / "root.hints").write_text(
             f". 3600 NS ns1.\nns1. 3600 A {self.server.address}\n"
         )
@@ -77,6 +78,14 @@ class World:
         self.resolver.stop()
         for address in self._addresses:
             release_address(address)
+
+
+def _avoid_loops(zone: str) -> str:
+    """Let a zone's records last, and the server of the unsigned zone have a name elsewhere.
+
+    Otherwise a BIND that validates sees a loop when asked for that server's address.
+    """
+    return zone.replace("$TTL 1\n", "$TTL 300\n").replace("ns1.plain.test.", "ns1.good.test.")
 
 
 def _sign(directory: Path, origin: str, *times: str) -> str:
@@ -110,6 +119,7 @@ def test_good_signatures_and_none_at_all_are_not_bogus(
 ) -> None:
     seen = world.inspect(domain, authoritative=authoritative)[domain]
     assert (seen.bogus, seen.found.values, seen.found.trouble) == (False, ["value"], None)
+    assert not seen.found.warnings
 
 
 @pytest.mark.parametrize("authoritative", [True, False])
