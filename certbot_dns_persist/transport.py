@@ -81,6 +81,7 @@ class _Exchange:
 
     __slots__ = (
         "attempts",
+        "awaits",
         "began",
         "by_tcp",
         "edns",
@@ -99,6 +100,7 @@ class _Exchange:
         self.patience = PATIENCE
         self.began = 0.0
         self.attempts = 0
+        self.awaits = 0
         self.by_tcp = False
         self.edns = False
         self.sent: list[tuple[dict[Any, Any], Any]] = []
@@ -196,7 +198,7 @@ class Transport(Coroutines):
         self._servers: OrderedDict[Address, _Server] = OrderedDict()
         self._by_sockaddr: dict[Any, _Server] = {}
         self._paced: dict[_Server, None] = {}
-        self._deadlines: list[tuple[float, int, _Exchange, int]] = []
+        self._deadlines: list[tuple[float, int, _Exchange]] = []
         self._numbers = itertools.count()
         self._streams = 0
         self._for_stream: deque[_Exchange] = deque()
@@ -315,8 +317,8 @@ class Transport(Coroutines):
         self._await(exchange, min(deadline, exchange.began + exchange.patience))
 
     def _await(self, exchange: _Exchange, deadline: float) -> None:
-        entry = (deadline, next(self._numbers), exchange, exchange.attempts)
-        heapq.heappush(self._deadlines, entry)
+        exchange.awaits = next(self._numbers)
+        heapq.heappush(self._deadlines, (deadline, exchange.awaits, exchange))
 
     def _open_sockets(self, family: int) -> "list[_Socket]":
         sockets = [_Socket(family, self._receive_datagram, self._wonder) for _ in range(_SOCKETS)]
@@ -379,9 +381,9 @@ class Transport(Coroutines):
     # What does not come
 
     @staticmethod
-    def _is_over(entry: tuple[float, int, _Exchange, int]) -> bool:
-        _, _, exchange, attempt = entry
-        return exchange.promise.done or exchange.attempts != attempt
+    def _is_over(entry: tuple[float, int, _Exchange]) -> bool:
+        _, number, exchange = entry
+        return exchange.promise.done or exchange.awaits != number
 
     def _expire(self) -> None:
         now = self._now()
@@ -444,7 +446,9 @@ class Transport(Coroutines):
 
 
 def _silence(server: _Server, seconds: float) -> str:
-    return server.strange or f"does not answer within {seconds:g} seconds"
+    if server.heard is None and server.strange is not None:
+        return server.strange
+    return f"does not answer within {seconds:g} seconds"
 
 
 class _Socket:

@@ -288,6 +288,17 @@ def test_a_server_from_before_edns_is_asked_without_from_then_on() -> None:
         assert 1 <= before <= 3
 
 
+def test_an_answer_by_tcp_may_take_longer_than_one_by_udp() -> None:
+    with net({"example.test": [0]}) as world:
+        world.put("n1.example.test", "there")
+        world.find(*numbered(10))
+        world.servers[0].faults.truncate = True
+        world.servers[0].faults.delay = 0.6
+        found = world.find(*numbered(10))
+        assert found["n1.example.test"].values == ["there"]
+        assert not any(each.silent for each in found.values())
+
+
 # Lost packets and dead servers
 
 
