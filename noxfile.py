@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree
@@ -31,15 +32,7 @@ JOSEPY = "josepy<2"  # which dropped ComparableX509
 PYOPENSSL = "pyOpenSSL<26.2"  # which dropped X509Extension, and 26.3 X509Req (josepy until 1.15)
 
 DEBIAN_12 = [
-    # The oldest of all that setup.py names, which are Debian 12's but for rich and idna ...
-    "acme==2.1.0",
-    "certbot==2.1.0",
-    "dnspython==2.3.0",
-    "idna==2.10",
-    "josepy==1.13.0",
-    "rich==13.0.0",
-    "zope.interface==5.5.0",
-    # ... and, also Debian 12's, what decides whether these work.
+    # What decides there whether the oldest packages that we allow work.
     "cryptography==38.0.4",
     "pyOpenSSL==23.0.0",
     "setuptools==66.1.1",  # one whose pkg_resources is particular about names: see setup.py
@@ -55,12 +48,19 @@ class Row:
     """For pip, besides the package itself; what is not pinned is the newest that fits."""
 
 
+def oldest() -> list[str]:
+    """Return what setup.py requires, each at its lower bound."""
+    setup = (bootstrap.ROOT / "setup.py").read_text(encoding="utf-8")
+    required = setup.partition("INSTALL_REQUIRES = [")[2].partition("\n]")[0]
+    return [f"{name}=={least}" for name, least in re.findall('"([^">]+)>=([^"]+)"', required)]
+
+
 def newest_on(python: str) -> Row:
     return Row(f"python-{python}", (python,), ["acme", "certbot"])
 
 
 ROWS = [
-    Row("oldest", ("3.11", "3.10"), DEBIAN_12),
+    Row("oldest", ("3.11", "3.10"), [*oldest(), *DEBIAN_12]),
     Row(
         "certbot-2.6",
         ("3.10", "3.11"),
