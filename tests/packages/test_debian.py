@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ from support.pebble import Pebble
 
 from certbot_dns_persist.record import validation_domain_name
 
-PACKAGE = "python3-certbot-dns-persist"
+NAME = "certbot-dns-persist"
+PACKAGE = f"python3-{NAME}"
+DEBIANS_NAMES = {"zope-interface": "zope.interface"}
 CERTBOT = "/usr/bin/certbot"
 UNIT = Path("/lib/systemd/system/certbot.service")
 
@@ -162,6 +165,19 @@ def test_the_package_holds_the_module_and_its_manual_and_no_tests(package: Path)
         "/usr/share/man/man1/certbot-dns-persist.1.gz",
         "/usr/share/man/man7/certbot-dns-persist-plugin.7.gz",
     }
+
+
+def test_the_package_depends_on_whatever_the_metadata_requires(package: Path) -> None:
+    """Certbot 2.1 refuses to run at all when one of them is missing."""
+    depends = run("dpkg-deb", "--field", package, "Depends")
+    names = {depend.split()[0].removesuffix(":any") for depend in depends.split(", ")}
+    required = [
+        requirement for requirement in requires(NAME) or [] if "extra ==" not in requirement
+    ]
+    assert len(required) > 5
+    for requirement in required:
+        name = re.split(r"[^\w.-]", requirement)[0]
+        assert f"python3-{DEBIANS_NAMES.get(name, name)}" in names
 
 
 def test_debians_certbot_and_python_find_what_was_installed(
