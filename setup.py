@@ -17,10 +17,12 @@ INSTALL_REQUIRES = [
 ]
 
 CLOUDFLARE = ["cloudflare>=4.0.0"]  # the first whose listings take an exact name
+METRICS = ["prometheus-client>=0.16.0"]  # Debian 12
 ROUTE53 = ["boto3>=1.26.0"]  # Debian 12
 
 TEST = [
     *CLOUDFLARE,
+    *METRICS,
     *ROUTE53,
     # Other Certbot plugins, for the bridge: one of each kind.
     "certbot-dns-cloudflare",
@@ -41,6 +43,7 @@ TEST = [
     "python-hcl2>=8",  # Terraform's language
     "rfc3339-validator",
     "ruff",
+    "selenium>=4.11",  # drives the browser that reads the HTML report
     "setuptools>=70.1",  # builds the example package; older ones need wheel beside them
     "types-requests",
     "types-setuptools",
@@ -55,11 +58,12 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["certbot_dns_persist", "certbot_dns_persist.*"]),
-    package_data={"certbot_dns_persist": ["py.typed", "render/*.json"]},
+    package_data={"certbot_dns_persist": ["py.typed", "render/*.html", "render/*.json"]},
     install_requires=INSTALL_REQUIRES,
     extras_require={
-        "all": [*CLOUDFLARE, *ROUTE53],
+        "all": [*CLOUDFLARE, *METRICS, *ROUTE53],
         "cloudflare": CLOUDFLARE,
+        "metrics": METRICS,
         "route53": ROUTE53,
         "test": TEST,
     },

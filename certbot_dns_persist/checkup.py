@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from certbot_dns_persist.diagnose import SEVERITIES, Diagnosis, diagnose, lasting
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.lookup import Lookup
+from certbot_dns_persist.lookup import Found, Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.plan import Standing, make_plans
 from certbot_dns_persist.subjects import Subject
@@ -37,6 +37,8 @@ class Checked:
     standing: Standing
     diagnosis: Diagnosis
     notices: tuple[Notice, ...] = ()
+    needed: bool = True
+    """Whether a certificate, or whoever asks, needs a record there."""
 
     @property
     def severity(self) -> str:
@@ -48,8 +50,10 @@ class Checked:
         """The TXT value that should stand: one that does and authorises, else what to publish.
 
         ``None`` when an option rules all out, or when what stands ends soon and how long its
-        successor is to last is for somebody to say.
+        successor is to last is for somebody to say, or when no certificate needs the record.
         """
+        if not self.needed:
+            return None
         authorizing = {f.value: f for f in self.standing.evaluation.findings if f.authorized}
         if authorizing and self.diagnosis.status != "expiring":
             return max(authorizing, key=lambda value: (lasting(authorizing[value]), value))
@@ -59,10 +63,43 @@ class Checked:
             return None
         return None if plan.value in authorizing else plan.value
 
+    @property
+    def end(self) -> int | None:
+        """When the last record that authorises ends or, when all have expired, ended.
+
+        UNIX seconds; ``None`` when it never does.
+        """
+        if self.diagnosis.status != "expired":
+            return self.standing.end
+        request = self.standing.request
+        found = (finding.record for finding in self.standing.evaluation.findings)
+        ours = [record for record in found if record is not None and request.is_ours(record)]
+        return max(r.persist_until for r in ours if r.persist_until is not None)
+
 
 def worst(severities: Iterable[str]) -> str:
     """Return the gravest of ``severities``, ``"ok"`` when there are none."""
     return max(severities, key=SEVERITIES.index, default=SEVERITIES[0])
+
+
+def look_up(
+    subjects: Iterable[Subject],
+    names: Callable[[Subject], Iterable[str]],
+    lookup_for: Callable[[Options], Lookup],
+) -> dict[str, Found]:
+    """Return what stands at the ``names`` of each of ``subjects``, all looked up at once.
+
+    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+    """
+    groups: dict[tuple[object, str], list[Subject]] = {}
+    for subject in subjects:
+        key = (subject.options.resolvers, subject.options.check)
+        groups.setdefault(key, []).append(subject)
+    found: dict[str, Found] = {}
+    for group in groups.values():
+        lookup = lookup_for(group[0].options)
+        found |= lookup.find([name for subject in group for name in names(subject)])
+    return found
 
 
 def check(

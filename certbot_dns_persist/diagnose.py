@@ -28,6 +28,9 @@ class Diagnosis:
 #: From the best to the worst; what is unknown may be worse than a warning.
 SEVERITIES = ("ok", "warning", "unknown", "critical")
 
+#: What ``check`` and ``audit`` exit with for the worst that they found, as monitoring plugins do.
+EXIT_STATUS_OF = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
+
 SEVERITIES_OF = {
     "ok": "ok",
     "expiring": "warning",

@@ -10,6 +10,7 @@ Neither may cost anybody a certificate: when DNS was changed and this could not 
 says so, and life goes on.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import errno
@@ -20,7 +21,7 @@ import os
 import pwd
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -71,6 +72,21 @@ class StandingRecord:
     account_url: str
     domain: str
     persist_until: int | None
+    first_published: str | None
+    """RFC 3339, UTC; ``None`` when the notes were lost and it is only known from DNS."""
+    last_changed: str
+    """RFC 3339, UTC; when it was noted again, if the notes were lost."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Logged:
+    """A record that was added and not removed, as far as the log of changes goes back."""
+
+    name: str
+    value: str
+    ttl: int | None
+    provider: str
+    zone: str | None
     first_published: str
     """RFC 3339, UTC."""
     last_changed: str
@@ -87,6 +103,12 @@ class Journal:
         self._log = Path(logs_dir) / "dns-persist-changes.jsonl"
         self._state = Path(config_dir) / "dns-persist" / "records.json"
         self._clock = clock
+        self._told: set[str] = set()
+
+    @property
+    def state_file(self) -> Path:
+        """Where the current state is kept."""
+        return self._state
 
     def record(self, change: Change) -> None:
         """Note a change that was made or tried. What cannot be written is only warned about."""
@@ -104,10 +126,93 @@ class Journal:
                     error,
                 )
 
+    def exists(self) -> bool:
+        """Whether there are notes of records that stand, and they can be read."""
+        try:
+            self._load()
+        except (OSError, _Unusable, _Damaged):
+            return False
+        return self._state.exists()
+
     def standing(self) -> list[StandingRecord]:
         """Return our records as far as we know, sorted; none when that cannot be read (warned)."""
         records = self._known().records
         return [records[key] for key in sorted(records)]
+
+    def lost(self) -> bool:
+        """Whether the state is missing, damaged or was begun anew, and could be rebuilt here."""
+        try:
+            state = self._load()
+        except _Damaged:
+            pass
+        except (OSError, _Unusable):
+            return False
+        else:
+            if self._state.exists() and not state.incomplete:
+                return False
+        place = next((p for p in self._state.parents if p.exists()), Path())
+        effective = os.access in os.supports_effective_ids
+        return os.access(place, os.W_OK | os.X_OK, effective_ids=effective)
+
+    def set_aside_damaged(self) -> Path | None:
+        """Begin anew when the state is damaged; return where the damaged file is then."""
+        asides: list[Path] = []
+        try:
+            self._load()
+        except _Damaged:
+            with contextlib.suppress(OSError, _Unusable):
+                self._update(lambda state: state, lambda _, aside: asides.append(aside))
+        except (OSError, _Unusable):
+            pass  # not for us; whoever needs it is told
+        return next(iter(asides), None)
+
+    def rebuild(self, records: Iterable[StandingRecord], *, complete: bool) -> int:
+        """Note ``records`` again that the state lacks; return how many.
+
+        ``complete`` is whether these are all that there are.
+        """
+        added = 0
+
+        def merge(state: "_State") -> "_State":
+            nonlocal added
+            missing = {
+                (r.name, r.value): r for r in records if (r.name, r.value) not in state.records
+            }
+            added = len(missing)
+            return dataclasses.replace(
+                state, records={**state.records, **missing}, incomplete=not complete
+            )
+
+        self._try_to_update("The records that stand", merge)
+        return added
+
+    def logged(self) -> list[Logged]:
+        """Return what stands by the log of changes; lines that cannot be read are passed over."""
+        standing: dict[tuple[str, str], Logged] = {}
+        try:
+            lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return []
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                entry = json.loads(line)
+                key = (str(entry["name"]), str(entry["value"]))
+                if entry["result"] != "ok":
+                    continue
+                if entry["action"] == "remove":
+                    standing.pop(key, None)
+                    continue
+                before = standing.get(key)
+                standing[key] = Logged(
+                    name=key[0],
+                    value=key[1],
+                    ttl=entry["ttl"] if isinstance(entry["ttl"], int) else None,
+                    provider=str(entry["provider"]),
+                    zone=entry["zone"] if isinstance(entry["zone"], str) else None,
+                    first_published=before.first_published if before else str(entry["time"]),
+                    last_changed=str(entry["time"]),
+                )
+        return list(standing.values())
 
     def earlier_keys(self, account_url: str, thumbprint: str) -> list[str]:
         """Return the thumbprints of the keys that the account had before, the latest first.
@@ -171,7 +276,10 @@ class Journal:
         try:
             return self._load()
         except (OSError, _Unusable, _Damaged) as error:
-            logger.warning("Cannot tell which DNS records are ours from %s: %s", self._state, error)
+            told = f"Cannot tell which DNS records are ours from {self._state}: {error}"
+            if told not in self._told:
+                logger.warning("%s", told)
+                self._told.add(told)
             return _State({}, {}, {}, {})
 
     def _now(self) -> str:
@@ -205,8 +313,15 @@ class Journal:
         if change.result == "ok":
             self._update(lambda state: state.with_change(change, self._now()))
 
-    def _update(self, step: Callable[["_State"], "_State"]) -> None:
-        """Replace the state by what ``step`` makes of it, and let nobody come in between."""
+    def _update(
+        self,
+        step: Callable[["_State"], "_State"],
+        moved: "Callable[[_Damaged, Path], None] | None" = None,
+    ) -> None:
+        """Replace the state by what ``step`` makes of it, and let nobody come in between.
+
+        A damaged one is put aside, and a new one begins; ``moved`` is told, by default the user.
+        """
         self._state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A file of its own, as the state file is replaced; locked until it is closed.
         lock = self._state.with_name("records.lock")
@@ -217,21 +332,27 @@ class Journal:
             except _Damaged as error:
                 aside = self._state.with_name(f"records.json.damaged-{self._now()}")
                 self._state.replace(aside)
-                logger.warning(
-                    "%s is damaged (%s). It now is %s, and a new one begins: records published "
-                    "before are not in it, and stay in DNS.",
-                    self._state,
-                    error,
-                    aside,
-                )
-                state = _State({}, {}, {}, {})
+                (moved or self._warn_of_new_state)(error, aside)
+                state = _State({}, {}, {}, {}, incomplete=True)
             self._store(step(state))
+
+    def _warn_of_new_state(self, error: "_Damaged", aside: Path) -> None:
+        logger.warning(
+            "%s is damaged (%s). It now is %s, and a new one begins: records published before are "
+            "not in it, and stay in DNS. certbot-dns-persist check notes them again.",
+            self._state,
+            error,
+            aside,
+        )
 
     def _load(self) -> "_State":
         try:
             octets = self._state.read_bytes()
         except FileNotFoundError:
-            return _State({}, {}, {}, {})
+            # Where something was changed before, a state has been lost.
+            return _State({}, {}, {}, {}, incomplete=self._log.exists())
+        except IsADirectoryError as error:
+            raise _Damaged("it is a directory") from error
         try:
             content = json.loads(octets)
             if content["version"] != _VERSION:
@@ -253,7 +374,15 @@ class Journal:
             }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _Damaged(f"{type(error).__name__}: {error}") from error
-        return _State(records, keys, terms, replaced, content, entries)
+        return _State(
+            records,
+            keys,
+            terms,
+            replaced,
+            incomplete=content.get("incomplete") is True,
+            content=content,
+            entries=entries,
+        )
 
     def _store(self, state: "_State") -> None:
         entries = [
@@ -267,6 +396,7 @@ class Journal:
             "keys": state.keys,
             "terms": {url: dataclasses.asdict(terms) for url, terms in state.terms.items()},
             "replaced": state.replaced,
+            "incomplete": state.incomplete,
         }
         new = self._state.with_name("records.json.new")  # one name will do, under the lock
         with _opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
@@ -296,6 +426,8 @@ class _State:
     """What each account's CA stated last, by the account's URL."""
     replaced: Mapping[str, Sequence[str]]
     """The values that are to go, by their name."""
+    incomplete: bool = False
+    """Whether records were published before this state began, and are not in it."""
     content: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The file as it was read: a newer program's members outlive us, ..."""
     entries: Mapping[tuple[str, str], Mapping[str, Any]] = dataclasses.field(default_factory=dict)

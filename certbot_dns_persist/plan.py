@@ -168,7 +168,7 @@ def _make_plan(name: str, together: Sequence[Standing], options: Options, reason
         record=record,
         ttl=options.ttl,
         standings=tuple(together),
-        retire=tuple(v for v in values if _supersedes(record, v, first)),
+        retire=tuple(v for v in values if supersedes(record, v, first)),
         reason=reason,
     )
 
@@ -188,7 +188,7 @@ def _choose_issuer(standing: Standing, wanted: str | None) -> str:
     return next((name for name in used if name in offered), offered[0])
 
 
-def _supersedes(new: ValidationRecord, value: str, standing: Standing) -> bool:
+def supersedes(new: ValidationRecord, value: str, standing: Standing) -> bool:
     """Whether ``new`` authorises all that ``value``, a record of ours, authorises."""
     finding = standing.request.evaluate([value], standing.at).findings[0]
     old = finding.record

@@ -24,8 +24,13 @@ from certbot_dns_persist.errors import AccountError, ConfigurationError, Directo
 from certbot_dns_persist.journal import Journal
 from certbot_dns_persist.lineages import AUTHENTICATOR, Lineage, lineage_names, read_lineage
 from certbot_dns_persist.options import Options, options_of, too_wide
-from certbot_dns_persist.record import normalize_domain_name
-from certbot_dns_persist.request import ValidationRequest, make_request
+from certbot_dns_persist.record import (
+    MalformedRecord,
+    ValidationRecord,
+    normalize_domain_name,
+    parse_record,
+)
+from certbot_dns_persist.request import AccountUris, ValidationRequest, make_request
 from certbot_dns_persist.terms import Terms, expected_terms
 
 logger = logging.getLogger(__name__)
@@ -136,6 +141,38 @@ class Subjects:
             for needs in lineages.values() or [[]]:
                 yield from self._subject(domain, names, needs)
 
+    def left_over(self) -> Iterator[Subject]:
+        """Yield the domains for which records of ours stand, as noted, and that no lineage needs.
+
+        None when some lineage cannot be read: it may need any of them.
+        """
+        needed = self.needed_domains
+        if needed is None:
+            return
+        # Resolvers are the machine's more than a certificate's.
+        saved = next((lineage.options for lineage in self.lineages), {})
+        reading = {key: value for key, value in saved.items() if key in ("resolvers", "check")}
+        options = options_of(self._given.options, reading)
+        groups: dict[tuple[str, str, str], list[ValidationRecord]] = {}
+        for noted in self._journal.standing():
+            if noted.domain in needed:
+                continue
+            with contextlib.suppress(MalformedRecord):  # a value of dns-01
+                record = parse_record(noted.value)
+                key = (noted.domain, noted.server, noted.account_url)
+                groups.setdefault(key, []).append(record)
+        for (domain, server, account_url), records in groups.items():
+            published, *others = dict.fromkeys(record.account_uri for record in records)
+            request = ValidationRequest(
+                domain=domain,
+                wildcard=False,
+                server=server,
+                issuer_domain_names=tuple(sorted({r.issuer_domain_name for r in records})),
+                account_url=account_url,
+                account_uris=AccountUris(published, tuple(others)),
+            )
+            yield Subject(request, options)
+
     @property
     def lineages(self) -> list[Lineage]:
         """All lineages that are renewed by our authenticator, sorted by name."""
@@ -197,6 +234,17 @@ class Subjects:
     def _key(self, lineage: Lineage) -> tuple[str, str]:
         """Return what tells who asks: of those with the same, one record serves all."""
         return self._server(lineage), self._account(lineage) or ""
+
+    @property
+    def needed_domains(self) -> Collection[str] | None:
+        """The domains of all lineages that are ours, without ``*.``.
+
+        ``None`` when some lineage cannot be read, so that not all of them are known.
+        """
+        lineages, unusable = self._ours
+        if unusable:
+            return None
+        return {domain for lineage in lineages for domain in bases(lineage.domains)}
 
     def _subject(
         self, domain: str, names: Collection[str], lineages: Sequence[Lineage]

@@ -8,11 +8,20 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from certbot_dns_persist.cli import check, explain, prune, publish, record, revoke, rotate
+from certbot_dns_persist.cli import (
+    audit,
+    check,
+    explain,
+    prune,
+    publish,
+    record,
+    revoke,
+    rotate,
+)
 from certbot_dns_persist.errors import Error
 from certbot_dns_persist.render import text
 
-COMMANDS = (record, check, publish, rotate, revoke, prune, explain)
+COMMANDS = (record, check, audit, publish, rotate, revoke, prune, explain)
 
 DESCRIPTION = """\
 Look after the DNS records of the ACME challenge dns-persist-01: prepare, check, audit, rotate and

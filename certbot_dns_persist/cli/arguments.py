@@ -2,7 +2,10 @@
 
 import argparse
 import contextlib
+import dataclasses
+import functools
 import re
+import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any, Protocol
 from certbot_dns_persist import options
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.checkup import Checked, worst
+from certbot_dns_persist.diagnose import EXIT_STATUS_OF
 from certbot_dns_persist.errors import ConfigurationError, Error
 from certbot_dns_persist.journal import Journal
 from certbot_dns_persist.plan import WARN_DAYS
@@ -21,14 +25,14 @@ from certbot_dns_persist.render.text import printable
 from certbot_dns_persist.subjects import Given, Identity, Subject, Subjects, normalize
 from certbot_dns_persist.terms import Terms
 
-#: The exit status of ``check`` and ``audit``, as monitoring plugins have it.
-STATUS_OF = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
-UNKNOWN = STATUS_OF["unknown"]
+UNKNOWN = EXIT_STATUS_OF["unknown"]
 
 #: How many domains it takes for a progress bar.
 PROGRESS_FROM = 20
 
 _THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
+CONFIG_DIR, LOGS_DIR = "/etc/letsencrypt", "/var/log/letsencrypt"
+"""Where Certbot has its files, unless told otherwise."""
 
 PREFIX = "dns-persist-"
 """What our options begin with, here as in Certbot."""
@@ -86,8 +90,8 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_report(parser: argparse.ArgumentParser) -> None:
-    """Add what ``check`` and ``audit`` report, and how."""
+def add_report(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    """Add what ``check`` and ``audit`` report, and how; return the group, for more of it."""
     group = parser.add_argument_group("the report")
     group.add_argument("--json", action="store_true", help="print JSON, for programs")
     group.add_argument(
@@ -110,6 +114,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not look at CAA records, which saves a query for each domain",
     )
+    return group
 
 
 def _days(text: str) -> int:
@@ -123,13 +128,13 @@ def add_certbot(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("Certbot")
     group.add_argument(
         "--config-dir",
-        default="/etc/letsencrypt",
+        default=CONFIG_DIR,
         metavar="DIR",
         help="Certbot's configuration directory (default: %(default)s)",
     )
     group.add_argument(
         "--logs-dir",
-        default="/var/log/letsencrypt",
+        default=LOGS_DIR,
         metavar="DIR",
         help="Certbot's logs directory (default: %(default)s)",
     )
@@ -222,7 +227,40 @@ def find_subjects(args: argparse.Namespace) -> tuple[Iterator[Subject], Subjects
 
 def journal(args: argparse.Namespace) -> Journal:
     """Return the change log of the Certbot installation that is meant."""
-    return Journal(args.logs_dir, args.config_dir)
+    return _journal(args.logs_dir, args.config_dir)
+
+
+@functools.cache  # so that what is wrong with it is said once
+def _journal(logs_dir: str, config_dir: str) -> Journal:
+    return Journal(logs_dir, config_dir)
+
+
+def command_line(args: argparse.Namespace, command: str) -> str:
+    """Return how a command line for the same Certbot begins, to be pasted into a shell."""
+    parts = ["certbot-dns-persist", command]
+    for option, value, default in (
+        ("--config-dir", args.config_dir, CONFIG_DIR),
+        ("--logs-dir", args.logs_dir, LOGS_DIR),
+    ):
+        if value != default:
+            parts += [option, value]
+    return shlex.join(parts)
+
+
+def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
+    """Rebuild the notes of which records are ours, when they were lost.
+
+    ``at`` is UNIX seconds. To be called before anything reads them.
+    """
+    if _identity(args) is not None:
+        return
+    from certbot_dns_persist.lookup import Lookup
+    from certbot_dns_persist.rebuild import rebuild
+
+    config_dir = Path(args.config_dir)
+    # Each lineage's own CA and account, whatever this run is about.
+    said = dataclasses.replace(given(args), server=None, account=None)
+    rebuild(journal(args), Subjects(config_dir, journal(args), said), config_dir, Lookup.of, at=at)
 
 
 def _domains_in(path: str, subjects: Subjects) -> Iterator[str]:
@@ -309,14 +347,39 @@ def _issuer(name: str) -> str:
         raise ConfigurationError(f"--issuer {name!r} cannot be used: {error}.") from error
 
 
+def file_reports(args: argparse.Namespace, *, at: int) -> "list[Report]":
+    """Return the reports that go into files; called before any work, as it may be in vain.
+
+    ``at`` is UNIX seconds. Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when one
+    cannot be written.
+    """
+    reports: list[Report] = []
+    if args.metrics is not None:
+        from certbot_dns_persist.render.metrics import Metrics
+
+        reports.append(Metrics(Path(args.metrics), command=args.command, at=at))
+    if getattr(args, "html", None) is not None:  # of audit
+        from certbot_dns_persist.render.html import Html
+
+        reports.append(Html(Path(args.html), at=at))
+    return reports
+
+
 def report(
-    args: argparse.Namespace, checked: Iterable[Checked], source: Subjects, *, at: int, count: int
+    args: argparse.Namespace,
+    checked: Iterable[Checked],
+    source: Subjects,
+    *,
+    at: int,
+    count: int,
+    files: "Sequence[Report]" = (),
 ) -> int:
     """Show what was ``checked`` as ``args`` want it; return the exit status.
 
-    ``count`` is how many there are at most; ``at`` is UNIX seconds.
+    ``count`` is how many there are at most; ``at`` is UNIX seconds; ``files`` are reports beside
+    that on standard output.
     """
-    reports = [_report(args, at)]
+    reports = [_report(args, at), *files]
     severities: set[str] = set()
     try:
         with progress(count) as advance:
@@ -336,7 +399,7 @@ def report(
     severity = worst(severities)
     for one in reports:
         one.conclude(severity, source.troubles)
-    return STATUS_OF[severity]
+    return EXIT_STATUS_OF[severity]
 
 
 class Report(Protocol):

@@ -34,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
     from certbot_dns_persist.checkup import check
     from certbot_dns_persist.lookup import Lookup
 
-    subjects, source, count = arguments.find_subjects(args)
     at = int(time.time())
+    files = arguments.file_reports(args, at=at)
+    arguments.rebuild_state(args, at=at)
+    subjects, source, count = arguments.find_subjects(args)
     checked = check(subjects, Lookup.of, at=at, warn_days=args.warn_days, caa=not args.no_caa)
-    return arguments.report(args, checked, source, at=at, count=count)
+    return arguments.report(args, checked, source, at=at, count=count, files=files)

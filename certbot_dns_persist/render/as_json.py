@@ -57,7 +57,11 @@ def record(checked: Checked) -> dict[str, Any]:
             for finding in sorted(standing.evaluation.findings, key=lambda found: found.value)
         ],
         "nameservers": [
-            {"name": server.server, "address": server.address, "status": _status(standing, server)}
+            {
+                "name": server.server,
+                "address": server.address,
+                "status": server_status(standing, server),
+            }
             for server in standing.found.servers
         ],
         "notices": [
@@ -79,22 +83,13 @@ def _text(value: str) -> str:
 
 
 def _end(checked: Checked) -> str | None:
-    """Return when the last record that authorises ends or, when all have expired, ended."""
-    standing, request = checked.standing, checked.standing.request
-    end = standing.end
-    if checked.diagnosis.status == "expired":
-        records = [finding.record for finding in standing.evaluation.findings if finding.record]
-        end = max(
-            record.persist_until
-            for record in records
-            if request.is_ours(record) and record.persist_until is not None
-        )
-    shown = None if end is None else format_time(end)
+    shown = None if checked.end is None else format_time(checked.end)
     # RFC 3339 knows the years to 9999; a record that lasts longer might as well last for ever.
     return shown if shown and shown.endswith("Z") else None
 
 
-def _status(standing: Standing, server: ServerAnswer) -> str:
+def server_status(standing: Standing, server: ServerAnswer) -> str:
+    """Return how one server stands, in the words of the contract."""
     if server.values is None:
         return "unreachable"
     return "lagging" if server in standing.lagging else "ok"

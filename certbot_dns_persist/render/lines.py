@@ -17,12 +17,12 @@ class Lines:
 
     def add(self, checked: Checked) -> None:
         """Write one domain and what was noticed there."""
-        if self._quiet and checked.severity == "ok":
-            return
         diagnosis = checked.diagnosis
-        self._write(subject(checked), diagnosis.status, diagnosis.reason)
-        for notice in checked.notices:
-            self._write(subject(checked), notice.kind, notice.reason)
+        told = [(diagnosis.severity, diagnosis.status, diagnosis.reason)]
+        told += [(notice.severity, notice.kind, notice.reason) for notice in checked.notices]
+        for severity, what, reason in told:
+            if not (self._quiet and severity == "ok"):
+                self._write(subject(checked), what, reason)
 
     def _write(self, *parts: str) -> None:
         print(*map(printable, parts), sep="\t", file=self._out, flush=True)

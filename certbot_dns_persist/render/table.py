@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -27,10 +28,12 @@ class OnScreen:
         self._fine: list[Checked] = []
         self._others: list[Checked] = []
         self._statuses: Counter[str] = Counter()
+        self._kinds: Counter[str] = Counter()
 
     def add(self, checked: Checked) -> None:
         """Keep one domain for the table."""
         self._statuses[checked.diagnosis.status] += 1
+        self._kinds.update(n.kind for n in checked.notices if n.severity != "ok")
         if checked.severity != "ok":
             self._others.append(checked)
         elif not self._quiet and len(self._fine) <= MOST_ROWS:
@@ -43,11 +46,39 @@ class OnScreen:
         rows = [*fine, *sorted(self._others, key=lambda each: SEVERITIES.index(each.severity))]
         if rows:
             self._console.print(_table(rows))
+            self._show_notices(rows)
         counted = ", ".join(f"{count} {status}" for status, count in self._statuses.most_common())
+        noticed = ", ".join(f"{count} {kind}" for kind, count in self._kinds.most_common())
         if counted and not (self._quiet and not rows):
             total = self._statuses.total()
             domains = "domain" if total == 1 else "domains"
-            self._console.print(f"{total} {domains}: {counted}.", highlight=False)
+            also = f" Besides: {noticed}." if noticed else ""
+            self._console.print(f"{total} {domains}: {counted}.{also}", highlight=False)
+
+    def _show_notices(self, rows: Sequence[Checked]) -> None:
+        """Show what else was noticed, below the table: it takes the whole width to be read."""
+        for checked in rows:
+            told = [n for n in checked.notices if not (self._quiet and n.severity == "ok")]
+            if told:
+                self._console.print(Text(f"\n{checked.subject.request.domain}", style="bold"))
+            for notice in sorted(told, key=lambda n: -SEVERITIES.index(n.severity)):
+                head = Text(f"{notice.kind}: ", style=COLOURS[notice.severity])
+                text = head.append(printable(notice.reason), style="default")
+                self._console.print(Padding(text, (0, 0, 0, 2)), highlight=False)
+        if any(checked.notices for checked in rows):
+            self._console.print()
+
+
+def _status(checked: Checked) -> Text:
+    """Return the status, and how many things of which kind were noticed beside it."""
+    diagnosis = checked.diagnosis
+    text = Text(diagnosis.status, style=COLOURS[diagnosis.severity])
+    kinds = Counter((notice.kind, notice.severity) for notice in checked.notices)
+    for (kind, severity), count in kinds.items():
+        if severity != "ok":
+            times = f" ({count})" if count > 1 else ""
+            text.append(f"\n{kind}{times}", style=COLOURS[severity])
+    return text
 
 
 def _table(rows: Sequence[Checked]) -> Table:
@@ -58,13 +89,9 @@ def _table(rows: Sequence[Checked]) -> Table:
     for checked in rows:
         diagnosis = checked.diagnosis
         table.add_row(
-            Text(diagnosis.status, style=COLOURS[diagnosis.severity]),
+            _status(checked),
             Text.assemble((_domains(checked), "bold"), "\n", printable(diagnosis.reason)),
         )
-        for notice in checked.notices:
-            table.add_row(
-                Text(notice.kind, style=COLOURS[notice.severity]), Text(printable(notice.reason))
-            )
     return table
 
 

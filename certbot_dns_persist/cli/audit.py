@@ -1,0 +1,119 @@
+"""``certbot-dns-persist audit``: check, and everything at our names that is not ours."""
+
+import argparse
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from certbot_dns_persist.cli import arguments
+from certbot_dns_persist.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.audit import Known, KnownAccount
+    from certbot_dns_persist.checkup import Checked
+    from certbot_dns_persist.subjects import Subjects
+
+EXAMPLES = """\
+  certbot-dns-persist audit --all --html report.html
+  certbot-dns-persist audit -d example.com --issuer letsencrypt.org \\
+      --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1 \\
+      --known-account https://acme-v02.api.letsencrypt.org/acme/acct/2
+
+exit status: as for check, and 2 also for a record of an account that nobody here knows
+"""
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = arguments.command(
+        commands,
+        "audit",
+        summary="Check, and say of every other record at those names whose it is.",
+        examples=EXAMPLES,
+    )
+    arguments.add_subject(parser)
+    group = arguments.add_report(parser)
+    group.add_argument(
+        "--html", metavar="FILE", help="also write this report, a page to read in a browser"
+    )
+    group = parser.add_argument_group("accounts that are not in Certbot's directory")
+    group.add_argument(
+        "--known-account",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="this account, of another host of yours, may be there; repeatable. For a CA that "
+        "hashes account URIs: the account URL, a blank, and the thumbprint of its key",
+    )
+    group.add_argument(
+        "--known-accounts",
+        metavar="FILE",
+        help="the same for the accounts in this file, one a line",
+    )
+    arguments.add_certbot(parser)
+    arguments.add_identity(parser)
+    arguments.add_options(parser, arguments.READING)
+    parser.set_defaults(run=run, failed=arguments.UNKNOWN)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Audit the subjects; return the exit status that monitoring expects."""
+    from certbot_dns_persist.audit import audit, not_needed
+    from certbot_dns_persist.checkup import check
+    from certbot_dns_persist.lookup import Lookup
+
+    at = int(time.time())
+    files = arguments.file_reports(args, at=at)
+    declared = list(_declared(args))
+    arguments.rebuild_state(args, at=at)
+    subjects, source, count = arguments.find_subjects(args)
+    known = _known(args, source, declared)
+
+    def checked() -> "Iterator[Checked]":
+        shared: set[str] = set()
+        for each in check(
+            subjects, Lookup.of, at=at, warn_days=args.warn_days, caa=not args.no_caa
+        ):
+            found = each.standing.found
+            if found.canonical_name != found.name:
+                shared.add(found.canonical_name)
+            yield each
+        if args.all:
+            left_over = check(source.left_over(), Lookup.of, at=at, warn_days=0, caa=False)
+            yield from not_needed(left_over, shared)
+
+    audited = audit(checked(), known, Lookup.of)
+    return arguments.report(args, audited, source, at=at, count=count, files=files)
+
+
+def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
+    from certbot_dns_persist.audit import declared_account
+
+    lines: list[str] = []
+    if args.known_accounts:
+        try:
+            lines = Path(args.known_accounts).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"The accounts in {args.known_accounts} cannot be read: {error}."
+            ) from error
+    without_remarks = (line.partition(" #")[0].strip() for line in lines)
+    listed = (line for line in without_remarks if line and not line.startswith("#"))
+    return map(declared_account, itertools.chain(args.known_account, listed))
+
+
+def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAccount]") -> "Known":
+    """Return whom and what we know: from Certbot's files, unless the command line stands in."""
+    from certbot_dns_persist.audit import Known, KnownAccounts, accounts_of_machine, by_domain
+
+    if source.without_certbot:
+        return Known(KnownAccounts(declared), None)
+    journal = arguments.journal(args)
+    accounts = accounts_of_machine(Path(args.config_dir), journal)
+    return Known(
+        KnownAccounts([*accounts, *declared], lambda: source.needed_domains),
+        by_domain(journal.standing()) if journal.exists() else None,
+        arguments.command_line(args, "revoke"),
+    )

@@ -1,0 +1,192 @@
+"""The audit as one page to read in a browser, which loads nothing from anywhere.
+
+The page builds its table from data inside of it. What DNS holds may be hostile: it gets there as
+JSON without any character that means something to HTML, and into the page as text only. Each
+string is kept once, with marks for what differs from domain to domain, so that a thousand domains
+fit into some hundred kilobytes.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from certbot_dns_persist.checkup import Checked, Notice
+from certbot_dns_persist.diagnose import SEVERITIES
+from certbot_dns_persist.record import format_time
+from certbot_dns_persist.render import files
+from certbot_dns_persist.render.as_json import server_status
+from certbot_dns_persist.render.text import printable
+
+OPTION = "--html"
+
+TEMPLATE = Path(__file__).with_name("report.html")
+
+#: How many domains are listed for browsers that run no script, and how much is said of each.
+MOST_LISTED = 50
+_MOST_CHARACTERS = 300
+
+# Of the private use area, which ``printable`` leaves in no text.
+_DOMAIN, _VALUE, _ACCOUNT, _END, _END_TIME = "\ue000\ue001\ue002\ue003\ue004"
+
+_VERDICTS = {
+    "ok": "All is well: {count}, and nothing there that should not be.",
+    "warning": "{grave} of {count} should be looked at.",
+    "unknown": "Not everything could be looked at; of {count}, {grave} should be looked at.",
+    "critical": "{grave} of {count} should be looked at, {critical} of them now.",
+}
+
+
+class Html:
+    """Keeps what was checked, and writes the page at the end."""
+
+    def __init__(self, path: Path, *, at: int, host: str | None = None) -> None:
+        """``at`` is when the audit began, in UNIX seconds; ``host`` where, by default here.
+
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when that cannot come to a
+        good end.
+        """
+        files.check_writable(OPTION, path)
+        self._path = path
+        self._at = at
+        self._host = socket.gethostname() if host is None else host
+        self._strings: dict[str, int] = {}
+        self._records: list[list[Any]] = []
+        self._severities: Counter[str] = Counter()
+        self._listed: list[tuple[str, str]] = []
+
+    def add(self, checked: Checked) -> None:
+        """Keep one domain."""
+        severity = checked.severity
+        self._severities[severity] += 1
+        if severity != "ok" and len(self._listed) < MOST_LISTED:
+            told = [n.reason for n in checked.notices if n.severity != "ok"]
+            told = told if checked.diagnosis.severity == "ok" else [checked.diagnosis.reason, *told]
+            text = printable(" ".join(told))
+            if len(text) > _MOST_CHARACTERS:
+                text = f"{text[:_MOST_CHARACTERS]}…"
+            self._listed.append((checked.subject.request.domain, text))
+        self._records.append(self._row(checked))
+
+    def _row(self, checked: Checked) -> list[Any]:
+        request, standing, diagnosis = checked.subject.request, checked.standing, checked.diagnosis
+        account = printable(request.account_uris.published)
+        evaluation, end = standing.evaluation, checked.end
+        marks = {account: _ACCOUNT}
+        if end is not None:
+            marks |= {str(end): _END, format_time(end): _END_TIME}
+        marks[request.domain] = _DOMAIN
+
+        def kept(text: str | None, value: str | None = None) -> int:
+            if text is None:
+                return -1
+            text = printable(text)
+            for part, mark in ({printable(value): _VALUE, **marks} if value else marks).items():
+                text = text.replace(part, mark)
+            return self._kept(text)
+
+        cut = account.rfind("/") + 1
+
+        def notice(one: Notice) -> list[int]:
+            return [
+                kept(one.kind),
+                SEVERITIES.index(one.severity),
+                kept(one.name),
+                kept(one.value),
+                kept(one.reason, one.value),
+            ]
+
+        canonical = standing.found.canonical_name
+        return [
+            request.domain,
+            # A hash, which is all that differs, apart from what comes before it.
+            [self._kept(account[:cut]), account[cut:]],
+            1 * request.wildcard + 2 * evaluation.authorized,
+            kept(diagnosis.status),
+            SEVERITIES.index(diagnosis.severity),
+            SEVERITIES.index(checked.severity),
+            kept(diagnosis.reason),
+            kept(canonical if canonical != request.name else None),
+            kept(request.server or None),
+            end,
+            kept(checked.expected_value),
+            [[kept(f.value), kept(f.verdict), kept(f.reason)] for f in evaluation.findings],
+            [[kept(str(s)), kept(server_status(standing, s))] for s in standing.found.servers],
+            [notice(one) for one in checked.notices],
+        ]
+
+    def _kept(self, text: str) -> int:
+        """Return the number of a string."""
+        return self._strings.setdefault(text, len(self._strings))
+
+    def conclude(self, severity: str, troubles: Sequence[str]) -> None:
+        """Write the page, for its owner only: it tells which hashed account is whose."""
+        data = {
+            "at": self._at,
+            "errors": [printable(trouble) for trouble in troubles],
+            "strings": list(self._strings),
+            "records": self._records,
+        }
+        page = _page(
+            {
+                "title": html.escape(f"dns-persist-01 on {self._host}"),
+                "host": html.escape(self._host),
+                "moment": format_time(self._at),
+                "when": format_time(self._at).replace("T", " ").replace("Z", " UTC"),
+                "severity": severity,
+                "verdict": html.escape(self._verdict(severity)),
+                "noscript": self._noscript(troubles),
+                "data": _as_script_data(data),
+            }
+        )
+        files.replace(OPTION, self._path, page.encode(), mode=None)
+
+    def _verdict(self, severity: str) -> str:
+        total = self._severities.total()
+        return _VERDICTS[severity].format(
+            count=f"{total:,} domain{'' if total == 1 else 's'}",
+            grave=f"{total - self._severities['ok']:,}",
+            critical=f"{self._severities['critical']:,}",
+        )
+
+    def _noscript(self, troubles: Sequence[str]) -> str:
+        counted = ", ".join(f"{self._severities[each]:,} {each}" for each in reversed(SEVERITIES))
+        rows = [(trouble, "could not be looked at") for trouble in map(printable, troubles)]
+        rows += self._listed
+        items = "\n".join(
+            f"<li><strong>{html.escape(domain)}</strong>: {html.escape(told)}</li>"
+            for domain, told in rows
+        )
+        left = self._severities.total() - self._severities["ok"] - len(self._listed)
+        more = f"<p>And {left:,} more domains.</p>" if left else ""
+        return f"<p>{counted}.</p>\n<ul>{items}</ul>{more}"
+
+
+def _page(parts: dict[str, str]) -> str:
+    template = TEMPLATE.read_text(encoding="utf-8")
+    (style,) = re.findall(r"<style>(.*?)</style>", template, re.DOTALL)
+    (script,) = re.findall(r"<script>(.*?)</script>", template, re.DOTALL)
+    # The page's own style and script run, by their hashes, and nothing else; nothing is fetched.
+    parts["csp"] = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return re.sub(r"@([a-z]+)@", lambda mark: parts[mark[1]], template)
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _as_script_data(data: Any) -> str:
+    """Return JSON that cannot end the script element that it stands in."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

@@ -1,0 +1,111 @@
+"""What was checked as metrics, for the textfile collector of Prometheus' node exporter.
+
+Names follow Prometheus' conventions: base units, and points in time as UNIX seconds. A label
+``command`` tells ``check`` from ``audit``, whose files may lie side by side: the collector takes no
+metric twice.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from certbot_dns_persist.checkup import Checked
+from certbot_dns_persist.diagnose import EXIT_STATUS_OF
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.render import files
+
+OPTION = "--metrics"
+
+#: What the node exporter, another user, has to read.
+_MODE = 0o644
+
+_OF_RECORD = ("command", "domain", "server", "account")
+
+
+class Metrics:
+    """Keeps a few numbers of each record, and writes them all at the end."""
+
+    def __init__(
+        self, path: Path, *, command: str, at: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``at`` is when the run began, in UNIX seconds; ``clock`` measures how long it takes.
+
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when that cannot come to a
+        good end.
+        """
+        try:
+            from prometheus_client import CollectorRegistry, Gauge, generate_latest
+        except ImportError as error:
+            raise ConfigurationError(
+                "--metrics needs the Python package prometheus_client: pip install "
+                "'certbot-dns-persist[metrics]', or python3-prometheus-client of Debian's."
+            ) from error
+        files.check_writable(OPTION, path)
+        self._path = path
+        self._command = command
+        self._at = at
+        self._clock, self._began = clock, clock()
+        registry = CollectorRegistry()
+        self._text: Callable[[], bytes] = lambda: generate_latest(registry)
+
+        def gauge(name: str, told: str, *labels: str) -> Gauge:
+            return Gauge(f"dns_persist_{name}", told, labels, registry=registry)
+
+        self._status = gauge(
+            "record_status",
+            "1 for the status that the record of a domain has, and how grave that is.",
+            *(*_OF_RECORD, "status", "severity"),
+        )
+        self._expiry = gauge(
+            "record_expiry_timestamp_seconds",
+            "When the record of a domain ends (persistUntil); none for one without an end.",
+            *_OF_RECORD,
+        )
+        self._left = gauge(
+            "record_expiry_seconds",
+            "How long the record of a domain lasted when it was checked; negative after its end.",
+            *_OF_RECORD,
+        )
+        self._notices = gauge(
+            "notices",
+            "How many other things at the names of a domain audit has something to say about.",
+            *(*_OF_RECORD, "kind", "severity"),
+        )
+        self._exit = gauge(
+            "check_status",
+            "How the run ended: 0 all is well, 1 warning, 2 critical, 3 not known.",
+            "command",
+        )
+        self._records = gauge("check_records", "How many domains were looked at.", "command")
+        self._errors = gauge(
+            "check_errors", "How many domains or certificates could not be looked at.", "command"
+        )
+        self._time = gauge("check_timestamp_seconds", "When the run began.", "command")
+        self._duration = gauge("check_duration_seconds", "How long the run took.", "command")
+        self._count = 0
+
+    def add(self, checked: Checked) -> None:
+        """Note the numbers of one domain."""
+        request, diagnosis = checked.subject.request, checked.diagnosis
+        labels = (self._command, request.domain, request.server, request.account_url)
+        self._status.labels(*labels, diagnosis.status, diagnosis.severity).set(1)
+        if checked.end is not None:
+            self._expiry.labels(*labels).set(checked.end)
+            self._left.labels(*labels).set(checked.end - self._at)
+        kinds = Counter((notice.kind, notice.severity) for notice in checked.notices)
+        for (kind, severity), count in kinds.items():
+            self._notices.labels(*labels, kind, severity).set(count)
+        self._count += 1
+
+    def conclude(self, severity: str, troubles: Sequence[str]) -> None:
+        """Write the file."""
+        for gauge, value in (
+            (self._exit, EXIT_STATUS_OF[severity]),
+            (self._records, self._count),
+            (self._errors, len(troubles)),
+            (self._time, self._at),
+            (self._duration, self._clock() - self._began),
+        ):
+            gauge.labels(self._command).set(value)
+        files.replace(OPTION, self._path, self._text(), mode=_MODE)

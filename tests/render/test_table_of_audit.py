@@ -1,0 +1,79 @@
+"""What ``audit`` shows at a terminal."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from certbot_dns_persist.account import Account
+from certbot_dns_persist.checkup import Checked, Notice
+from certbot_dns_persist.diagnose import Diagnosis
+from certbot_dns_persist.lookup import Found
+from certbot_dns_persist.options import options_of
+from certbot_dns_persist.plan import Standing
+from certbot_dns_persist.render.table import OnScreen
+from certbot_dns_persist.request import make_request
+from certbot_dns_persist.subjects import Subject
+from certbot_dns_persist.terms import Terms
+
+REASON = "is for an unknown account at a CA with a long name, and so on and on. " * 4
+
+
+def audited(domain: str, *notices: Notice) -> Checked:
+    request = make_request(
+        domain,
+        wildcard=False,
+        shared=False,
+        terms=Terms(("ca.example",), "https://ca.example/acct/1"),
+        account=Account("https://ca.example/acct/1", ""),
+        earlier_keys=lambda: [],
+        server="https://ca.example/directory",
+    )
+    standing = Standing(request, Found(request.name, request.name, None, ()), 0)
+    diagnosis = Diagnosis("ok", f"The record at {request.name} authorises.")
+    return Checked(Subject(request, options_of({}, {})), standing, diagnosis, notices)
+
+
+ROWS = (
+    audited("fine.example"),
+    audited(
+        "strange.example",
+        Notice("unrelated", "ok", "n", "v", "is nothing"),
+        Notice("unknown-account", "critical", "n", "v", f"\x1b]0;owned\x07 {REASON}"),
+        Notice("unknown-account", "critical", "n", "w", "again"),
+    ),
+)
+
+
+def screen(*, quiet: bool = False) -> str:
+    out = io.StringIO()
+    shown = OnScreen(Console(file=out, force_terminal=True, width=80), quiet=quiet)
+    for row in ROWS:
+        shown.add(row)
+    shown.conclude("critical", [])
+    return out.getvalue()
+
+
+def test_findings_are_told_below_the_table_over_the_whole_width(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = screen()
+    assert not re.search(r"\x1b\[3\d", text)  # no colour
+    lines = re.sub(r"\x1b\[\d*m", "", text).splitlines()
+    assert max(map(len, lines)) <= 80
+    table, below = lines[: lines.index("")], lines[lines.index("") + 1 :]
+    assert any("unknown-account (2)" in line for line in table)
+    assert not any("long name" in line for line in table)
+    assert below[0].rstrip() == "strange.example"
+    assert below[1].startswith(r"  unknown-account: \x1b]0;owned\x07 is for an unknown account")
+    assert below[-3].strip() == "unrelated: is nothing"
+    assert below[-1] == "2 domains: 2 ok. Besides: 2 unknown-account."
+
+
+def test_quiet_leaves_out_what_is_as_it_should_be() -> None:
+    text = screen(quiet=True)
+    assert "fine.example" not in text
+    assert "is nothing" not in text
+    assert "again" in text
