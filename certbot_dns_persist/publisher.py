@@ -172,6 +172,10 @@ class Publisher:
         change = self._change("add", record, f"{reason}; published by hand", "manual", None)
         self._journal.record(change)
 
+    def note_gone(self, record: Record) -> None:
+        """Note that ``record`` is in DNS no longer, though nobody removed it through us."""
+        self._journal.record(self._change("remove", record, "was gone already", "manual", None))
+
     def _change(
         self,
         action: Literal["add", "remove"],

@@ -226,6 +226,22 @@ def remove(group: Group, removals: Iterable[Removal]) -> list[str]:
     return left
 
 
+def forget_gone(group: Group, standings: Iterable[Standing]) -> None:
+    """Note of the account's records which no server has any more that they are gone."""
+    for standing in standings:
+        found, request = standing.found, standing.request
+        if found.silent or found.warnings:
+            continue  # it may be there
+        for noted in group.journal.standing():
+            ours = (noted.name, noted.account_url) == (found.canonical_name, request.account_url)
+            if ours and noted.value not in found.values:
+                group.publisher.note_gone(
+                    Record(
+                        noted.name, noted.value, 0, noted.domain, noted.server, noted.account_url
+                    )
+                )
+
+
 def await_removal(group: Group, removals: Sequence[Removal]) -> list[str]:
     """Wait until no server serves them any more; return, in words, where one still does."""
 

@@ -1,6 +1,7 @@
 """``certbot-dns-persist prune``: remove records of ours that nobody needs."""
 
 import argparse
+import time
 from typing import Any
 
 from certbot_dns_persist.cli import arguments, changing
@@ -30,12 +31,16 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove what is expired or superseded; return the exit status."""
 
+    arguments.rebuild_state(args, at=int(time.time()))
     groups = changing.find_groups(args)
     others = changing.standings_of_others(args, but=())
     removals = []
     for group in groups:
         together: list[changing.Removal] = []
-        for standing in group.look():
+        standings = group.look()
+        if not args.dry_run:
+            changing.forget_gone(group, standings)
+        for standing in standings:
             name = standing.found.canonical_name
             going: list[str] = []
             for value, reason in worthless(standing, group.journal.replaced(name)).items():

@@ -33,14 +33,14 @@ def run(args: argparse.Namespace) -> int:
     """Remove every record of the account at the CA; return the exit status."""
 
     groups = changing.find_groups(args)
-    removals = [
-        [
-            changing.Removal(standing, value, "revoked")
-            for standing in group.look()
-            for value in ours(standing)
-        ]
-        for group in groups
-    ]
+    removals = []
+    for group in groups:
+        standings = group.look()
+        if not args.dry_run:
+            changing.forget_gone(group, standings)
+        removals.append(
+            [changing.Removal(s, value, "revoked") for s in standings for value in ours(s)]
+        )
     if not any(removals):
         changing.say(args, "There is nothing to revoke: no record of this account is in DNS.")
         return 0

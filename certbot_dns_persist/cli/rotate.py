@@ -139,6 +139,16 @@ class _Rotation:
     def refuse_if_needed_elsewhere(self) -> None:
         """Raise :class:`ConfigurationError` when a certificate would lose what it needs."""
         domains = {subject.request.domain for subject in self._group.subjects}
+        for subject in self._group.subjects:
+            wildcard = f"*.{subject.request.domain}"
+            if not subject.request.wildcard and any(
+                wildcard in lineage.domains for lineage in subject.lineages
+            ):
+                raise ConfigurationError(
+                    f"The certificate {subject.lineages[0].name} also has {wildcard}, which needs "
+                    f"the same record. Add -d '{wildcard}', or use --cert-name. Nothing was "
+                    "changed."
+                )
         for lineage in filter(self._differences, self._lineages):
             if rest := bases(lineage.domains).keys() - domains:
                 raise ConfigurationError(

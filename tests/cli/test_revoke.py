@@ -128,3 +128,32 @@ def test_pruning_needs_every_server_to_have_what_stays(
         issued.bind.catch_up()
     ok(companion("prune", "--all", "--yes"))
     assert issued.values == [issued.value(issued.url)]
+
+
+def test_pruning_forgets_what_is_gone_from_dns(issued: Issued, companion: Companion) -> None:
+    issued.bind.delete_txt(issued.name, issued.value(issued.url))
+    assert len(issued.certbot.records()["records"]) == 1
+    ok(companion("prune", "--all", "--yes", "--dry-run"))
+    assert len(issued.certbot.records()["records"]) == 1
+    ok(companion("prune", "--all", "--yes"))
+    assert issued.certbot.records()["records"] == []
+    assert issued.certbot.journal()[-1]["reason"] == "was gone already"
+
+
+def test_after_the_life_of_a_record_audit_tells_what_is_foreign(
+    issued: Issued, companion: Companion, other_account: tuple[str, str]
+) -> None:
+    found = companion("audit", "--all")
+    assert found.returncode == 2, found.output
+    for value in FOREIGN[:2]:
+        assert value.partition("accounturi=")[2].partition(";")[0] in found.out
+    for value in FOREIGN[:2]:
+        issued.bind.delete_txt(issued.name, value)
+    strangers = [v for v in FOREIGN if v not in FOREIGN[:2]]
+    ok(companion("rotate", "--all", "--account", other_account[0], "--yes"))
+    new = issued.value(other_account[1])
+    assert sorted(issued.bind.secondary.values(issued.name)) == sorted([*strangers, new])
+    for value in strangers:
+        issued.bind.delete_txt(issued.name, value)
+    ok(companion("check", "--all"))
+    ok(companion("audit", "--all"))

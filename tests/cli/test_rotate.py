@@ -220,3 +220,14 @@ def test_all_names_of_a_certificate_change_their_account_together(
     refused = failed(companion("rotate", *arguments))
     assert f"also has www.{issued.domain}, and all of its names must change" in refused.error
     assert issued.values == [issued.value(issued.url)]
+
+
+def test_a_record_that_a_wildcard_needs_is_not_narrowed_unasked(
+    certbot: Certbot, companion: Companion, bind: Bind, domain: str, bind_writing: list[str]
+) -> None:
+    done = certbot.certonly(*bind_writing, "-d", domain, "-d", f"*.{domain}")
+    assert done.returncode == 0, done.output
+    before = bind.primary.values(validation_domain_name(domain))
+    refused = failed(companion("rotate", "-d", domain, "--dns-persist-valid-for", "90", "--yes"))
+    assert f"Add -d '*.{domain}'" in refused.error
+    assert bind.primary.values(validation_domain_name(domain)) == before
