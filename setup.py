@@ -20,8 +20,11 @@ CLOUDFLARE = ["cloudflare>=4.0.0"]  # the first whose listings take an exact nam
 METRICS = ["prometheus-client>=0.16.0"]  # Debian 12
 ROUTE53 = ["boto3>=1.26.0"]  # Debian 12
 
+COMPLETION = ["shtab>=1.5.5"]  # Debian 12
+
 TEST = [
     *CLOUDFLARE,
+    *COMPLETION,
     *METRICS,
     *ROUTE53,
     # Other Certbot plugins, for the bridge: one of each kind.
@@ -41,6 +44,7 @@ TEST = [
     "pytest",
     "pytest-xdist",
     "python-hcl2>=8",  # Terraform's language
+    "pyyaml",
     "rfc3339-validator",
     "ruff",
     "selenium>=4.11",  # drives the browser that reads the HTML report
@@ -61,8 +65,9 @@ setup(
     package_data={"certbot_dns_persist": ["py.typed", "render/*.html", "render/*.json"]},
     install_requires=INSTALL_REQUIRES,
     extras_require={
-        "all": [*CLOUDFLARE, *METRICS, *ROUTE53],
+        "all": [*CLOUDFLARE, *COMPLETION, *METRICS, *ROUTE53],
         "cloudflare": CLOUDFLARE,
+        "completion": COMPLETION,
         "metrics": METRICS,
         "route53": ROUTE53,
         "test": TEST,

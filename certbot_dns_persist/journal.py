@@ -396,8 +396,10 @@ class Journal:
             "keys": state.keys,
             "terms": {url: dataclasses.asdict(terms) for url, terms in state.terms.items()},
             "replaced": state.replaced,
-            "incomplete": state.incomplete,
         }
+        content.pop("incomplete", None)
+        if state.incomplete:
+            content["incomplete"] = True
         new = self._state.with_name("records.json.new")  # one name will do, under the lock
         with _opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
             _write(file, json.dumps(content, indent=2).encode() + b"\n")

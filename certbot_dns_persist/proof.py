@@ -37,8 +37,7 @@ def prove_account(config_dir: Path, server: str, account_url: str, *, verify: bo
         if answer.status_code != 200:
             raise DirectoryError(
                 f"The CA answers {answer.status_code} instead of showing the account "
-                f"{account_url}, so the account cannot be proven. With --offline the records are "
-                "made without a proof."
+                f"{account_url}, so the account cannot be proven."
             )
         status = answer.json()["status"]
     except messages.Error as error:
@@ -56,8 +55,7 @@ def prove_account(config_dir: Path, server: str, account_url: str, *, verify: bo
     ) as error:
         raise DirectoryError(
             f"The account {account_url} cannot be proven, as the CA at {server} does not answer as "
-            f"it should: {type(error).__name__}: {error}. With --offline the records are made "
-            "without a proof."
+            f"it should: {type(error).__name__}: {error}."
         ) from error
     if status != "valid":
         raise AccountError(

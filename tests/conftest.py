@@ -20,6 +20,7 @@ from support import tools
 from support.bind import Bind
 from support.certbot import OUTPUT, Certbot
 from support.companion import Companion
+from support.issued import Issued
 from support.nameserver import Nameserver, Zones
 from support.need import need
 from support.pebble import Pebble
@@ -115,6 +116,11 @@ def other_account(certbot: Certbot, pebble: Pebble, tmp_path: Path) -> tuple[str
     target = certbot.config_dir / account.relative_to(elsewhere.config_dir)
     shutil.copytree(account, target)
     return account.name, url
+
+
+@pytest.fixture
+def issued(certbot: Certbot, bind: Bind, domain: str, bind_writing: list[str]) -> Issued:
+    return Issued(certbot, bind, domain, bind_writing)
 
 
 @pytest.fixture

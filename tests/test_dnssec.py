@@ -1,13 +1,13 @@
 """DNSSEC as BIND does it: signed zones, and a resolver that checks the signatures."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import bind as bind_support
+from support import dnssec
 from support.bind import Server
+from support.dnssec import Signatures, sign
 from support.need import need
 from support.process import claim_address, release_address
 from support.zones import Key, zone_text
@@ -15,15 +15,13 @@ from support.zones import Key, zone_text
 from certbot_dns_persist.lookup import Address, Inspection, Lookup
 
 KEY = Key("test-key", "c2VjcmV0IG9mIHRoZSB0ZXN0cywgMzIgb2N0ZXRzISE=")
-EXPIRED = ("-s", "20200101000000", "-e", "20200201000000")
+SIGNED = {
+    "good.test": Signatures.GOOD,
+    "forged.test": Signatures.GOOD,  # and changed afterwards
+    "expired.test": Signatures.EXPIRED,
+    "distrusted.test": Signatures.OTHER_KEY,
+}
 RECORDS = "_validation-persist TXT value\n_validation-persist.www TXT value\nmissing A 192.0.2.1"
-
-
-class Validating(Server):
-    def configure(self, options: str, zones: str) -> None:
-        super().configure(options, zones)
-        path = self._directory / "named.conf"
-        path.write_text(path.read_text().replace("dnssec-validation no", "dnssec-validation yes"))
 
 
 class World:
@@ -32,21 +30,18 @@ class World:
     def __init__(self, directory: Path) -> None:
         self._addresses = [claim_address(), claim_address()]
         self.server = Server(directory / "server", self._addresses[0], KEY)
-        self.resolver = Validating(directory / "resolver", self._addresses[1], KEY)
+        self.resolver = Server(directory / "resolver", self._addresses[1], KEY)
         zones = directory / "server"
         hosts = {"ns1": [self.server.address]}
-        for origin in ("good.test", "forged.test", "expired.test", "distrusted.test", "plain.test"):
+        for origin in (*SIGNED, "plain.test"):
             (zones / f"{origin}.zone").write_text(_avoid_loops(zone_text(origin, hosts, RECORDS)))
-        anchors = {
-            "good.test": _sign(zones, "good.test"),
-            "forged.test": _sign(zones, "forged.test"),
-            "expired.test": _sign(zones, "expired.test", *EXPIRED),
-            "distrusted.test": _sign(zones, "distrusted.test"),
-        }
-        anchors["distrusted.test"] = anchors["good.test"]
+        anchors = [
+            sign(zones / f"{origin}.zone", origin, signatures)
+            for origin, signatures in SIGNED.items()
+        ]
         forged = zones / "forged.test.zone"
         forged.write_text(forged.read_text().replace('"value"', '"other"'))
-        delegations = dict.fromkeys([*anchors, "plain.test"], hosts)
+        delegations = dict.fromkeys([*SIGNED, "plain.test"], hosts)
         root = zone_text(".", hosts, delegations=delegations)
         (zones / "root.zone").write_text(_avoid_loops(root))
         (directory / "resolver" / "root.hints").write_text(
@@ -54,16 +49,16 @@ class World:
         )
         try:
             self.server.start(
-                "recursion no;",
+                "recursion no; dnssec-validation no;",
                 "".join(
                     f'zone "{origin}" {{ type primary; file "{name}.zone"; }};\n'
                     for origin, name in [(".", "root"), *((each, each) for each in delegations)]
                 ),
             )
-            trusted = "".join(f"{zone}. static-ds {ds};\n" for zone, ds in anchors.items())
             self.resolver.start(
-                "recursion yes; allow-query { any; };",
-                f'zone "." {{ type hint; file "root.hints"; }};\ntrust-anchors {{ {trusted} }};',
+                "recursion yes; allow-query { any; }; dnssec-validation yes;",
+                'zone "." { type hint; file "root.hints"; };\n'
+                f"trust-anchors {{ {' '.join(anchors)} }};",
             )
         except BaseException:
             self.stop()
@@ -88,25 +83,10 @@ def _avoid_loops(zone: str) -> str:
     return zone.replace("$TTL 1\n", "$TTL 300\n").replace("ns1.plain.test.", "ns1.good.test.")
 
 
-def _sign(directory: Path, origin: str, *times: str) -> str:
-    """Sign a zone in its file; return the DS record of its key."""
-    key = _run(directory, "dnssec-keygen", "-a", "ECDSAP256SHA256", "-f", "KSK", origin).strip()
-    file = f"{origin}.zone"
-    _run(directory, "dnssec-signzone", "-S", "-z", "-P", *times, "-o", origin, "-f", file, file)
-    _, _, _, tag, algorithm, digest_type, *digest = _run(
-        directory, "dnssec-dsfromkey", "-2", f"{key}.key"
-    ).split()
-    return f'{tag} {algorithm} {digest_type} "{"".join(digest)}"'
-
-
-def _run(directory: Path, *command: str) -> str:
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True).stdout
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     need(not bind_support.missing(), str(bind_support.missing()))
-    need(bool(shutil.which("dnssec-signzone")), "BIND's dnssec-signzone is not installed")
+    need(not dnssec.missing(), str(dnssec.missing()))
     running = World(tmp_path_factory.mktemp("dnssec"))
     yield running
     running.stop()

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from certbot_dns_persist.cli import (
     audit,
@@ -40,9 +40,36 @@ class _Parser(argparse.ArgumentParser):
         self.exit(self.get_default("failed") or 1, f"{self.prog}: {message}\n")
 
 
+class _PrintCompletion(argparse.Action):
+    """Prints a shell's completion of the parser that it belongs to."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        try:
+            import shtab
+        except ImportError:
+            parser.error(
+                "--print-completion needs the Python package shtab: pip install "
+                "'certbot-dns-persist[completion]', or python3-shtab of Debian's."
+            )
+        print(shtab.complete(parser, values))
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser, with a subparser for each command."""
     made = _Parser(prog="certbot-dns-persist", description=DESCRIPTION)
+    made.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        choices=("bash", "zsh", "tcsh"),
+        help="print what completes this command in a shell, and exit",
+    )
     commands = made.add_subparsers(metavar="COMMAND", required=True, dest="command")
     for command in COMMANDS:
         command.add(commands)

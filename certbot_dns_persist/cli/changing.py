@@ -15,6 +15,7 @@ from certbot_dns_persist.journal import Journal
 from certbot_dns_persist.lookup import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.plan import Standing
+from certbot_dns_persist.proof import prove_account
 from certbot_dns_persist.publisher import Publisher, Record
 from certbot_dns_persist.render import text
 from certbot_dns_persist.subjects import Given, Subject, Subjects
@@ -136,6 +137,17 @@ def find_groups(args: argparse.Namespace) -> list[Group]:
     if not subjects:
         raise ConfigurationError("There is nothing to do: no domain was named or found.")
     return group_by_options(args, subjects)
+
+
+def prove_accounts(args: argparse.Namespace, groups: Iterable[Group]) -> None:
+    """Have the CA say that each account is valid: a record for another one would be in vain.
+
+    Draft -02 section 4.5 asks for that before somebody else publishes; we do it before anything is
+    published or replaced. Raises :class:`~certbot_dns_persist.errors.Error`.
+    """
+    requests = [subject.request for group in groups for subject in group.subjects]
+    for server, account_url in dict.fromkeys((r.server, r.account_url) for r in requests):
+        prove_account(Path(args.config_dir), server, account_url, verify=not args.no_verify_ssl)
 
 
 def group_by_options(args: argparse.Namespace, subjects: Iterable[Subject]) -> list[Group]:

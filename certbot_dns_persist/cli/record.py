@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from certbot_dns_persist.cli import arguments
+from certbot_dns_persist.errors import DirectoryError
 from certbot_dns_persist.prepare import PreparedRecord, prepare
 from certbot_dns_persist.proof import prove_account
 from certbot_dns_persist.render import (
@@ -130,7 +131,13 @@ def _prove(subjects: Iterable[Subject], source: Subjects, args: argparse.Namespa
         elif args.offline:
             logger.warning("The account %s was not proven, as it is --offline.", account_url)
         else:
-            prove_account(Path(args.config_dir), server, account_url, verify=not args.no_verify_ssl)
+            verify = not args.no_verify_ssl
+            try:
+                prove_account(Path(args.config_dir), server, account_url, verify=verify)
+            except DirectoryError as error:
+                raise DirectoryError(
+                    f"{error} With --offline the records are made without a proof."
+                ) from error
 
 
 def _some(names: Sequence[str]) -> str:

@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if not plans and not lines:
         changing.say(args, "There is nothing to rotate: the records are as they would be made now.")
         return 0
+    changing.prove_accounts(args, groups)
     shown = "\n".join([text.changes(plans), *lines])
     if not changing.agreed(args, f"To be replaced:\n{shown}"):
         return 0 if args.dry_run else changing.FAILED

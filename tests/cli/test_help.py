@@ -3,16 +3,16 @@
 import argparse
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
+from support.bind import Bind
 from support.companion import Companion, run
+from support.issued import FOREIGN, Issued
 from support.pebble import ISSUER
-from test_rotate import Issued, issued
 
 from certbot_dns_persist import cli
-
-__all__ = ["issued"]  # a fixture
 
 COMMANDS = {command.__name__.rpartition(".")[2]: command for command in cli.COMMANDS}
 
@@ -42,6 +42,7 @@ def test_the_examples_of_each_command_work(
     issued: Issued,
     companion: Companion,
     other_account: tuple[str, str],
+    bind: Bind,
     bind_reading: list[str],
     tmp_path: Path,
 ) -> None:
@@ -53,10 +54,12 @@ def test_the_examples_of_each_command_work(
         "/etc/letsencrypt/dns.ini": str(tmp_path / "bind.ini"),
     }
     takes = subparser(name)._option_string_actions
+    for value in FOREIGN:  # which would be told
+        bind.delete_txt(issued.name, value)
     for example in examples(name):
         for theirs, ours in stands_for.items():
             example = re.sub(rf"(?<![\w-]){re.escape(theirs)}", ours, example)
-        before, _, command = example.rpartition("| ")
+        before, _, command = example.rpartition(" | ")
         words = shlex.split(command)
         extra = []
         if "--config-dir" in takes:
@@ -65,14 +68,25 @@ def test_the_examples_of_each_command_work(
             extra += bind_reading
         if "--server" in takes and "--cert-name" not in words and "--all" not in words:
             extra += ["--server", issued.certbot.server]
-        if "--account" in takes and "-d" in words:
+        if "--account" in takes and "-d" in words and "--issuer" not in words:
             extra += ["--account", issued.url]
         if "--yes" in takes and not {"--yes", "--dry-run"} & {*words}:
             extra.append("--yes")
         done = run(
             [companion.command(name)[0], *words[1:], *extra],
-            stdin=before,
+            stdin=output_of(before, bind),
             env=issued.certbot.env,
             keep=tmp_path / "output.log",
+            cwd=tmp_path,
         )
         assert done.returncode == 0, f"{example}\n{done.output}"
+
+
+def output_of(command: str, bind: Bind) -> str:
+    """Run the left side of a pipe: ``dig``, as it were with the machine's own resolver."""
+    if not command:
+        return ""
+    words = shlex.split(command)
+    assert words[0] == "dig"
+    asked = [*words, f"@{bind.resolver.address}"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout

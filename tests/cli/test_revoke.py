@@ -1,20 +1,14 @@
 """``publish``, ``revoke`` and ``prune``, on Pebble and BIND."""
 
-import pytest
 from support.bind import Bind
 from support.certbot import Certbot
-from support.companion import Companion
+from support.companion import Companion, failed, ok
+from support.issued import FOREIGN, Issued
 from support.pebble import ISSUER
-from test_rotate import FOREIGN, Issued, failed, ok
 
 from certbot_dns_persist.record import validation_domain_name
 
 PAST, FUTURE = 1_700_000_000, 4_000_000_000
-
-
-@pytest.fixture
-def issued(certbot: Certbot, bind: Bind, domain: str, bind_writing: list[str]) -> Issued:
-    return Issued(certbot, bind, domain, bind_writing)
 
 
 def test_what_is_published_beforehand_serves_the_first_certificate(

@@ -8,57 +8,11 @@ from pathlib import Path
 import pytest
 from support.bind import Bind
 from support.certbot import Certbot
-from support.companion import Companion, Done
-from support.pebble import ISSUER
+from support.companion import Companion, failed, ok
+from support.issued import Issued
 from support.process import wait_until
 
 from certbot_dns_persist.record import validation_domain_name
-
-FOREIGN = [
-    "letsencrypt.org; accounturi=https://acme-v02.api.letsencrypt.org/acme/acct/1",
-    f"{ISSUER}; accounturi=https://localhost/another-account; policy=wildcard",
-    f"{ISSUER}; accounturi=; malformed",
-    "v=spf1 -all",
-]
-"""What must outlive everything that we do."""
-
-
-def ok(done: Done) -> Done:
-    assert done.returncode == 0, done.output
-    return done
-
-
-def failed(done: Done) -> Done:
-    assert done.returncode == 1, done.output
-    return done
-
-
-class Issued:
-    """A certificate, and its record among those of others."""
-
-    def __init__(self, certbot: Certbot, bind: Bind, domain: str, options: list[str]) -> None:
-        self.certbot, self.bind, self.domain = certbot, bind, domain
-        self.name = validation_domain_name(domain)
-        for value in FOREIGN:
-            bind.add_txt(self.name, value)
-        done = certbot.certonly(*options, "-d", domain)
-        assert done.returncode == 0, done.output
-        self.url = certbot.account_url
-
-    @property
-    def values(self) -> list[str]:
-        """Ours, as both servers have them."""
-        assert set(FOREIGN) <= set(self.bind.primary.values(self.name))
-        assert self.bind.secondary.values(self.name) == self.bind.primary.values(self.name)
-        return [v for v in self.bind.primary.values(self.name) if v not in FOREIGN]
-
-    def value(self, url: str, more: str = "") -> str:
-        return f"{ISSUER}; accounturi={url}{more}"
-
-
-@pytest.fixture
-def issued(certbot: Certbot, bind: Bind, domain: str, bind_writing: list[str]) -> Issued:
-    return Issued(certbot, bind, domain, bind_writing)
 
 
 @pytest.fixture

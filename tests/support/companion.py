@@ -91,12 +91,18 @@ def _report_schema() -> jsonschema.Draft202012Validator:
 
 
 def run(
-    command: list[str], *, stdin: str = "", env: Mapping[str, str] | None = None, keep: Path
+    command: list[str],
+    *,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    keep: Path,
+    cwd: Path | None = None,
 ) -> Done:
     """Run any command line of ours; what it says is also added to the file ``keep``."""
     done = subprocess.run(
         command,
         env={**os.environ, **(env or {})},
+        cwd=cwd,
         input=stdin,
         capture_output=True,
         text=True,
@@ -107,3 +113,13 @@ def run(
     with keep.open("a") as file:
         file.write(done.stdout + done.stderr)
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def ok(done: Done) -> Done:
+    assert done.returncode == 0, done.output
+    return done
+
+
+def failed(done: Done) -> Done:
+    assert done.returncode == 1, done.output
+    return done
