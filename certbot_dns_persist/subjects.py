@@ -181,7 +181,8 @@ class Subjects:
     def _all(self) -> Iterable[Lineage]:
         lineages, unusable = self._ours
         self.troubles += unusable
-        if not lineages and not unusable:
+        # Records that are left over may be looked at all the same.
+        if not lineages and not unusable and not self._journal.standing():
             self.troubles.append(
                 f"No certificate in {self._config_dir} has the authenticator {AUTHENTICATOR}. "
                 "Name the domains with -d, or another directory with --config-dir."

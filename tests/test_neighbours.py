@@ -148,7 +148,7 @@ def test_with_a_dnspython_from_before_asynchronous_queries_only_ours_fails(
     site: Site, tmp_path: Path
 ) -> None:
     without(site, tmp_path, "dns", "dnspython").copy_package(dns.__name__, but="async*")
-    site.ours_fails(BROKEN, "asyncquery")
+    site.ours_fails(BROKEN, "dns.async")
 
 
 def test_with_a_dnspython_that_cannot_run_here_only_ours_fails(site: Site, tmp_path: Path) -> None:
