@@ -103,7 +103,7 @@ class Answer:
 class Question:
     """What is asked of a server."""
 
-    __slots__ = ("_asked", "_frames", "_kind", "_lengths", "_name", "_rest")
+    __slots__ = ("_asked", "_frames", "_kind", "_lengths", "_name", "_rest", "recursive")
 
     def __init__(
         self,
@@ -115,6 +115,7 @@ class Question:
         first_labels: int = 2,
     ) -> None:
         """``first_labels`` of the name may be different in answers that otherwise are the same."""
+        self.recursive = recursive
         self._lengths = bytes(map(len, name.labels[:first_labels]))
         self._rest = _HEADER.size + sum(self._lengths) + len(self._lengths)
         self._name = name.to_wire() or b""

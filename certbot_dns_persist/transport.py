@@ -23,7 +23,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import dns.name
 import dns.rcode
+import dns.rdatatype
 
 from certbot_dns_persist.message import Answer, NotAnAnswer, Question
 from certbot_dns_persist.promise import Coroutines, Promise, Unanswered
@@ -58,6 +60,10 @@ _MAX_DATAGRAM = 65535
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 # The datagram was not sent for lack of room, which is as if it had been lost on its way.
 _NO_ROOM = {errno.EAGAIN, errno.ENOBUFS}
+
+
+# What every resolver has in its cache.
+_BY_HEART = Question(dns.name.root, dns.rdatatype.NS, recursive=True)
 
 
 class Address(NamedTuple):
@@ -136,6 +142,7 @@ class _Server:
         self.dead: str | None = None
         self.probe_at = 0.0
         self.probe_after = PROBE_AFTER
+        self.called_at = 0.0
 
     @property
     def idle(self) -> bool:
@@ -312,7 +319,7 @@ class Transport(Coroutines):
                 exchange.promise.fail(kind(trouble))
                 return
         deadline = now + server.timeout * 2 ** (exchange.attempts - 1)
-        if server.heard is None and now < server.quiet_since + SILENCE:
+        if self._is_short_of_breath(exchange) and now < server.quiet_since + SILENCE:
             deadline = min(deadline, server.quiet_since + SILENCE)
         self._await(exchange, min(deadline, exchange.began + exchange.patience))
 
@@ -403,12 +410,27 @@ class Transport(Coroutines):
                 self._give_up(exchange, server.dead or "")
             else:
                 self._give_up(exchange, _silence(server, exchange.patience))
-        elif server.heard is None and server.unanswered >= MANY and quiet >= SILENCE:
+        elif self._is_short_of_breath(exchange) and server.unanswered >= MANY and quiet >= SILENCE:
             self._bury(server, SILENCE, now)
         else:
             server.in_flight.pop(exchange, None)
             server.waiting.appendleft(exchange)
+            if exchange.question.recursive and quiet >= SILENCE <= now - server.called_at:
+                self._call(server, now)
         self._pump(server, now)
+
+    @staticmethod
+    def _is_short_of_breath(exchange: _Exchange) -> bool:
+        """Whether the server is given SILENCE only: one that never answered, and is no resolver.
+
+        A resolver may be silent for as long as other servers keep it waiting.
+        """
+        return exchange.server.heard is None and not exchange.question.recursive
+
+    def _call(self, server: _Server, now: float) -> None:
+        """Ask a silent resolver for what it knows by heart: if it lives, it answers that."""
+        server.called_at = now
+        self._send(_Exchange(_BY_HEART, server, self.promise()), now)
 
     def _give_up(self, exchange: _Exchange, trouble: str) -> None:
         self._finish(exchange)

@@ -360,3 +360,21 @@ def test_a_slow_server_is_heard() -> None:
         world.servers[1].faults.delay = 1.0
         for found in world.find(*numbered(40)).values():
             assert not found.silent
+
+
+def test_a_resolver_is_not_dead_while_the_servers_behind_it_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport, "PATIENCE", 1.0)
+    monkeypatch.setattr(transport, "SILENCE", 0.3)
+    zones = Zones.from_text(
+        zone_text("example.test", {"ns1": ["127.0.0.1"]}, "_validation-persist TXT value")
+    )
+    with Nameserver(zones, resolver=True) as server:
+        # It answers for what it serves, and never comes back from where others lead it.
+        server.faults.below, server.faults.drop = "lost", 1.0
+        reader = Lookup([Address(server.address, server.port)], port=server.port)
+        lost = [f"n{number}.lost" for number in range(40)]
+        seen = {each.domain: each for each in reader.inspect([*lost, "example.test"], caa=False)}
+    assert seen["example.test"].found.values == ["value"]
+    assert all(seen[domain].found.trouble for domain in lost)
