@@ -166,7 +166,9 @@ logging {{
 
     def values(self, name: str) -> list[str]:
         """Return the TXT values that this server answers with, sorted."""
-        answer = self.ask(name, "TXT").answer
+        response = self.ask(name, "TXT")
+        assert response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN), response
+        answer = response.answer
         found = [rdata for rrset in answer if rrset.rdtype == dns.rdatatype.TXT for rdata in rrset]
         return sorted(b"".join(rdata.strings).decode() for rdata in found)
 
