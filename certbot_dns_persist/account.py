@@ -6,11 +6,12 @@ import hashlib
 import json
 import urllib.parse
 from pathlib import Path
-
-from josepy.errors import DeserializationError
-from josepy.jwk import JWK
+from typing import TYPE_CHECKING
 
 from certbot_dns_persist.errors import AccountError
+
+if TYPE_CHECKING:  # it brings all of cryptography, which only who has a key needs
+    from josepy.jwk import JWK
 
 _HASHES = {"sha-256": hashlib.sha256}
 
@@ -38,7 +39,7 @@ def read_account(directory: Path) -> Account:
     return Account(url=url, thumbprint=thumbprint(key))
 
 
-def read_key(directory: Path) -> JWK:
+def read_key(directory: Path) -> "JWK":
     """Return the private key of the account that Certbot keeps in ``directory``.
 
     Raises :class:`~certbot_dns_persist.errors.AccountError` when it is missing or damaged.
@@ -64,7 +65,10 @@ def accounts_directory(config_dir: Path, server: str) -> Path:
     return config_dir / "accounts" / f"{url.netloc}{url.path}"
 
 
-def _read_account(directory: Path) -> tuple[str, JWK]:
+def _read_account(directory: Path) -> "tuple[str, JWK]":
+    from josepy.errors import DeserializationError
+    from josepy.jwk import JWK
+
     try:
         url = str(json.loads(_read(directory / "regr.json"))["uri"])
         return url, JWK.json_loads(_read(directory / "private_key.json"))
@@ -87,7 +91,7 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def thumbprint(key: JWK) -> str:
+def thumbprint(key: "JWK") -> str:
     """Return the unpadded base64url SHA-256 JWK thumbprint of ``key`` (RFC 7638), 43 octets."""
     return _base64url(key.thumbprint())
 

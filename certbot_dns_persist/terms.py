@@ -6,11 +6,14 @@ what it said in earlier orders, which is noted.
 
 import dataclasses
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from certbot_dns_persist.account import Account
-from certbot_dns_persist.challenge import DNSPersist01
-from certbot_dns_persist.directory import Directory, check_against_directory
 from certbot_dns_persist.errors import ChallengeError, DirectoryError
+
+if TYPE_CHECKING:  # these bring Certbot's client of the CA, which not every command needs
+    from certbot_dns_persist.account import Account
+    from certbot_dns_persist.challenge import DNSPersist01
+    from certbot_dns_persist.directory import Directory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,10 @@ class Terms:
 
 
 def stated_terms(
-    challenge: DNSPersist01, domain: str, account: Account, directory: Callable[[], Directory]
+    challenge: "DNSPersist01",
+    domain: str,
+    account: "Account",
+    directory: "Callable[[], Directory]",
 ) -> Terms:
     """Return the terms that ``challenge`` states for ``domain``.
 
@@ -40,6 +46,8 @@ def stated_terms(
     plain = challenge.stated_account_uri(domain) or account.url
     if not challenge.hashes_account_uri:
         return Terms(issuers, plain)
+    from certbot_dns_persist.directory import check_against_directory
+
     ca = directory()
     check_against_directory(challenge.issuer_domain_names_02, ca, domain)
     if ca.account_hash_prefix is None and not challenge.takes_plain_account_uri:
@@ -53,7 +61,7 @@ def stated_terms(
     )
 
 
-def expected_terms(ca: Directory, noted: Terms | None, account: Account) -> Terms:
+def expected_terms(ca: "Directory", noted: Terms | None, account: "Account") -> Terms:
     """Return the terms to expect of ``ca``, which may have changed since they were ``noted``.
 
     A directory with an accountHashPrefix is one of -02, whose records hold hashed account URIs
