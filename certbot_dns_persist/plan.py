@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.lookup import Found, ServerAnswer
@@ -22,7 +23,7 @@ class Standing:
     at: int
     """UNIX seconds."""
 
-    @property
+    @cached_property
     def evaluation(self) -> Evaluation:
         """The judgement of every value that any server serves."""
         return self.request.evaluate(self.found.values, self.at)
@@ -35,11 +36,9 @@ class Standing:
     @property
     def lagging(self) -> list[ServerAnswer]:
         """The servers that answer, but without a record that authorises."""
-        return [
-            server
-            for server in self.found.answers
-            if not self.request.evaluate(server.values or (), self.at).authorized
-        ]
+        # Each value is judged by itself, whichever server serves it and beside what.
+        authorizing = {f.value for f in self.evaluation.findings if f.authorized}
+        return [s for s in self.found.answers if authorizing.isdisjoint(s.values or ())]
 
     def why_not(self, server: ServerAnswer) -> str:
         """Say why what ``server`` serves does not authorise."""

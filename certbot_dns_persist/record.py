@@ -10,6 +10,7 @@ The value is an RFC 8659 issue-value::
 
 import dataclasses
 import datetime
+import functools
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
@@ -36,6 +37,7 @@ class MalformedRecord(ValueError):
         self.reason = reason
 
 
+@functools.lru_cache(maxsize=1000)  # thousands of records name the same few CAs
 def normalize_domain_name(name: str) -> str:
     """Return ``name`` as section 9.2 compares names: case-folded, NFC, A-labels, no final dot.
 

@@ -19,7 +19,6 @@ from certbot_dns_persist.account import (
     read_account,
     read_accounts,
 )
-from certbot_dns_persist.directory import fetch_directory
 from certbot_dns_persist.errors import AccountError, ConfigurationError, DirectoryError, Error
 from certbot_dns_persist.journal import Journal
 from certbot_dns_persist.lineages import AUTHENTICATOR, Lineage, lineage_names, read_lineage
@@ -253,7 +252,7 @@ class Subjects:
         """Yield the subject or, when it cannot be told, note why."""
         first = lineages[0] if lineages else None
         try:
-            options = options_of(self._given.options, first.options if first else {})
+            options = options_of(self._given.options, first.options) if first else self._options
             if f"*.{domain}" in names and options.policy == "exact":
                 raise too_wide(f"*.{domain}")
             who = self._who(self._server(first), self._account(first))
@@ -278,6 +277,11 @@ class Subjects:
         more = len(domains) - _NAMED
         named = ", ".join(domains[:_NAMED]) + (f" and {more} more" if more > 0 else "")
         self.troubles[place : place + 1] = [f"{named}: {reason}"]
+
+    @cached_property
+    def _options(self) -> Options:
+        """Those of a domain that is in no lineage of ours; of which there may be thousands."""
+        return options_of(self._given.options, {})
 
     # Who asks, and whom
 
@@ -322,6 +326,8 @@ class Subjects:
                     "the first order. Leave --offline out, so that the CA is asked."
                 )
             return _Who(server, account, noted)
+        from certbot_dns_persist.directory import fetch_directory
+
         try:
             ca = fetch_directory(server, verify=self._given.verify)
         except DirectoryError as error:
@@ -348,11 +354,12 @@ def normalize(name: str) -> str:
     """
     base = name.removeprefix("*.")
     shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(base)
-        raise ConfigurationError(
-            f"{shown} is an IP address, and dns-persist-01 proves domain names only."
-        )
+    if ":" in base or base[-1:].isdigit():  # most names need no closer look
+        with contextlib.suppress(ValueError):
+            ipaddress.ip_address(base)
+            raise ConfigurationError(
+                f"{shown} is an IP address, and dns-persist-01 proves domain names only."
+            )
     try:
         normalized = normalize_domain_name(base)
     except ValueError as error:

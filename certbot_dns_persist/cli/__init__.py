@@ -1,6 +1,7 @@
 """The command ``certbot-dns-persist``: everything that is not an order. One file per command."""
 
 import argparse
+import gc
 import io
 import logging
 import os
@@ -87,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # other people's values, in any locale
             stream.reconfigure(errors="backslashreplace")
+    gc.freeze()  # what is imported stays: looking through it for garbage takes 1/10 of the time
     try:
         status: int = args.run(args)
         sys.stdout.flush()
