@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import dns.exception
 import dns.name
 import dns.rdatatype
-import dns.resolver
 
 from certbot_dns_persist.errors import LookupFailed
 from certbot_dns_persist.message import Answer, Question, text_value
@@ -152,11 +151,12 @@ class Lookup:
         self._queries_per_second = queries_per_second
 
     @classmethod
-    def of(cls, options: "Options") -> "Lookup":
+    def of(cls, options: "Options", *, queries_per_second: float = QUERIES_PER_SECOND) -> "Lookup":
         """Return one that asks whom ``options`` say."""
         return cls(
             [Address(host, port) for host, port in options.resolvers],
             authoritative=options.check == "authoritative",
+            queries_per_second=queries_per_second,
         )
 
     def find(self, names: Collection[str]) -> dict[str, Found]:
@@ -195,6 +195,8 @@ def system_resolvers() -> tuple[Address, ...]:
 
     Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there are none.
     """
+    import dns.resolver  # brings much besides, for where the resolvers are not named
+
     try:
         configured = dns.resolver.Resolver().nameservers
     except (dns.exception.DNSException, OSError) as error:

@@ -17,6 +17,7 @@ from certbot_dns_persist.checkup import Checked, worst
 from certbot_dns_persist.diagnose import EXIT_STATUS_OF
 from certbot_dns_persist.errors import ConfigurationError, Error
 from certbot_dns_persist.journal import Journal
+from certbot_dns_persist.lookup import Lookup
 from certbot_dns_persist.plan import WARN_DAYS
 from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
 from certbot_dns_persist.render.as_json import Json
@@ -24,6 +25,7 @@ from certbot_dns_persist.render.lines import Lines
 from certbot_dns_persist.render.text import printable
 from certbot_dns_persist.subjects import Given, Identity, Subject, Subjects, normalize
 from certbot_dns_persist.terms import Terms
+from certbot_dns_persist.transport import QUERIES_PER_SECOND
 
 UNKNOWN = EXIT_STATUS_OF["unknown"]
 
@@ -114,7 +116,20 @@ def add_report(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
         action="store_true",
         help="do not look at CAA records, which saves a query for each domain",
     )
+    group.add_argument(
+        "--queries-per-second",
+        type=_rate,
+        default=round(QUERIES_PER_SECOND),
+        metavar="N",
+        help="at most so many questions to each name server per second (default: %(default)s)",
+    )
     return group
+
+
+def _rate(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of questions from 1 to 999999999")
+    return int(text)
 
 
 def _days(text: str) -> int:
@@ -225,6 +240,12 @@ def find_subjects(args: argparse.Namespace) -> tuple[Iterator[Subject], Subjects
     return subjects.of_domains(domains), subjects, len(domains)
 
 
+def lookup_for(args: argparse.Namespace) -> Callable[[options.Options], Lookup]:
+    """Return how names are looked up: at the pace that ``args`` say, if they can say one."""
+    rate = getattr(args, "queries_per_second", QUERIES_PER_SECOND)
+    return functools.partial(Lookup.of, queries_per_second=rate)
+
+
 def journal(args: argparse.Namespace) -> Journal:
     """Return the change log of the Certbot installation that is meant."""
     return _journal(args.logs_dir, args.config_dir)
@@ -254,13 +275,13 @@ def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
     """
     if _identity(args) is not None:
         return
-    from certbot_dns_persist.lookup import Lookup
     from certbot_dns_persist.rebuild import rebuild
 
     config_dir = Path(args.config_dir)
     # Each lineage's own CA and account, whatever this run is about.
     said = dataclasses.replace(given(args), server=None, account=None)
-    rebuild(journal(args), Subjects(config_dir, journal(args), said), config_dir, Lookup.of, at=at)
+    subjects = Subjects(config_dir, journal(args), said)
+    rebuild(journal(args), subjects, config_dir, lookup_for(args), at=at)
 
 
 def _domains_in(path: str, subjects: Subjects) -> Iterator[str]:

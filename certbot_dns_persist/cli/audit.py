@@ -62,7 +62,6 @@ def run(args: argparse.Namespace) -> int:
     """Audit the subjects; return the exit status that monitoring expects."""
     from certbot_dns_persist.audit import audit, not_needed
     from certbot_dns_persist.checkup import check
-    from certbot_dns_persist.lookup import Lookup
 
     at = int(time.time())
     files = arguments.file_reports(args, at=at)
@@ -70,21 +69,22 @@ def run(args: argparse.Namespace) -> int:
     arguments.rebuild_state(args, at=at)
     subjects, source, count = arguments.find_subjects(args)
     known = _known(args, source, declared)
+    lookup_for = arguments.lookup_for(args)
 
     def checked() -> "Iterator[Checked]":
         shared: set[str] = set()
         for each in check(
-            subjects, Lookup.of, at=at, warn_days=args.warn_days, caa=not args.no_caa
+            subjects, lookup_for, at=at, warn_days=args.warn_days, caa=not args.no_caa
         ):
             found = each.standing.found
             if found.canonical_name != found.name:
                 shared.add(found.canonical_name)
             yield each
         if args.all:
-            left_over = check(source.left_over(), Lookup.of, at=at, warn_days=0, caa=False)
+            left_over = check(source.left_over(), lookup_for, at=at, warn_days=0, caa=False)
             yield from not_needed(left_over, shared)
 
-    audited = audit(checked(), known, Lookup.of)
+    audited = audit(checked(), known, lookup_for)
     return arguments.report(args, audited, source, at=at, count=count, files=files)
 
 

@@ -32,11 +32,11 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Check the subjects; return the exit status that monitoring expects."""
     from certbot_dns_persist.checkup import check
-    from certbot_dns_persist.lookup import Lookup
 
     at = int(time.time())
     files = arguments.file_reports(args, at=at)
     arguments.rebuild_state(args, at=at)
     subjects, source, count = arguments.find_subjects(args)
-    checked = check(subjects, Lookup.of, at=at, warn_days=args.warn_days, caa=not args.no_caa)
+    lookup_for = arguments.lookup_for(args)
+    checked = check(subjects, lookup_for, at=at, warn_days=args.warn_days, caa=not args.no_caa)
     return arguments.report(args, checked, source, at=at, count=count, files=files)

@@ -476,3 +476,27 @@ def test_caa_that_cannot_be_looked_up_is_unknown(
         f"{nameserver.endpoint} answers SERVFAIL. A CA that cannot read them must refuse."
     )
     assert record["expected_value"] == VALUE
+
+
+# Politeness
+
+
+@pytest.mark.parametrize("command", ["check", "audit"])
+def test_a_name_server_is_asked_no_faster_than_is_said(
+    alone: Companion, nameserver: Nameserver, reading: list[str], command: str
+) -> None:
+    domains = [f"n{number}.example.test" for number in range(7)]
+    for domain in domains:
+        nameserver.zones.set_values(at(domain), [VALUE])
+    asking = [command, *WHO, *reading, "--no-caa", "--queries-per-second=5", "-d"]
+    before = time.monotonic()
+    done = alone(*asking, ",".join(domains))
+    assert time.monotonic() - before > 1  # what it takes for seven questions, five in a second
+    assert done.returncode == 0, done.output
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "1.5", "fast", "9999999999"])
+def test_a_pace_that_is_none_is_refused(alone: Companion, rate: str) -> None:
+    done = alone("check", *WHO, "-d", "example.test", f"--queries-per-second={rate}")
+    assert done.returncode == 3
+    assert f"argument --queries-per-second: {rate!r} is no number of questions" in done.error
