@@ -79,14 +79,22 @@ class World:
             for number, address in enumerate(addresses)
         ]
 
-    def add(self, origin: str, kind: str, domains: list[str], *, differ: bool = False) -> None:
+    def add(
+        self,
+        origin: str,
+        kind: str,
+        domains: list[str],
+        *,
+        value: str = VALUE,
+        differ: bool = False,
+    ) -> None:
         """Add a zone with a record for each of ``domains``; they ``differ`` or are all the same."""
         hosts = [f"ns{number}.{kind}." for number in range(len(HOSTS[kind]))]
         lines = [f"$ORIGIN {origin}.", "$TTL 300", f"@ SOA {hosts[0]} h. 1 3600 600 86400 60"]
         lines += [f"@ NS {host}" for host in hosts]
         for number, domain in enumerate(domains):
             tail = f"; persistUntil={4000000000 + number}" if differ else ""
-            lines.append(f'_validation-persist.{domain}. TXT "{VALUE}{tail}"')
+            lines.append(f'_validation-persist.{domain}. TXT "{value}{tail}"')
         (self._directory / f"{origin}.zone").write_text("\n".join([*lines, ""]))
         self._zones[origin] = origin
         self._root += [f"{origin}. 300 NS {host}" for host in hosts]

@@ -1,7 +1,11 @@
-"""Virtual environments to compare, below ``.cache/benchmarks``."""
+"""Virtual environments: ``.venv`` to run in, others to compare, below ``.cache/benchmarks``."""
 
 import hashlib
+import os
+import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,22 +14,71 @@ from support import bootstrap
 DIRECTORY = bootstrap.CACHE / "benchmarks"
 
 
+VERSION = "import importlib.metadata; print(importlib.metadata.version('certbot'))"
+
+
+def need(*programs: str) -> None:
+    """End when one of the system's programs is not there."""
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    missing = [program for program in programs if not shutil.which(program, path=path)]
+    if missing:
+        sys.exit(f"This benchmark needs {', '.join(missing)}.")
+
+
+def enter_venv() -> None:
+    """Run this program anew in ``.venv``, unless it is in there; make that first."""
+    if Path(sys.prefix) != bootstrap.VENV:
+        bootstrap.make_venv()
+        command = [str(bootstrap.PYTHON), *sys.argv]
+        os.execve(command[0], command, bootstrap.environment())  # noqa: S606
+
+
+def bare_certbot() -> tuple[Path, str]:
+    """Return an environment of Certbot alone, and its version, for all that it is compared with."""
+    venv = environment("certbot", ["certbot"])
+    done = subprocess.run(
+        [venv / "bin" / "python", "-c", VERSION], capture_output=True, text=True, check=True
+    )
+    return venv, done.stdout.strip()
+
+
 def environment(name: str, packages: Sequence[str | Path]) -> Path:
-    """Return the virtual environment ``name`` with these packages for pip, paths of wheels too.
+    """Return the virtual environment ``name`` with these packages for pip, paths of wheels and of
+    sources too.
 
     It is of ``.venv``'s Python, and made when it is not there or was made from something else.
     """
-    wheels = [path.read_bytes() for path in packages if isinstance(path, Path)]
+    files = [file for path in packages if isinstance(path, Path) for file in _files(path)]
     wanted = repr([bootstrap.PYTHON.resolve(), *packages]).encode()
-    made_from = hashlib.sha256(b"".join([wanted, *wheels])).hexdigest()
+    made_from = hashlib.sha256(
+        b"".join([wanted, *(file.read_bytes() for file in files)])
+    ).hexdigest()
     venv = DIRECTORY / name
     stamp = venv / "made-from"
     if not stamp.is_file() or stamp.read_text() != made_from:
         print(f"Installing {' '.join(map(str, packages))} into {venv} ...", flush=True)
         _run([bootstrap.PYTHON, "-m", "venv", "--clear", venv])
-        _run([venv / "bin" / "python", "-m", "pip", "install", "--quiet", *packages])
+        with tempfile.TemporaryDirectory() as place:
+            copies = [_copy(package, Path(place)) for package in packages]
+            _run([venv / "bin" / "python", "-m", "pip", "install", "--quiet", *copies])
         stamp.write_text(made_from)
     return venv
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the wheel itself, or what a package is built from."""
+    return [path] if path.is_file() else sorted(path.glob("*.py"))
+
+
+def _copy(package: str | Path, place: Path) -> str | Path:
+    """Return a copy of the sources of a package, in which pip may leave things; else the same."""
+    if not isinstance(package, Path) or package.is_file():
+        return package
+    copy = place / package.name
+    copy.mkdir()
+    for file in _files(package):
+        shutil.copy2(file, copy)
+    return copy
 
 
 def _run(command: Sequence[str | Path]) -> None:
