@@ -48,11 +48,10 @@ def environment(name: str, packages: Sequence[str | Path]) -> Path:
 
     It is of ``.venv``'s Python, and made when it is not there or was made from something else.
     """
-    files = [file for path in packages if isinstance(path, Path) for file in _files(path)]
+    paths = [package for package in packages if isinstance(package, Path)]
+    contents = [file.read_bytes() for path in paths for file in _files(path)]
     wanted = repr([bootstrap.PYTHON.resolve(), *packages]).encode()
-    made_from = hashlib.sha256(
-        b"".join([wanted, *(file.read_bytes() for file in files)])
-    ).hexdigest()
+    made_from = hashlib.sha256(b"".join([wanted, *contents])).hexdigest()
     venv = DIRECTORY / name
     stamp = venv / "made-from"
     if not stamp.is_file() or stamp.read_text() != made_from:
