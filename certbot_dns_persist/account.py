@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import urllib.parse
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:  # it brings all of cryptography, which only who has a key nee
     from josepy.jwk import JWK
 
 _HASHES = {"sha-256": hashlib.sha256}
+
+# RFC 7518 section 6: what a private key has beside the public one.
+_PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth"}
 
 #: Stands for the domain in a hashed account URI that serves every domain (section 4.1 item 3).
 ANY_DOMAIN = "*"
@@ -35,7 +39,8 @@ def read_account(directory: Path) -> Account:
 
     Raises :class:`~certbot_dns_persist.errors.AccountError` when a file is missing or damaged.
     """
-    url, key = _read_account(directory)
+    # To tell whether a private key holds together takes longer than all else that is done here.
+    url, key = _read_account(directory, without=_PRIVATE_MEMBERS)
     return Account(url=url, thumbprint=thumbprint(key))
 
 
@@ -65,13 +70,15 @@ def accounts_directory(config_dir: Path, server: str) -> Path:
     return config_dir / "accounts" / f"{url.netloc}{url.path}"
 
 
-def _read_account(directory: Path) -> "tuple[str, JWK]":
+def _read_account(directory: Path, *, without: Collection[str] = ()) -> "tuple[str, JWK]":
     from josepy.errors import DeserializationError
     from josepy.jwk import JWK
 
     try:
         url = str(json.loads(_read(directory / "regr.json"))["uri"])
-        return url, JWK.json_loads(_read(directory / "private_key.json"))
+        members = dict(json.loads(_read(directory / "private_key.json")))
+        wanted = {name: members[name] for name in members if name not in without}
+        return url, JWK.json_loads(json.dumps(wanted))
     except (ValueError, KeyError, TypeError, DeserializationError) as error:
         raise AccountError(
             f"Certbot's account in {directory} cannot be used: its regr.json or private_key.json "

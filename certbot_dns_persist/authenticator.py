@@ -119,7 +119,8 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
             from certbot_dns_persist.surroundings import Surroundings
 
         with _errors_for_certbot():
-            checked, lookup = self._options(), self._lookup()
+            checked = self._options()
+            lookup = self._lookup(checked)
             self._order = inventory.read_order(self.config, checked, achalls)
             here = Surroundings(
                 notify=display_util.notify,
@@ -160,7 +161,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 "These names were proven by dns-01, whose records were on all of their servers. "
                 "Wait for the caches of the CA's resolvers, then run the same command again."
             )
-        explained = hint.explain(requests, self._lookup())
+        explained = hint.explain(requests, self._lookup(self._options()))
         if self.config.quiet:
             logger.error(explained)  # Certbot shows hints only when it may talk
         return explained
@@ -173,10 +174,11 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
             known = providers.available()
         return options.check_options(self.conf, known)
 
-    def _lookup(self) -> "Lookup":
+    @staticmethod
+    def _lookup(checked: options.Options) -> "Lookup":
         from certbot_dns_persist.lookup import Lookup
 
-        return Lookup.of(self._options())
+        return Lookup.of(checked)
 
 
 def _at_a_terminal() -> bool:
