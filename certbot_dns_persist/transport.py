@@ -126,8 +126,8 @@ class _Server:
         self.edns = True
         self.waiting: deque[_Exchange] = deque()
         self.in_flight: dict[_Exchange, None] = {}
-        # Bursts of a hundredth of a second, and not more than the rate in any second.
-        self._burst = max(1.0, rate / 100)
+        # A certificate's hundred names at once, and not more than the rate in any second.
+        self._burst = max(1.0, rate / 10)
         self._refill = rate - self._burst + 1
         self._tokens, self._filled = self._burst, 0.0
         self._smoothed, self._variance = 0.0, 0.0
