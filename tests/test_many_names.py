@@ -311,7 +311,10 @@ def test_lost_packets_change_no_verdict() -> None:
                 world.put(domain, "there")
         for server in [*world.servers, world.resolver]:
             server.faults.drop = 0.1
-        for number, (_, found) in enumerate(world.find(*numbered(200)).items()):
+        # These servers share one interpreter with us: what they cannot keep up with is no loss.
+        names = [f"_validation-persist.{domain}" for domain in numbered(200)]
+        answers = world.lookup(queries_per_second=200).find(names)
+        for number, found in enumerate(answers.values()):
             assert not found.silent, found
             assert found.values == (["there"] if number % 2 else []), found
 
