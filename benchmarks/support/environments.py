@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,11 +27,16 @@ def need(*programs: str) -> None:
 
 
 def enter_venv() -> None:
-    """Run this program anew in ``.venv``, unless it is in there; make that first."""
+    """Run this program anew in ``.venv``, unless it is in there; make that first.
+
+    From then on, whoever ends it by a signal also ends what it has started.
+    """
     if Path(sys.prefix) != bootstrap.VENV:
         bootstrap.make_venv()
         command = [str(bootstrap.PYTHON), *sys.argv]
         os.execve(command[0], command, bootstrap.environment())  # noqa: S606
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def bare_certbot() -> tuple[Path, str]:
