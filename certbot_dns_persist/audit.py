@@ -17,7 +17,7 @@ from pathlib import Path
 
 from certbot_dns_persist.account import ANY_DOMAIN, Account, hashed_account_uri, read_account
 from certbot_dns_persist.checkup import Checked, Notice, look_up
-from certbot_dns_persist.diagnose import Diagnosis
+from certbot_dns_persist.diagnose import SEVERITIES, Diagnosis
 from certbot_dns_persist.errors import AccountError, ConfigurationError
 from certbot_dns_persist.journal import Journal, StandingRecord
 from certbot_dns_persist.lookup import Found, Lookup
@@ -233,10 +233,18 @@ def _old_names(subject: Subject) -> list[str]:
 
 
 def notices(checked: Checked, known: Known) -> tuple[Notice, ...]:
-    """Return what there is to say of each record at the name, and of those that are gone."""
+    """Return what there is to say of each record at the name, and of those that are gone.
+
+    The gravest comes first, and the order is not that in which a server happens to answer.
+    """
     judge = _Judge(checked, known)
     told = map(judge.of, checked.standing.evaluation.findings)
-    return (*filter(None, told), *judge.gone())
+    return tuple(
+        sorted(
+            (*filter(None, told), *judge.gone()),
+            key=lambda n: (-SEVERITIES.index(n.severity), n.kind, n.value or ""),
+        )
+    )
 
 
 def obsolete_notices(checked: Checked, at_old_names: Mapping[str, Found]) -> Iterator[Notice]:

@@ -81,7 +81,7 @@ class Ensure:
         now = self._wait({r: plan.retire for plan in plans for r in plan.requests})
         unseen = [standing for standing in now.values() if not standing.everywhere]
         if unseen:
-            self._fail(text.not_seen(unseen, self._patience()), unseen[0].request)
+            self._fail(text.not_replaced(unseen, self._patience()), unseen[0].request)
         between()
         return [p for p in plans if not self._conclude(p, [now[r] for r in p.requests])]
 

@@ -18,6 +18,10 @@ class AccountError(Error):
     """Who we are to the CA cannot be told: Certbot's account files are missing or unreadable."""
 
 
+class NoSuchAccount(AccountError):
+    """Certbot has no such account, so nothing can be renewed with it."""
+
+
 class DirectoryError(Error):
     """The CA's directory could not be read."""
 

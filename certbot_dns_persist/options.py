@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.record import parse_time
 
 POLICIES = ("auto", "wildcard", "exact")
 CHECKS = ("authoritative", "resolver")
@@ -234,6 +233,8 @@ def _date(value: str | None) -> int | None:
     if value is None:
         return None
     try:
+        from certbot_dns_persist.record import parse_time  # every Certbot run imports this file
+
         return parse_time(value)
     except ValueError as error:
         raise ConfigurationError(

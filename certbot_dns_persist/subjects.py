@@ -19,7 +19,13 @@ from certbot_dns_persist.account import (
     read_account,
     read_accounts,
 )
-from certbot_dns_persist.errors import AccountError, ConfigurationError, DirectoryError, Error
+from certbot_dns_persist.errors import (
+    AccountError,
+    ConfigurationError,
+    DirectoryError,
+    Error,
+    NoSuchAccount,
+)
 from certbot_dns_persist.journal import Journal
 from certbot_dns_persist.lineages import AUTHENTICATOR, Lineage, lineage_names, read_lineage
 from certbot_dns_persist.options import Options, options_of, too_wide
@@ -104,6 +110,8 @@ class Subjects:
         self._keys: dict[str, list[str]] = {}
         self._failures: dict[str, tuple[int, list[str]]] = {}
         self.troubles: list[str] = []
+        self.lost_accounts = False
+        """Whether the account of a lineage is not there, so that it cannot be renewed."""
 
     @property
     def without_certbot(self) -> bool:
@@ -266,6 +274,7 @@ class Subjects:
                 server=who.server,
             )
         except Error as error:
+            self.lost_accounts |= bool(lineages) and isinstance(error, NoSuchAccount)
             self._fail(domain, str(error))
             return
         yield Subject(request, options, tuple(lineages), tuple(sorted(names)))
@@ -389,7 +398,7 @@ def find_account(config_dir: Path, server: str, name: str | None) -> Account:
         return read_account(directory / name)
     accounts = read_accounts(directory)
     if not accounts:
-        raise AccountError(
+        raise NoSuchAccount(
             f"There is no account at {server} in {config_dir}, and a record names the account. "
             f"Make one with: certbot register --server {server} --agree-tos -m you@example.com"
         )
@@ -402,6 +411,6 @@ def find_account(config_dir: Path, server: str, name: str | None) -> Account:
             f"There are several accounts at {server} in {config_dir}. Choose one with --account: "
             f"{known}."
         )
-    raise AccountError(
+    raise NoSuchAccount(
         f"There is no account {name} at {server} in {config_dir}. There are: {known}."
     )

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from certbot_dns_persist.cli import (
@@ -55,8 +56,8 @@ class _PrintCompletion(argparse.Action):
             import shtab
         except ImportError:
             parser.error(
-                "--print-completion needs the Python package shtab: pip install "
-                "'certbot-dns-persist[completion]', or python3-shtab of Debian's."
+                "--print-completion needs the Python package shtab: install it where this command "
+                "is installed, with pip or as python3-shtab of Debian's."
             )
         print(shtab.complete(parser, values))
         parser.exit()
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(text.fitted(str(error), sys.stderr), file=sys.stderr)
         return int(args.failed)
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        print(_interrupted(args), file=sys.stderr)
         return 130
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # else whoever read has seen enough
@@ -105,3 +106,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(args.failed)
     return status
+
+
+def _interrupted(args: argparse.Namespace) -> str:
+    if not hasattr(args, "yes"):  # it changes nothing
+        return "Interrupted."
+    return (
+        "Interrupted. What was changed until then, and what may have been, is in "
+        f"{Path(args.logs_dir) / 'dns-persist-changes.jsonl'}. Run the same command again: it "
+        "looks at what stands, and goes on from there."
+    )

@@ -33,6 +33,7 @@ UNKNOWN = EXIT_STATUS_OF["unknown"]
 PROGRESS_FROM = 20
 
 _THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3.1
 CONFIG_DIR, LOGS_DIR = "/etc/letsencrypt", "/var/log/letsencrypt"
 """Where Certbot has its files, unless told otherwise."""
 
@@ -224,7 +225,7 @@ def find_subjects(args: argparse.Namespace) -> tuple[Iterator[Subject], Subjects
     ways = [args.cert_name, args.domains, args.all, args.from_file]
     if sum(map(bool, ways)) != 1:
         raise ConfigurationError(
-            "Say what it is about: one of --cert-name, -d, --all and --from-file."
+            "Say what it is about, with exactly one of --cert-name, -d, --all and --from-file."
         )
     if args.all or args.cert_name:
         if subjects.without_certbot:
@@ -350,6 +351,8 @@ def _identity(args: argparse.Namespace) -> Identity | None:
                 f"{option} {value!r} cannot stand in a record: it holds a blank, a semicolon or "
                 "something else than printable ASCII."
             )
+        if value and not _SCHEME.match(value):
+            raise ConfigurationError(f"{option} {value!r} is no URI: it does not begin as one.")
     names = tuple(sorted(map(_issuer, issuers)))
     if plain:
         return Identity(Terms(names, uri), Account(url or uri, ""))
@@ -416,7 +419,7 @@ def report(
     for trouble in source.troubles:
         print(printable(trouble), file=sys.stderr)
     if source.troubles:
-        severities.add("unknown")
+        severities.add("critical" if source.lost_accounts else "unknown")
     severity = worst(severities)
     for one in reports:
         one.conclude(severity, source.troubles)

@@ -57,4 +57,6 @@ def run(args: argparse.Namespace) -> int:
     left = []
     for group, together in zip(groups, removals, strict=True):
         left += changing.remove(group, together)
+    if not left:
+        changing.say(args, "Removed.")
     return changing.conclude(left)

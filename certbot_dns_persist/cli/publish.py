@@ -30,16 +30,21 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Publish what is missing and wait for it; return the exit status."""
-
     groups = changing.find_groups(args)
-    plans = [plan for group in groups for plan in group.ensure.foresee(group.look())]
+    plans, lines = [], []
+    for group in groups:
+        foreseen = group.ensure.foresee(group.look())
+        # By whom; this also reads the credentials, before anybody is asked.
+        by = dict.fromkeys(group.publisher.names(plan.name) for plan in foreseen)
+        lines += [f"To be published ({', '.join(by)}):", text.changes(foreseen)] if by else []
+        plans += foreseen
     if not plans:
         changing.say(args, "Nothing is missing: DNS authorises every name.")
         return 0
     changing.prove_accounts(args, groups)
-    if not changing.agreed(args, f"To be published:\n{text.changes(plans)}"):
+    if not changing.agreed(args, "\n".join(lines)):
         return 0 if args.dry_run else changing.FAILED
     for group in groups:
         group.ensure.authorize([subject.request for subject in group.subjects])
-    changing.say(args, "Every name server serves the records.")
+    changing.say(args, "The records are in DNS.")
     return 0

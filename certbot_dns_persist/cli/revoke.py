@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     left = []
     for group, together in zip(groups, removals, strict=True):
         left += changing.remove(group, together) or changing.await_removal(group, together)
+    if not left:
+        changing.say(args, "Removed: no name server serves them any more.")
     changing.say(args, _afterwards(args, subjects))
     return changing.conclude(left)
 
@@ -70,7 +72,12 @@ def _consequences(subjects: Iterable[Subject]) -> str:
                 "PUBLISHES THEM AGAIN, as its provider can write. Stop that with\n"
                 f"  certbot delete --cert-name {name}"
             )
-        domains = ", ".join(subject.request.domain for subject in together)
+        domains = ", ".join(
+            domain
+            for subject in together
+            for domain in (subject.request.domain, f"*.{subject.request.domain}")
+            if any(domain in lineage.domains for lineage in subject.lineages)
+        )
         lines.append(f"The certificate {name} needs them ({domains}): its next renewal {then}")
     return "\n".join(lines)
 

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         return 0 if args.dry_run else changing.FAILED
     left = [words for rotation in rotations for words in rotation.carry_out()]
     if not left:
-        changing.say(args, "Replaced: every name server serves the new records, and no old one.")
+        changing.say(args, "Replaced: the new records are in DNS, and no old one.")
     return changing.conclude(left)
 
 

@@ -38,8 +38,8 @@ class Metrics:
             from prometheus_client import CollectorRegistry, Gauge, generate_latest
         except ImportError as error:
             raise ConfigurationError(
-                "--metrics needs the Python package prometheus_client: pip install "
-                "'certbot-dns-persist[metrics]', or python3-prometheus-client of Debian's."
+                "--metrics needs the Python package prometheus-client: install it where this "
+                "command is installed, with pip or as python3-prometheus-client of Debian's."
             ) from error
         files.check_writable(OPTION, path)
         self._path = path

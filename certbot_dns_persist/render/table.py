@@ -70,15 +70,15 @@ class OnScreen:
 
 
 def _status(checked: Checked) -> Text:
-    """Return the status, and how many things of which kind were noticed beside it."""
-    diagnosis = checked.diagnosis
-    text = Text(diagnosis.status, style=COLOURS[diagnosis.severity])
-    kinds = Counter((notice.kind, notice.severity) for notice in checked.notices)
-    for (kind, severity), count in kinds.items():
-        if severity != "ok":
-            times = f" ({count})" if count > 1 else ""
-            text.append(f"\n{kind}{times}", style=COLOURS[severity])
-    return text
+    """Return the status, and how many things of which kind were noticed; the gravest first."""
+    kinds = Counter((n.severity, n.kind) for n in checked.notices if n.severity != "ok")
+    told = [(checked.diagnosis.severity, checked.diagnosis.status)]
+    told += [
+        (severity, f"{kind} ({count})" if count > 1 else kind)
+        for (severity, kind), count in kinds.items()
+    ]
+    told.sort(key=lambda each: -SEVERITIES.index(each[0]))
+    return Text("\n").join(Text(words, style=COLOURS[severity]) for severity, words in told)
 
 
 def _table(rows: Sequence[Checked]) -> Table:

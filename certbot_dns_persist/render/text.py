@@ -132,6 +132,16 @@ def not_seen(standings: Iterable[Standing], seconds: int) -> str:
     )
 
 
+def not_replaced(standings: Iterable[Standing], seconds: int) -> str:
+    """Return the error for records that not all servers serve in place of the old ones."""
+    servers = "\n".join(
+        f"  {standing.found.canonical_name}: {server}"
+        for standing in standings
+        for server in standing.lagging or standing.found.silent
+    )
+    return f"After {seconds} seconds these servers do not serve the new records:\n{servers}"
+
+
 def dry_run(request: ValidationRequest) -> str:
     """Return what the failure of a dry run does not mean."""
     return (

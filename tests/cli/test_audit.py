@@ -154,8 +154,8 @@ def test_what_was_changed_outside_of_this_program_is_told(
     audited = companion("audit", "--all", "--json")
 
     assert audited.returncode == 1, audited.output
-    assert kinds(audited.json) == [("unrecorded", "ok"), ("gone", "warning")]
-    gone = audited.json["records"][0]["notices"][1]
+    assert kinds(audited.json) == [("gone", "warning"), ("unrecorded", "ok")]
+    gone = audited.json["records"][0]["notices"][0]
     (noted,) = certbot.records()["records"]
     assert f"since {noted['last_changed']}" in gone["reason"]
     assert gone["value"] == published

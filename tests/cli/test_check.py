@@ -1,6 +1,7 @@
 """``certbot-dns-persist check``: what stands in DNS against what is needed."""
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -500,3 +501,15 @@ def test_a_pace_that_is_none_is_refused(alone: Companion, rate: str) -> None:
     done = alone("check", *WHO, "-d", "example.test", f"--queries-per-second={rate}")
     assert done.returncode == 3
     assert f"argument --queries-per-second: {rate!r} is no number of questions" in done.error
+
+
+def test_a_certificate_whose_account_is_gone_is_critical(
+    certbot: Certbot, companion: Companion, domain: str, bind_writing: list[str]
+) -> None:
+    done = certbot.certonly(*bind_writing, "-d", domain)
+    assert done.returncode == 0, done.output
+    (account,) = (certbot.config_dir / "accounts").glob("**/regr.json")
+    shutil.rmtree(account.parent)
+    checked = companion("check", "--all")
+    assert checked.returncode == 2, checked.output
+    assert f"{domain}: There is no account" in checked.error

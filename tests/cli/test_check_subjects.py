@@ -493,7 +493,7 @@ def test_certificates_are_certbots(which: list[str], capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "Say what it is about: one of --cert-name, -d, --all and --from-file."),
+        ([], "Say what it is about, with exactly one of --cert-name, -d, --all and --from-file."),
         (["--all", "-d", DOMAIN], "Say what it is about"),
         (["-d", DOMAIN, "--dns-persist-resolvers", "x"], "--dns-persist-resolvers: 'x' is not"),
         (["-d", DOMAIN, "--dns-persist-until", "soon"], "--dns-persist-until 'soon' is no date"),

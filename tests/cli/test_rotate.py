@@ -76,7 +76,7 @@ def test_a_rotation_that_is_not_seen_in_time_removes_nothing_and_goes_on_later(
     account, url = other_account
     arguments = ["--cert-name", issued.domain, "--account", account, "--yes"]
     done = failed(companion("rotate", *arguments, "--dns-persist-propagation-seconds", "1"))
-    assert "After 1 seconds these servers do not serve the records" in done.error
+    assert "After 1 seconds these servers do not serve the new records" in done.error
     assert "Nothing was removed: what authorised before still does" in done.error
     assert issued.value(issued.url) in lagging.primary.values(issued.name)
     assert issued.certbot.renewal(issued.domain)["account"] != account

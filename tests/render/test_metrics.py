@@ -102,7 +102,7 @@ sys.exit(main())
 """
 
 
-def test_without_the_library_the_extra_is_named_before_anything_is_looked_up(
+def test_without_the_library_it_is_named_before_anything_is_looked_up(
     tmp_path: Path,
 ) -> None:
     arguments = ["check", "--from-file", "/nonexistent", "--metrics", str(tmp_path / "check.prom")]
@@ -113,7 +113,7 @@ def test_without_the_library_the_extra_is_named_before_anything_is_looked_up(
         check=False,
     )
     assert done.returncode == 3
-    assert "pip install 'certbot-dns-persist[metrics]'" in done.stderr
+    assert "needs the Python package prometheus-client" in done.stderr
 
 
 @pytest.mark.parametrize(
