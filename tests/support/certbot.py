@@ -13,11 +13,13 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from acme import client, errors, messages
 from cryptography import x509
+from josepy.jwk import JWK
 
 from .stoppable import Stoppable
 
@@ -41,6 +43,9 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 """Makes standard input the terminal whose Ctrl-C reaches the program, then becomes the program."""
 
+
+AUTHORIZATION = re.compile(r"https://localhost:\d+/authZ/[\w-]+")
+"""One of Pebble's."""
 
 CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -113,7 +118,29 @@ class Certbot:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         with (self.work_dir / OUTPUT).open("a") as file:
             file.write(done.stdout)
-        return Result(done.returncode, done.stdout, self.log())
+        log = self.log()
+        if authorizations := set(AUTHORIZATION.findall(log)):
+            self._deactivate(authorizations)
+        return Result(done.returncode, done.stdout, log)
+
+    def _deactivate(self, authorizations: Iterable[str]) -> None:
+        """Let the CA ask again next time.
+
+        Pebble reuses one authorization in a hundred also when it is told to reuse none, and the
+        plugin is not asked then.
+        """
+        trust = self.env.get("REQUESTS_CA_BUNDLE", True)
+        for regr in (self.config_dir / "accounts").glob("**/regr.json"):
+            uri = json.loads(regr.read_text())["uri"]
+            key = JWK.json_loads(regr.with_name("private_key.json").read_text())
+            account = messages.RegistrationResource(body=messages.Registration(), uri=uri)
+            network = client.ClientNetwork(key, account=account, verify_ssl=trust)
+            for url in authorizations:
+                # Another account's, or not valid: nothing that could be used again.
+                with contextlib.suppress(messages.Error, errors.Error, OSError):
+                    nonce = client.ClientV2.get_directory(self.server, network)["newNonce"]
+                    update = messages.UpdateAuthorization(status="deactivated")
+                    network.post(url, update, new_nonce_url=nonce)
 
     def register(self) -> str:
         """Make an account at the CA and return its URL."""
