@@ -4,9 +4,10 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from certbot_dns_persist.cli import arguments
 from certbot_dns_persist.ensure import Ensure
@@ -28,8 +29,17 @@ FAILED = 1
 LOCK_SECONDS, LOCK_PAUSE = 120, 0.2
 
 
-def add_changing(parser: argparse.ArgumentParser) -> None:
-    """Add how a change is agreed to."""
+def add_command(
+    commands: "argparse._SubParsersAction[Any]",
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    summary: str,
+    examples: str,
+) -> None:
+    """Add a command that changes DNS, with how a change is agreed to."""
+    parser = arguments.command(commands, name, summary=summary, examples=examples)
+    arguments.add_subject(parser)
     group = parser.add_argument_group("the change")
     group.add_argument(
         "-y", "--yes", action="store_true", help="do not ask, as for scripts without a terminal"
@@ -40,7 +50,7 @@ def add_changing(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-q", "--quiet", action="store_true", help="print only what went wrong")
     arguments.add_certbot(parser)
     arguments.add_options(parser, (*arguments.READING, *arguments.WRITING))
-    parser.set_defaults(failed=FAILED)
+    parser.set_defaults(run=run, failed=FAILED)
 
 
 def say(args: argparse.Namespace, words: str) -> None:

@@ -17,15 +17,13 @@ exit status: 0 nothing of that kind is left, 1 something is
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
-    parser = arguments.command(
+    changing.add_command(
         commands,
         "prune",
+        run,
         summary="Remove our expired and superseded records.",
         examples=EXAMPLES,
     )
-    arguments.add_subject(parser)
-    changing.add_changing(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, changing
+from certbot_dns_persist.cli import changing
 from certbot_dns_persist.render import text
 
 EXAMPLES = """\
@@ -17,15 +17,13 @@ exit status: 0 every server serves the records, 1 not
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
-    parser = arguments.command(
+    changing.add_command(
         commands,
         "publish",
+        run,
         summary="Put the records there through the provider, before any order.",
         examples=EXAMPLES,
     )
-    arguments.add_subject(parser)
-    changing.add_changing(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

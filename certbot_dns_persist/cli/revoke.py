@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, changing
+from certbot_dns_persist.cli import changing
 from certbot_dns_persist.retire import ours
 from certbot_dns_persist.subjects import Subject
 
@@ -18,15 +18,13 @@ exit status: 0 no server serves them any more, 1 something is left
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
-    parser = arguments.command(
+    changing.add_command(
         commands,
         "revoke",
+        run,
         summary="Remove our records, so that the account is authorised no longer.",
         examples=EXAMPLES,
     )
-    arguments.add_subject(parser)
-    changing.add_changing(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

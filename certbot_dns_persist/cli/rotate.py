@@ -37,15 +37,13 @@ REASON = "rotation"
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
-    parser = arguments.command(
+    changing.add_command(
         commands,
         "rotate",
+        run,
         summary="Replace the records: for another account, CA, policy or end.",
         examples=EXAMPLES,
     )
-    arguments.add_subject(parser)
-    changing.add_changing(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
