@@ -19,6 +19,7 @@ from typing import Any
 
 from acme import client, errors, messages
 from cryptography import x509
+from josepy.errors import DeserializationError
 from josepy.jwk import JWK
 
 from .stoppable import Stoppable
@@ -131,8 +132,11 @@ class Certbot:
         """
         trust = self.env.get("REQUESTS_CA_BUNDLE", True)
         for regr in (self.config_dir / "accounts").glob("**/regr.json"):
-            uri = json.loads(regr.read_text())["uri"]
-            key = JWK.json_loads(regr.with_name("private_key.json").read_text())
+            try:
+                uri = json.loads(regr.read_text())["uri"]
+                key = JWK.json_loads(regr.with_name("private_key.json").read_text())
+            except (ValueError, DeserializationError):  # a test damaged it: Certbot cannot use it
+                continue
             account = messages.RegistrationResource(body=messages.Registration(), uri=uri)
             network = client.ClientNetwork(key, account=account, verify_ssl=trust)
             for url in authorizations:
