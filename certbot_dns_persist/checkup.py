@@ -5,7 +5,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from certbot_dns_persist.diagnose import SEVERITIES, Diagnosis, diagnose, lasting
+from certbot_dns_persist.diagnose import SEVERITIES, Diagnosis, diagnose
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.lookup import Found, Lookup
 from certbot_dns_persist.options import Options
@@ -54,9 +54,9 @@ class Checked:
         """
         if not self.needed:
             return None
-        authorizing = {f.value: f for f in self.standing.evaluation.findings if f.authorized}
+        authorizing = self.standing.evaluation.authorizing
         if authorizing and self.diagnosis.status != "expiring":
-            return max(authorizing, key=lambda value: (lasting(authorizing[value]), value))
+            return next(reversed(authorizing))
         try:
             (plan,) = make_plans([self.standing], self.subject.options, "")
         except ConfigurationError:

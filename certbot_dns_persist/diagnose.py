@@ -1,7 +1,6 @@
 """How one request stands: a single status, and the sentence that goes with it."""
 
 import dataclasses
-import math
 from collections.abc import Collection
 
 from certbot_dns_persist import caa
@@ -126,7 +125,7 @@ def _unheard(standing: Standing) -> list[str]:
 
 def _remark(standing: Standing) -> str:
     """Return what is not wrong, but could be better."""
-    authorizing = standing.evaluation.authorizing
+    authorizing = standing.evaluation.authorizing.values()
     if not standing.request.wildcard and all(record.wildcard for record in authorizing):
         return ", and more than is needed: policy=wildcard also covers every name below it"
     return ", but is of an older form and should be replaced" if standing.outdated else ""
@@ -142,7 +141,7 @@ def _refused(standing: Standing) -> Diagnosis:
     # Of several, the one that is closest to being right tells most; in whichever order they come.
     closest = max(
         findings,
-        key=lambda finding: (_closeness(standing, finding), lasting(finding), finding.value),
+        key=lambda finding: (_closeness(standing, finding), finding.end, finding.value),
     )
     closeness = _closeness(standing, closest)
     there = f'At {name}, "{closest.value}"'
@@ -178,12 +177,6 @@ def _how(standing: Standing) -> str:
     request = standing.request
     domain = f"'*.{request.domain}'" if request.wildcard else request.domain
     return f" (certbot-dns-persist record -d {domain} shows it)"
-
-
-def lasting(finding: Finding) -> float:
-    """Return the end of a record in UNIX seconds, to tell which lasts longer."""
-    end = None if finding.record is None else finding.record.persist_until
-    return math.inf if end is None else end
 
 
 # How close a record that does not authorise is to doing so.

@@ -33,11 +33,11 @@ class Standing:
         """Whether at least one server serves a record that authorises."""
         return self.evaluation.authorized
 
-    @property
+    @cached_property
     def lagging(self) -> list[ServerAnswer]:
         """The servers that answer, but without a record that authorises."""
         # Each value is judged by itself, whichever server serves it and beside what.
-        authorizing = {f.value for f in self.evaluation.findings if f.authorized}
+        authorizing = self.evaluation.authorizing.keys()
         return [s for s in self.found.answers if authorizing.isdisjoint(s.values or ())]
 
     def why_not(self, server: ServerAnswer) -> str:
@@ -58,14 +58,13 @@ class Standing:
     @property
     def end(self) -> int | None:
         """When the last authorising record ends (UNIX seconds); ``None`` when one never does."""
-        ends = [record.persist_until for record in self.evaluation.authorizing]
-        return max((end for end in ends if end is not None), default=None) if all(ends) else None
+        return self.evaluation.end
 
     @property
     def outdated(self) -> bool:
         """Whether all that authorises is in an older form, or made with an earlier key."""
-        uris = {record.account_uri for record in self.evaluation.authorizing}
-        return bool(uris) and uris.issubset(self.request.account_uris.outdated)
+        records, outdated = self.evaluation.authorizing.values(), self.request.account_uris.outdated
+        return bool(records) and all(record.account_uri in outdated for record in records)
 
     def without(self, values: Collection[str]) -> "Standing":
         """Return what would stand if ``values`` were gone."""

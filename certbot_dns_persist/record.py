@@ -11,6 +11,7 @@ The value is an RFC 8659 issue-value::
 import dataclasses
 import datetime
 import functools
+import math
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
@@ -204,6 +205,12 @@ class Finding:
         """Whether this value alone authorises."""
         return self.verdict == "valid"
 
+    @property
+    def end(self) -> float:
+        """When the record ends, in UNIX seconds: infinity for one without an end, to compare."""
+        until = None if self.record is None else self.record.persist_until
+        return math.inf if until is None else until
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
@@ -222,10 +229,17 @@ class Evaluation:
         """Whether at least one of the values authorises."""
         return self.verdict == "valid"
 
+    @functools.cached_property
+    def authorizing(self) -> dict[str, ValidationRecord]:
+        """The records that authorise, each by itself, by their values; what lasts longest is last."""
+        found = sorted(self.findings, key=lambda finding: (finding.end, finding.value))
+        return {each.value: each.record for each in found if each.authorized and each.record}
+
     @property
-    def authorizing(self) -> list[ValidationRecord]:
-        """The records that authorise, each by itself."""
-        return [found.record for found in self.findings if found.authorized and found.record]
+    def end(self) -> int | None:
+        """When the last authorising record ends (UNIX seconds); ``None`` when one never does."""
+        last = next(reversed(self.authorizing.values()), None)
+        return last.persist_until if last else None
 
 
 def evaluate(
@@ -244,17 +258,26 @@ def evaluate(
     asked for, ``at`` the time of validation in UNIX seconds. Raises :class:`ValueError` when an
     issuer-domain-name of the caller's is no domain name.
     """
+    return _evaluate(tuple(values), tuple(issuer_domain_names), tuple(account_uris), wildcard, at)
+
+
+@functools.lru_cache(maxsize=1000)  # thousands of names hold the same record
+def _evaluate(
+    values: tuple[str, ...],
+    issuer_domain_names: tuple[str, ...],
+    account_uris: tuple[str, ...],
+    wildcard: bool,
+    at: int,
+) -> Evaluation:
     issuers = frozenset(normalize_domain_name(name) for name in issuer_domain_names)
-    findings = tuple(
-        _judge(value, issuers, frozenset(account_uris), wildcard, at) for value in values
-    )
+    findings = tuple(_judge(value, issuers, account_uris, wildcard, at) for value in values)
     verdicts = {finding.verdict for finding in findings}
     verdict = next((v for v in ("valid", "malformed") if v in verdicts), "unauthorized")
     return Evaluation(verdict, findings)
 
 
 def _judge(
-    value: str, issuers: frozenset[str], account_uris: frozenset[str], wildcard: bool, at: int
+    value: str, issuers: frozenset[str], account_uris: Collection[str], wildcard: bool, at: int
 ) -> Finding:
     # The CA drops what names others before it reads the rest (section 4.3.2 step 2).
     issuer = value.partition(";")[0].strip(_WHITESPACE)

@@ -79,6 +79,8 @@ def record(checked: Checked) -> dict[str, Any]:
 
 def _text(value: str) -> str:
     """Return ``value`` with octets that are no UTF-8 as ``\\xNN``: JSON has no place for them."""
+    if value.isascii():
+        return value
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
