@@ -13,6 +13,7 @@ import dataclasses
 import time
 from collections import Counter, deque
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import dns.exception
@@ -35,6 +36,7 @@ from certbot_dns_persist.zones import (
     end_of_chain,
     of_type,
     shown_cut,
+    to_labels,
     to_name,
     to_text,
 )
@@ -283,7 +285,7 @@ class _Session:
             return False
         qname = to_name(name)
         for resolver in validators:
-            question = Question(qname, dns.rdatatype.TXT, recursive=True)
+            question = Question(qname.labels, dns.rdatatype.TXT, recursive=True)
             try:
                 answer = await self._transport.ask(question, resolver)
             except Unanswered:
@@ -316,7 +318,7 @@ class _Session:
 
     async def _find_through_resolvers(self, name: str) -> _Outcome:
         qname = to_name(name)
-        question = Question(qname, dns.rdatatype.TXT, recursive=True)
+        question = Question(qname.labels, dns.rdatatype.TXT, recursive=True)
         asked = [(at, self._transport.ask(question, at)) for at in self._resolvers.addresses]
         answers, ends, bogus = [], [], False
         for resolver, promise in asked:
@@ -341,18 +343,18 @@ class _Session:
                 f"No resolver could be asked for {name}: "
                 + "; ".join(f"{answer} {answer.trouble}" for answer in answers)
             )
-        return _Outcome(Found(name, to_text(ends[0]), None, tuple(answers)), bogus=bogus)
+        return _Outcome(Found(name, to_text(ends[0].labels), None, tuple(answers)), bogus=bogus)
 
     # At the zones' own servers
 
     async def _find_at_servers(self, name: str) -> _Outcome:
         """Follow the aliases from zone to zone; at each, ask all of the zone's servers."""
-        chain = [to_name(name)]
+        chain = [to_labels(name)]
         zone, answers = await self._ask_servers(chain[0])
         zones, stragglers = [zone], []
         while (target := _most_common(answer.alias for answer in answers)) is not None:
             stragglers += [answer for answer in answers if answer.alias != target]
-            alias = to_name(target)
+            alias = to_labels(target)
             if alias in chain or len(chain) > MAX_ALIASES:
                 raise Unanswered(
                     f"{name} is an alias that never ends: "
@@ -364,12 +366,12 @@ class _Session:
         found = Found(name, to_text(chain[-1]), zone.name, tuple(stragglers + answers))
         return _Outcome(found, tuple(zones))
 
-    def _ask_for_target(self, name: dns.name.Name) -> Promise[tuple[Zone, list[ServerAnswer]]]:
+    def _ask_for_target(self, name: tuple[bytes, ...]) -> Promise[tuple[Zone, list[ServerAnswer]]]:
         # Many names may be aliases of one.
-        return self._facts.once("target", name.labels, lambda: self._ask_servers(name))
+        return self._facts.once("target", name, lambda: self._ask_servers(name))
 
-    async def _ask_servers(self, name: dns.name.Name) -> tuple[Zone, list[ServerAnswer]]:
-        """Return the zone that ``name`` is in, and what each of its servers says."""
+    async def _ask_servers(self, name: tuple[bytes, ...]) -> tuple[Zone, list[ServerAnswer]]:
+        """Return the zone that the labels of a name are in, and what each of its servers says."""
         zone, guess = await self._zones.locate(name)
         guessed = zone
         poll = _Poll(self._transport, name)
@@ -411,7 +413,7 @@ class _Session:
         # Where an alias stands, no zone begins, and the name above is free of it.
         name = poll.name.parent() if poll.aliased else poll.name
         while name != zone.apex:
-            answer = await self._transport.ask(Question(name, dns.rdatatype.SOA), server)
+            answer = await self._transport.ask(Question(name.labels, dns.rdatatype.SOA), server)
             if not answer.usable:
                 raise Unanswered("is lame")
             if not answer.authoritative:
@@ -429,8 +431,8 @@ class _Session:
 class _Poll:
     """What the servers of a zone say of one name; of another zone next, but nobody twice."""
 
-    def __init__(self, transport: Transport, name: dns.name.Name) -> None:
-        self.name = name
+    def __init__(self, transport: Transport, labels: tuple[bytes, ...]) -> None:
+        self.labels = labels
         self.aliased = False
         self.confirmed = False
         """Whether an answer shows that the name is in the zone, and nowhere further down."""
@@ -441,10 +443,15 @@ class _Poll:
         self._transport = transport
         self._asked: dict[Address, Promise[Answer]] = {}
 
+    @cached_property
+    def name(self) -> dns.name.Name:
+        """The name, for what is not plain."""
+        return dns.name.Name(self.labels)
+
     async def ask(self, zone: Zone) -> list[ServerAnswer]:
         asked = self._asked
-        above = len(self.name.labels) - len(zone.apex.labels)
-        question = Question(self.name, dns.rdatatype.TXT, first_labels=above)
+        above = len(self.labels) - len(zone.apex.labels)
+        question = Question(self.labels, dns.rdatatype.TXT, first_labels=above)
         for host in zone.hosts:
             for address in host.addresses:
                 if address not in asked:
@@ -483,32 +490,30 @@ class _Poll:
         if not answer.usable:
             trouble = f"answers {answer.rcode_text}"
             return ServerAnswer(host, address, None, trouble)
-        labels = self.name.labels
+        labels, plain = self.labels, answer.plain
         above = len(labels) - len(zone.apex.labels)
-        shown = _zone_shown(answer, self.name)
+        shown = _zone_shown(answer, self.name) if plain is None else plain.zone
         if shown is not None and shown < above:
             self.below.append(labels[shown:])
         if not answer.authoritative:
             if shown is None or shown >= above:
                 trouble = "is lame: it does not answer for the zone with authority"
                 return ServerAnswer(host, address, None, trouble)
-            referral = to_text(dns.name.Name(labels[shown:]))
+            referral = to_text(labels[shown:])
             return ServerAnswer(host, address, None, f"refers to {referral}", referral=referral)
         self.confirmed |= shown == above
         self.authoritative.append(at)
-        if answer.plain is not None:
-            return ServerAnswer(host, address, answer.plain.values)
+        if plain is not None:
+            return ServerAnswer(host, address, plain.values)
         alias = alias_of(answer, self.name)
         if alias is None:
             return ServerAnswer(host, address, _txt_values(answer, self.name))
         self.aliased = True
-        return ServerAnswer(host, address, (), alias=to_text(alias))
+        return ServerAnswer(host, address, (), alias=to_text(alias.labels))
 
 
 def _zone_shown(answer: Answer, name: dns.name.Name) -> int | None:
     """Return how many labels of ``name`` are before those of the zone that an answer shows."""
-    if answer.plain is not None:
-        return answer.plain.zone
     for record in answer.authority:
         mark = record.rdtype in (dns.rdatatype.NS, dns.rdatatype.SOA)
         if mark and name.is_subdomain(record.owner):

@@ -26,6 +26,7 @@ _HEADER = struct.Struct("!HHHHHH")  # RFC 1035 section 4.1.1
 _RECORD = struct.Struct("!HHIH")  # what follows a record's owner, section 4.1.3
 _NAME_OF_QUESTION = b"\xc0\x0c"  # a pointer to it, section 4.1.4
 _NO_LABEL = b"\x40"  # cannot be where a label begins
+_LENGTHS = [bytes([length]) for length in range(64)]  # what stands before a label, section 3.1
 
 # Plain numbers: with its enumerations, dnspython takes long for short arithmetic.
 _QR, _AA, _TC, _AD = (int(getattr(dns.flags, name)) for name in ("QR", "AA", "TC", "AD"))
@@ -107,18 +108,21 @@ class Question:
 
     def __init__(
         self,
-        name: dns.name.Name,
+        name: tuple[bytes, ...],
         kind: dns.rdatatype.RdataType,
         *,
         recursive: bool = False,
         checking_disabled: bool = False,
         first_labels: int = 2,
     ) -> None:
-        """``first_labels`` of the name may be different in answers that otherwise are the same."""
+        """``name`` is the labels of one.
+
+        ``first_labels`` of them may be different in answers that otherwise are the same.
+        """
         self.recursive = recursive
-        self._lengths = bytes(map(len, name.labels[:first_labels]))
+        self._lengths = bytes(map(len, name[:first_labels]))
         self._rest = _HEADER.size + sum(self._lengths) + len(self._lengths)
-        self._name = name.to_wire() or b""
+        self._name = b"".join([_LENGTHS[len(label)] + label for label in name])
         self._kind = int(kind)
         self._frames = _frames(self._kind, recursive, checking_disabled)
         self._asked = (self._name + self._frames[True][1]).lower()

@@ -231,7 +231,7 @@ class Evaluation:
 
     @functools.cached_property
     def authorizing(self) -> dict[str, ValidationRecord]:
-        """The records that authorise, each by itself, by their values; what lasts longest is last."""
+        """The records that authorise, each by itself, by their values; the last lasts longest."""
         found = sorted(self.findings, key=lambda finding: (finding.end, finding.value))
         return {each.value: each.record for each in found if each.authorized and each.record}
 

@@ -1,6 +1,7 @@
 """What must be proven for one name, made from the CA's terms and the account."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Sequence
 
 from certbot_dns_persist.account import ANY_DOMAIN, Account, hashed_account_uri
@@ -29,7 +30,7 @@ class AccountUris:
     bound: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
 
-    @property
+    @functools.cached_property
     def accepted(self) -> tuple[str, ...]:
         """All of them."""
         return (self.published, *self.current, *self.outdated)
@@ -106,7 +107,7 @@ def make_request(
             # In transition: what was published before still counts, for now.
             uris = dataclasses.replace(uris, outdated=(*uris.outdated, terms.plain))
     else:
-        uris = AccountUris(terms.plain or account.url)
+        uris = _plain_uri(terms.plain or account.url)
     return ValidationRequest(
         domain=domain,
         wildcard=wildcard,
@@ -115,6 +116,11 @@ def make_request(
         account_url=account.url,
         account_uris=uris,
     )
+
+
+@functools.lru_cache(maxsize=100)  # one account often asks for thousands of names
+def _plain_uri(uri: str) -> AccountUris:
+    return AccountUris(uri)
 
 
 def _hashed_uris(

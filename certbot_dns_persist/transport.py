@@ -63,7 +63,7 @@ _NO_ROOM = {errno.EAGAIN, errno.ENOBUFS}
 
 
 # What every resolver has in its cache.
-_BY_HEART = Question(dns.name.root, dns.rdatatype.NS, recursive=True)
+_BY_HEART = Question(dns.name.root.labels, dns.rdatatype.NS, recursive=True)
 
 
 class Address(NamedTuple):

@@ -29,7 +29,7 @@ ENOUGH_ALONE = 3
 _DOMAIN = 3
 
 # Without escapes and letters that IDNA encodes, the labels are what stands between the dots.
-_is_plain = re.compile(rb"[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
+_is_plain = re.compile(rb"(?!.{254})[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*").fullmatch
 
 _T = TypeVar("_T")
 
@@ -125,7 +125,7 @@ class Resolvers:
         troubles, rejected = [], False
         for resolver in self.addresses:
             try:
-                question = Question(name, kind, recursive=True)
+                question = Question(name.labels, kind, recursive=True)
                 answer = await self._transport.ask(question, resolver)
             except Unanswered as error:
                 troubles.append(f"{resolver} {error}")
@@ -138,7 +138,7 @@ class Resolvers:
             else:
                 troubles.append(f"{resolver} answers {answer.rcode_text}")
         raise (Bogus if rejected else Unanswered)(
-            f"{dns.rdatatype.to_text(kind)} of {to_text(name)} cannot be resolved: "
+            f"{dns.rdatatype.to_text(kind)} of {to_text(name.labels)} cannot be resolved: "
             + "; ".join(troubles)
         )
 
@@ -148,7 +148,7 @@ class Resolvers:
         """Whether ``answer`` is SERVFAIL for its signatures: without checking there is one."""
         if answer.rcode != dns.rcode.SERVFAIL:
             return False
-        question = Question(name, kind, recursive=True, checking_disabled=True)
+        question = Question(name.labels, kind, recursive=True, checking_disabled=True)
         try:
             return (await self._transport.ask(question, resolver)).usable
         except Unanswered:
@@ -180,13 +180,13 @@ class Zones:
         self._port = port
         self._ancestors: OrderedDict[tuple[bytes, ...], Ancestor] = OrderedDict()
 
-    async def locate(self, name: dns.name.Name) -> tuple[Zone, Ancestor | None]:
-        """Return the zone that ``name`` is in, and where it is a guess, what that rests on.
+    async def locate(self, name: tuple[bytes, ...]) -> tuple[Zone, Ancestor | None]:
+        """Return the zone that the labels of a name are in and, if guessed, what that rests on.
 
         No resolver is asked for the name itself: it would remember that there is nothing, and
         so might the CA, which may use the same one, after the record is there.
         """
-        labels = name.labels[1:]
+        labels = name[1:]
         while True:
             scout = None
             for start in range(len(labels) - _DOMAIN + 1):
@@ -250,7 +250,7 @@ class Zones:
             return cut, exists
         # Behind an alias the SOA is that of another zone; the name above is free of it.
         if len(name.labels) <= 2:
-            raise Unanswered(f"no zone holds {to_text(name)}: the domain is not in DNS")
+            raise Unanswered(f"no zone holds {to_text(name.labels)}: the domain is not in DNS")
         apex, above_exists = await self.cut(name.parent())
         return apex, exists and above_exists
 
@@ -258,16 +258,20 @@ class Zones:
         answer, resolver, rejected = await self._resolvers.ask(apex, dns.rdatatype.NS)
         names = sorted(data.target for data in of_type(answer, apex, dns.rdatatype.NS))
         if not names:
-            raise NoServers(f"the zone {to_text(apex)} has no name servers in DNS")
+            raise NoServers(f"the zone {to_text(apex.labels)} has no name servers in DNS")
         addresses = [self._addresses(name) for name in names]
         hosts = []
         for name, promise in zip(names, addresses, strict=True):
             try:
-                hosts.append(Host(to_text(name), await promise))
+                hosts.append(Host(to_text(name.labels), await promise))
             except Unanswered as error:
-                hosts.append(Host(to_text(name), (), str(error)))
+                hosts.append(Host(to_text(name.labels), (), str(error)))
         return Zone(
-            apex, to_text(apex), tuple(hosts), resolver if answer.authentic else None, rejected
+            apex,
+            to_text(apex.labels),
+            tuple(hosts),
+            resolver if answer.authentic else None,
+            rejected,
         )
 
     def _addresses(self, host: dns.name.Name) -> Promise[tuple[Address, ...]]:
@@ -329,17 +333,29 @@ def end_of_chain(answer: Answer, name: dns.name.Name) -> dns.name.Name:
     return end
 
 
-def to_name(text: str) -> dns.name.Name:
-    text = text.lower()
+def to_labels(text: str) -> tuple[bytes, ...]:
+    """Return the labels of a name, in lower case; a :class:`dns.name.Name` takes much longer.
+
+    Raises :class:`~certbot_dns_persist.promise.Unanswered` when it is no name.
+    """
+    octets = text.lower().encode()
+    if _is_plain(octets):
+        return (*octets.split(b"."), b"")
     try:
-        octets = text.encode()
-        if _is_plain(octets):
-            return dns.name.Name((*octets.split(b"."), b""))
-        return dns.name.from_text(text)
+        labels: tuple[bytes, ...] = dns.name.from_text(text.lower()).labels
     except dns.exception.DNSException as error:
         raise Unanswered(f"{text} cannot stand in DNS: {error}") from error
+    return labels
 
 
-def to_text(name: dns.name.Name) -> str:
-    plain = b".".join(name.labels[:-1]).lower()
-    return plain.decode() if _is_plain(plain) else name.to_text(omit_final_dot=True).lower()
+def to_name(text: str) -> dns.name.Name:
+    """Return a name; raises as :func:`to_labels`."""
+    return dns.name.Name(to_labels(text))
+
+
+def to_text(labels: tuple[bytes, ...]) -> str:
+    """Return a name as text, in lower case and without the trailing dot."""
+    plain = b".".join(labels[:-1]).lower()
+    if _is_plain(plain):
+        return plain.decode()
+    return dns.name.Name(labels).to_text(omit_final_dot=True).lower()

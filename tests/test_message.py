@@ -22,7 +22,7 @@ names = st.lists(labels, min_size=0, max_size=3).map(lambda each: ".".join([*eac
 
 
 def question(name: str = NAME) -> Question:
-    return Question(dns.name.from_text(name), dns.rdatatype.TXT)
+    return Question(dns.name.from_text(name).labels, dns.rdatatype.TXT)
 
 
 def response(name: str = NAME) -> dns.message.Message:
