@@ -27,6 +27,8 @@ def forbids(
     for a wildcard, that too. The account is always the plain ACME account URL here, never its
     hash (draft section 7.7).
     """
+    if not records:
+        return None
     for flags, tag, _ in records:
         if flags & _CRITICAL and tag.lower() not in _KNOWN_TAGS:
             return f"a CAA record has the critical property {tag!r}, which CAs do not know"

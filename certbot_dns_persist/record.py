@@ -24,6 +24,7 @@ MAX_NAME_OCTETS = 253
 _INT64 = range(-(2**63), 2**63)
 _WHITESPACE = " \t"
 _LDH_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NORMAL_NAME = re.compile(rf"(?!.{{254}})({_LDH_LABEL.pattern}\.)*{_LDH_LABEL.pattern}")
 # RFC 8659 section 4.2: every printable ASCII octet but the space and the semicolon.
 _PARAMETER_VALUE = re.compile(r"[\x21-\x3A\x3C-\x7E]*")
 _TAG = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9])*")
@@ -45,6 +46,8 @@ def normalize_domain_name(name: str) -> str:
     Raises :class:`ValueError` when it is no host name: an empty or over-long label or name, or
     characters that cannot be converted.
     """
+    if _NORMAL_NAME.fullmatch(name):
+        return name
     folded = unicodedata.normalize("NFC", name.casefold())
     # The ideographic full stops count as label separators (RFC 3490 section 3.1).
     labels = re.split("[.\u3002\uff0e\uff61]", folded)

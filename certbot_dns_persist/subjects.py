@@ -311,9 +311,6 @@ class Subjects:
         return self._keys[account.url]
 
     def _who(self, server: str, account: str | None) -> _Who:
-        if self._given.identity is not None:
-            identity = self._given.identity
-            return _Who(self._given.server or "", identity.account, identity.terms)
         known = self._known.get((server, account))
         if known is None:
             try:
@@ -326,6 +323,9 @@ class Subjects:
         return known
 
     def _find_out(self, server: str, name: str | None) -> _Who:
+        if self._given.identity is not None:
+            identity = self._given.identity
+            return _Who(self._given.server or "", identity.account, identity.terms)
         account = find_account(self._config_dir, server, name)
         noted = self._journal.terms(account.url)
         if self._given.offline:

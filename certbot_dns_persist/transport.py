@@ -15,7 +15,6 @@ import errno
 import heapq
 import itertools
 import os
-import secrets
 import selectors
 import socket
 import time
@@ -308,7 +307,7 @@ class Transport(Coroutines):
             self._open_streams()
             return
         try:
-            octets = secrets.token_bytes(3)
+            octets = os.urandom(3)
             sockets = self._sockets.get(server.family) or self._open_sockets(server.family)
             sockets[octets[2] % _SOCKETS].send(exchange, octets[:2], now)
         except OSError as error:
@@ -493,7 +492,7 @@ class _Socket:
         server = exchange.server
         key = (message_id, server.sockaddr)
         while key in self._pending:
-            key = (secrets.token_bytes(2), server.sockaddr)
+            key = (os.urandom(2), server.sockaddr)
         self._pending[key] = (exchange, now, exchange.attempts == 1)
         exchange.sent.append((self._pending, key))
         self.socket.sendto(exchange.question.to_wire(key[0], edns=exchange.edns), server.sockaddr)
@@ -536,7 +535,7 @@ class _Stream:
         self._end = end
         self._socket = socket.socket(exchange.server.family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
-        self._id = secrets.token_bytes(2)
+        self._id = os.urandom(2)
         wire = exchange.question.to_wire(self._id, edns=exchange.edns)
         self._unsent = len(wire).to_bytes(2, "big") + wire
         self._received = bytearray()
