@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from support import bootstrap
+from support.wheel import wheel
 
+OURS = "certbot-dns-persist"
 DIRECTORY = bootstrap.CACHE / "benchmarks"
 
 
@@ -46,6 +48,12 @@ def bare_certbot() -> tuple[Path, str]:
         [venv / "bin" / "python", "-c", VERSION], capture_output=True, text=True, check=True
     )
     return venv, done.stdout.strip()
+
+
+def ours() -> Path:
+    """Return an environment of that Certbot and our package, as it is after an installation."""
+    _, version = bare_certbot()
+    return environment(OURS, [f"certbot=={version}", wheel()])
 
 
 def environment(name: str, packages: Sequence[str | Path]) -> Path:
