@@ -83,8 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made = parser()
     args, unknown = made.parse_known_args(arguments)
     if unknown:
-        made.set_defaults(failed=args.failed)
-        made.error(f"unknown arguments: {' '.join(unknown)}")
+        args.parser.error(f"unknown arguments: {' '.join(unknown)}")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # other people's values, in any locale

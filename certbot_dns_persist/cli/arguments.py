@@ -59,6 +59,7 @@ def command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    made.set_defaults(parser=made)  # for its usage, when the rest of the line turns out to be wrong
     return made
 
 

@@ -37,6 +37,19 @@ def test_the_help_of_each_command_shows_two_examples_and_fits_a_terminal(name: s
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_an_option_that_a_command_does_not_have_is_told_with_that_commands_usage(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([name, "--nonsense"])
+    assert ended.value.code == subparser(name).get_default("failed")
+    assert capsys.readouterr().err == (
+        f"{subparser(name).format_usage()}"
+        f"certbot-dns-persist {name}: unknown arguments: --nonsense\n"
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_of_each_command_work(
     name: str,
     issued: Issued,
