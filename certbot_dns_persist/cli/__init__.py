@@ -42,6 +42,22 @@ class _Parser(argparse.ArgumentParser):
         self.exit(self.get_default("failed") or 1, f"{self.prog}: {message}\n")
 
 
+class _PrintVersion(argparse.Action):
+    """Prints which release this is, by what was installed: only whoever asks pays for looking."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        import importlib.metadata
+
+        print(parser.prog, importlib.metadata.version("certbot-dns-persist"))
+        parser.exit()
+
+
 class _PrintCompletion(argparse.Action):
     """Prints a shell's completion of the parser that it belongs to."""
 
@@ -66,6 +82,9 @@ class _PrintCompletion(argparse.Action):
 def parser() -> argparse.ArgumentParser:
     """Return the parser, with a subparser for each command."""
     made = _Parser(prog="certbot-dns-persist", description=DESCRIPTION)
+    made.add_argument(
+        "--version", action=_PrintVersion, nargs=0, help="print name and version, and exit"
+    )
     made.add_argument(
         "--print-completion",
         action=_PrintCompletion,
