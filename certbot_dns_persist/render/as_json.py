@@ -91,7 +91,9 @@ def _end(checked: Checked) -> str | None:
 
 
 def server_status(standing: Standing, server: ServerAnswer) -> str:
-    """Return how one server stands, in the words of the contract."""
+    """Return how one server stands, in the words of the schema; it lags only behind others."""
     if server.values is None:
         return "unreachable"
-    return "lagging" if server in standing.lagging else "ok"
+    if server not in standing.lagging:
+        return "ok"
+    return "lagging" if standing.authorized else "missing"
