@@ -64,7 +64,8 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         choices=FORMATS,
         default="text",
         metavar="FORMAT",
-        help=f"{', '.join(FORMATS)} (default: %(default)s)",
+        help=f"{', '.join(FORMATS)} (default: %(default)s); route53 is a change batch, for the "
+        "names of one hosted zone",
     )
     group.add_argument(
         "--offline",
@@ -94,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
             at=int(time.time()),
             advance=advance,
         )
+    printed = FORMATS[args.format](records) if records else ""
     blind = [record.name for record in records if not record.looked]
     if blind and args.format in OWNING:
         logger.warning(
@@ -102,8 +104,7 @@ def run(args: argparse.Namespace) -> int:
             _some(blind),
             args.format,
         )
-    if records:
-        sys.stdout.write(FORMATS[args.format](records))
+    sys.stdout.write(printed)
     for trouble in source.troubles:
         print(trouble, file=sys.stderr)
     if not records and not source.troubles:

@@ -1,33 +1,46 @@
-"""Prepared records as change batches for ``aws route53 change-resource-record-sets``."""
+"""Prepared records as a change batch for ``aws route53 change-resource-record-sets``."""
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 
+from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.prepare import PreparedRecord, RecordSet, record_sets
 from certbot_dns_persist.strings import quoted
 
 
 def render(records: Sequence[PreparedRecord]) -> str:
-    """Return a batch for each hosted zone, as one batch cannot change several.
+    """Return the batch for the hosted zone of ``records``.
 
-    Where the zone is not known, a name has a batch of its own. Route 53 knows record sets only as
-    a whole, so each also has what stands beside our record.
+    Route 53 knows record sets only as a whole, so each also has what stands beside our record.
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when they are in several zones,
+    or may be, as one batch cannot change these.
     """
-    batches: dict[str, list[RecordSet]] = {}
+    places: dict[str, list[RecordSet]] = {}
     for each in record_sets(records):
-        batches.setdefault(each.zone or each.name, []).append(each)
-    return "".join(
-        json.dumps(
-            {
-                "Comment": _comment(place, sets),
-                "Changes": [
-                    {"Action": "UPSERT", "ResourceRecordSet": _record_set(each)} for each in sets
-                ],
-            },
-            indent=2,
-        )
-        + "\n"
-        for place, sets in batches.items()
+        places.setdefault(each.zone or each.name, []).append(each)
+    if len(places) > 1:
+        raise ConfigurationError(_several(places))
+    ((place, sets),) = places.items()
+    batch = {
+        "Comment": _comment(place, sets),
+        "Changes": [{"Action": "UPSERT", "ResourceRecordSet": _record_set(each)} for each in sets],
+    }
+    return json.dumps(batch, indent=2) + "\n"
+
+
+def _several(places: Mapping[str, Sequence[RecordSet]]) -> str:
+    lines = [
+        f"  {place}{'' if sets[0].zone else ' (its zone is not known)'}: "
+        + shlex.join(word for each in sets for domain in each.domains for word in ("-d", domain))
+        for place, sets in places.items()
+    ]
+    return "\n".join(
+        [
+            "A change batch of Route 53 is for one hosted zone, so ask for each by itself. The "
+            "zones, and what is in each:",
+            *lines,
+        ]
     )
 
 

@@ -1,6 +1,7 @@
 """``certbot-dns-persist record``: what is printed is what an order would publish, or needs."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -164,6 +165,29 @@ def test_names_that_lead_to_one_alias_share_a_record(
     ]
 
 
+def test_a_change_batch_for_several_hosted_zones_is_refused_with_the_names_in_each(
+    tmp_path: Path, bind: Bind, domain: str, bind_reading: list[str]
+) -> None:
+    def batch(*names: str) -> Done:
+        command = [PROGRAM, "record", "--format=route53", *EXPLICIT, *bind_reading, *names]
+        return run(command, keep=tmp_path / "output.log")
+
+    done = batch("-d", f"{domain},*.{domain},www.{domain},{domain.split('.')[0]}.other.test")
+    assert (done.returncode, done.out) == (1, "")
+    assert "for one hosted zone, so ask for each by itself" in done.error
+    of_each = [line.strip().split(": ") for line in done.error.splitlines() if line[0] == " "]
+    assert [zone for zone, _ in of_each] == ["example.test", "other.test"]
+    changed = []
+    for zone, names in of_each:
+        printed = ok(batch(*shlex.split(names))).json
+        assert printed["Comment"].endswith(f" for {zone}")
+        changed.append([each["ResourceRecordSet"]["Name"] for each in printed["Changes"]])
+    assert changed == [
+        [f"{validation_domain_name(name)}." for name in (domain, f"www.{domain}")],
+        [f"{validation_domain_name(domain.split('.')[0])}.other.test."],
+    ]
+
+
 def test_what_it_supersedes_is_left_out_and_what_others_have_is_not(
     nameserver: Nameserver, record: Record, ca: TestCa
 ) -> None:
@@ -302,7 +326,9 @@ def test_offline_nobody_is_asked_and_that_is_said(
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_offline_an_explicit_identity_is_enough_for_every_format(tmp_path: Path, form: str) -> None:
-    names = ["-d", "example.com", "-d", "*.example.com", "-d", "example.org"]
+    names = ["-d", "example.com", "-d", "*.example.com"]
+    if form != "route53":  # of which one batch is for one zone, and nobody is asked for that
+        names += ["-d", "example.org"]
     done = run(
         [PROGRAM, "record", *names, *EXPLICIT, "--offline", "--format", form],
         env={"LC_ALL": "C"},
