@@ -197,10 +197,12 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
 
 #: The plugin's options that say what a record holds.
 SHAPING = ("policy", "valid-for", "until", "issuer-domain-name", "shared")
-#: Those, and where it is looked for.
-READING = (*SHAPING, "resolvers", "check")
-#: Those that only matter to whoever writes.
-WRITING = ("provider", "credentials", "script", "propagation-seconds", "ttl")
+#: Where it is looked for.
+LOOKING = ("resolvers", "check")
+READING = (*SHAPING, *LOOKING)
+#: Those that only matter to whoever removes or writes one.
+REMOVING = ("provider", "credentials", "script", "propagation-seconds")
+WRITING = (*REMOVING, "ttl")
 
 
 def add_options(parser: argparse.ArgumentParser, names: Collection[str]) -> None:

@@ -36,8 +36,12 @@ def add_command(
     *,
     summary: str,
     examples: str,
+    options: Collection[str] = (*arguments.READING, *arguments.WRITING),
 ) -> None:
-    """Add a command that changes DNS, with how a change is agreed to."""
+    """Add a command that changes DNS, with how a change is agreed to.
+
+    ``options`` are those of the plugin that make a difference to it.
+    """
     parser = arguments.command(commands, name, summary=summary, examples=examples)
     arguments.add_subject(parser)
     group = parser.add_argument_group("the change")
@@ -49,7 +53,7 @@ def add_command(
     )
     group.add_argument("-q", "--quiet", action="store_true", help="print only what went wrong")
     arguments.add_certbot(parser)
-    arguments.add_options(parser, (*arguments.READING, *arguments.WRITING))
+    arguments.add_options(parser, options)
     parser.set_defaults(run=run, failed=FAILED)
 
 

@@ -23,6 +23,8 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         run,
         summary="Remove our expired and superseded records.",
         examples=EXAMPLES,
+        # The first two say what has to be left for others to be superfluous.
+        options=("policy", "shared", *arguments.LOOKING, *arguments.REMOVING),
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from certbot_dns_persist.cli import changing
+from certbot_dns_persist.cli import arguments, changing
 from certbot_dns_persist.retire import ours
 from certbot_dns_persist.subjects import Subject
 
@@ -24,6 +24,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         run,
         summary="Remove our records, so that the account is authorised no longer.",
         examples=EXAMPLES,
+        options=(*arguments.LOOKING, *arguments.REMOVING),
     )
 
 

@@ -49,6 +49,24 @@ def test_an_option_that_a_command_does_not_have_is_told_with_that_commands_usage
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "pointless"),
+    [
+        ("revoke", ["policy", "valid-for", "until", "issuer-domain-name", "shared", "ttl"]),
+        ("prune", ["valid-for", "until", "issuer-domain-name", "ttl"]),
+    ],
+)
+def test_what_only_removes_takes_no_option_that_shapes_a_new_record(
+    name: str, pointless: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in pointless:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([name, "--all", f"--dns-persist-{option}=1"])
+        assert ended.value.code == 1
+        assert f"unknown arguments: --dns-persist-{option}=1" in capsys.readouterr().err
+        assert f"--dns-persist-{option}" not in subparser(name).format_help()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_of_each_command_work(
     name: str,
