@@ -17,7 +17,7 @@ from certbot_dns_persist.cli import arguments, changing
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ConfigurationError, Error, NotAuthorized
 from certbot_dns_persist.lineages import Lineage, change_lineage
-from certbot_dns_persist.plan import Plan, Standing, make_plans
+from certbot_dns_persist.plan import Plan, Standing, ends_soon, make_plans
 from certbot_dns_persist.render import text
 from certbot_dns_persist.request import ValidationRequest
 from certbot_dns_persist.retire import needed_by, ours
@@ -55,7 +55,10 @@ def run(args: argparse.Namespace) -> int:
     plans = [plan for rotation in rotations for plan in rotation.plans]
     lines = [line for rotation in rotations for line in rotation.changes_of_lineages]
     if not plans and not lines:
-        changing.say(args, "There is nothing to rotate: the records are as they would be made now.")
+        words = "There is nothing to rotate: the records are as they would be made now."
+        if any(group.options.valid_for for group in groups):
+            words += " An end by --dns-persist-valid-for moves when less than a third is left."
+        changing.say(args, words)
         return 0
     changing.prove_accounts(args, groups)
     shown = "\n".join([text.changes(plans), *lines])
@@ -82,7 +85,8 @@ class _Rotation:
             (subject.request.domain, standing.found.canonical_name): self._former(subject, standing)
             for subject, standing in zip(self._group.subjects, standings, strict=True)
         }
-        for plan in make_plans(standings, self._group.options, REASON):
+        for made in make_plans(standings, self._group.options, REASON):
+            plan = self._with_end_that_stands(made)
             retire = {
                 value: None
                 for request in plan.requests
@@ -90,6 +94,20 @@ class _Rotation:
                 if value != plan.value
             }
             yield dataclasses.replace(plan, retire=tuple(retire))
+
+    def _with_end_that_stands(self, plan: Plan) -> Plan:
+        """Return ``plan`` with the record that stands, if that only ends earlier, and not soon.
+
+        --dns-persist-valid-for makes another end at each moment; only what the certificates are
+        not renewed with yet is a reason to move it before its time.
+        """
+        options, now, until = self._group.options, plan.standings[0], plan.record.persist_until
+        new = not self._lineages or any(map(self._differences, self._lineages))
+        if new or options.valid_for is None or now.end is None or ends_soon(now, options):
+            return plan
+        record = dataclasses.replace(plan.record, persist_until=now.end)
+        stands = record in now.evaluation.authorizing and until is not None and now.end <= until
+        return dataclasses.replace(plan, record=record) if stands else plan
 
     def _former(self, subject: Subject, standing: Standing) -> list[str]:
         """Return the values of the account that asks from now on, and of the one that did."""

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from support.issued import Issued
 from support.process import wait_until
 
 from certbot_dns_persist.record import validation_domain_name
+
+DAY = 86400
 
 
 @pytest.fixture
@@ -140,6 +143,58 @@ def test_the_policy_and_the_end_can_be_rotated(issued: Issued, companion: Compan
     assert issued.certbot.renewal(issued.domain)["dns_persist_until"] == until
     renewed = issued.certbot.renew("--force-renewal")
     assert renewed.returncode == 0, renewed.output
+
+
+def test_an_end_that_moves_is_not_rotated_for_its_own_sake_until_it_is_near(
+    issued: Issued, companion: Companion, other_account: tuple[str, str]
+) -> None:
+    rotate = ("rotate", "--cert-name", issued.domain, "--yes")
+    now = int(time.time())
+
+    def ends() -> list[int]:
+        return [round((int(v.partition("persistUntil=")[2]) - now) / DAY) for v in issued.values]
+
+    def replace(days: int) -> None:
+        (value,) = issued.values
+        issued.bind.delete_txt(issued.name, value)
+        issued.bind.add_txt(issued.name, issued.value(url, f"; persistUntil={now + days * DAY}"))
+
+    ok(companion(*rotate, "--dns-persist-valid-for", "90"))
+    standing, url = issued.values, issued.url
+    assert ends() == [90]
+    for again in ([], ["--dns-persist-valid-for", "90"]):
+        done = ok(companion(*rotate, *again))
+        assert "There is nothing to rotate" in done.out
+        assert "moves when less than a third is left" in done.out
+    assert issued.values == standing
+
+    ok(companion(*rotate, "--dns-persist-valid-for", "180"))  # which the certificate has not yet
+    assert ends() == [180]
+    replace(61)
+    assert "nothing to rotate" in ok(companion(*rotate)).out
+    for days in (59, 200):  # near its end, and later than it would be made now
+        replace(days)
+        ok(companion(*rotate))
+        assert ends() == [180]
+    replace(100)
+    url = other_account[1]
+    ok(companion(*rotate, "--account", url))
+    assert issued.values[0].startswith(issued.value(url))
+    assert ends() == [180]
+    issued.bind.add_txt(issued.name, issued.value(url, f"; persistUntil={now + DAY}"))
+    ok(companion(*rotate))  # what is superfluous goes, whatever stays
+    assert ends() == [180]
+
+
+def test_without_a_certificate_what_is_asked_for_is_done(
+    certbot: Certbot, companion: Companion, bind: Bind, domain: str, bind_writing: list[str]
+) -> None:
+    certbot.register()
+    names = ["-d", domain, "--server", certbot.server, *bind_writing, "--yes"]
+    for command, days in (("publish", "90"), ("rotate", "180")):
+        ok(companion(command, *names, "--dns-persist-valid-for", days))
+    (value,) = bind.primary.values(validation_domain_name(domain))
+    assert int(value.partition("persistUntil=")[2]) > time.time() + 179 * DAY
 
 
 def test_a_record_that_another_certificate_needs_is_not_rotated_away(
