@@ -49,7 +49,8 @@ def _parts(explained: Explanation, question: Question) -> Iterator[tuple[str, st
         yield "form", f"It is {old.form}. No CA reads it."
         for problem in old.problems:
             yield "missing", problem
-        yield "needed", old.needed
+    if explained.needed:
+        yield "needed", explained.needed
         yield "", "(certbot-dns-persist record -d DOMAIN prints it for Certbot's account.)"
 
 
@@ -85,6 +86,8 @@ def _until(record: ValidationRecord, at: int) -> str:
 
 def _verdict(explained: Explanation, question: Question) -> str:
     finding = explained.finding
+    if explained.other:
+        return f"Not a dns-persist-01 value, so no CA reads it: it {explained.other}."
     if explained.record is None:
         return f"Malformed, so no CA accepts it: {explained.fault}."
     if not finding.authorized:

@@ -99,6 +99,40 @@ def test_what_no_ca_or_not_this_one_accepts_is_told_with_why(
     assert words in flat(done)
 
 
+@pytest.mark.parametrize("arguments", [[], MINE])
+@pytest.mark.parametrize(
+    ("value", "looks"),
+    [
+        ("v=spf1 -all", "looks like an SPF policy"),
+        ('example.com. 300 IN TXT "v=spf1 exp=why.example.com -all"', "looks like an SPF policy"),
+        ("v=DMARC1; p=none", "looks like a DMARC policy"),
+        ("v=DKIM1; k=rsa; p=MIGf", "looks like a DKIM key"),
+        ("google-site-verification=abc123", "looks like a proof for another service"),
+        ("MS=ms12345678", "looks like a proof for another service"),
+        ("hello; world", "does not begin with the name of a CA"),
+    ],
+)
+def test_what_was_never_meant_as_a_record_is_told_with_what_one_looks_like(
+    explain: Explain, arguments: list[str], value: str, looks: str
+) -> None:
+    done = explain(*arguments, value)
+    assert done.returncode == 1, done.output
+    assert f"Not a dns-persist-01 value, so no CA reads it: it {looks}" in flat(done)
+    assert "needed <issuer-domain-name>; accounturi=<account-uri>" in flat(done)
+    assert "missing" not in done.out
+
+
+def test_of_a_name_alone_it_is_told_what_has_to_follow(explain: Explain) -> None:
+    done = explain("letsencrypt.org")
+    assert "Malformed, so no CA accepts it: the mandatory accounturi is missing." in flat(done)
+    assert "needed letsencrypt.org; accounturi=<account-uri>" in flat(done)
+
+
+def test_a_missing_semicolon_is_told(explain: Explain) -> None:
+    assert "It has no semicolon" in flat(explain(VALUE.replace(";", "")))
+    assert "semicolon" not in explain(VALUE).out
+
+
 def test_without_a_question_an_expired_value_is_well_formed(explain: Explain) -> None:
     done = explain(AT, f"{VALUE}; persistUntil={BEFORE}")
     assert done.returncode == 0
