@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import os
 import urllib.parse
 from collections.abc import Collection
 from pathlib import Path
@@ -62,6 +63,19 @@ def read_accounts(directory: Path) -> dict[str, Account]:
     except OSError:  # no account yet, or none that this user may see
         return {}
     return {place.name: read_account(place) for place in places}
+
+
+def closed_directory(config_dir: Path) -> Path | None:
+    """Return the directory that keeps this user from Certbot's accounts, ``None`` if none does."""
+    accounts = config_dir / "accounts"
+    try:
+        next(accounts.iterdir(), None)
+    except PermissionError:
+        above = [place for place in reversed(accounts.parents) if not os.access(place, os.X_OK)]
+        return next(iter(above), accounts)
+    except OSError:  # no account yet
+        pass
+    return None
 
 
 def accounts_directory(config_dir: Path, server: str) -> Path:

@@ -276,7 +276,8 @@ class Journal:
         try:
             return self._load()
         except (OSError, _Unusable, _Damaged) as error:
-            told = f"Cannot tell which DNS records are ours from {self._state}: {error}"
+            why = (isinstance(error, OSError) and error.strerror) or error  # without the path again
+            told = f"Cannot tell which DNS records are ours from {self._state}: {why}"
             if told not in self._told:
                 logger.warning("%s", told)
                 self._told.add(told)

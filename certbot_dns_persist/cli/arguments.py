@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from certbot_dns_persist import options
-from certbot_dns_persist.account import Account
+from certbot_dns_persist.account import Account, closed_directory
 from certbot_dns_persist.checkup import Checked, worst
 from certbot_dns_persist.diagnose import EXIT_STATUS_OF
 from certbot_dns_persist.errors import ConfigurationError, Error
@@ -230,6 +230,8 @@ def find_subjects(args: argparse.Namespace) -> tuple[Iterator[Subject], Subjects
         raise ConfigurationError(
             "Say what it is about, with exactly one of --cert-name, -d, --all and --from-file."
         )
+    if not subjects.without_certbot:
+        _refuse_closed(args)
     if args.all or args.cert_name:
         if subjects.without_certbot:
             raise ConfigurationError(
@@ -242,6 +244,22 @@ def find_subjects(args: argparse.Namespace) -> tuple[Iterator[Subject], Subjects
     else:
         domains = [normalize(part.strip()) for name in args.domains for part in name.split(",")]
     return subjects.of_domains(domains), subjects, len(domains)
+
+
+def _refuse_closed(args: argparse.Namespace) -> None:
+    """Say once what would otherwise be said of every file of Certbot's."""
+    closed = closed_directory(Path(args.config_dir))
+    if closed is None:
+        return
+    advice = "Run this as the user that runs Certbot, usually root."
+    if hasattr(args, "issuer"):
+        advice += (
+            " To do without Certbot's files, name the domains with -d or --from-file, and give "
+            "--issuer and --account-uri."
+        )
+    raise ConfigurationError(
+        f"Certbot's directory {closed} cannot be read: Permission denied. {advice}"
+    )
 
 
 def lookup_for(args: argparse.Namespace) -> Callable[[options.Options], Lookup]:

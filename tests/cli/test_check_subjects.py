@@ -247,6 +247,63 @@ def test_what_may_not_be_read_is_told_from_what_is_not_there(
     assert "Traceback" not in done.error
 
 
+@pytest.mark.parametrize("closed", [["accounts", "archive", "live", "dns-persist"], ["."]])
+@pytest.mark.parametrize(
+    ("command", "arguments", "status"),
+    [
+        ("audit", ["--all"], 3),
+        ("audit", ["-d", DOMAIN], 3),
+        ("check", ["-d", f"{DOMAIN},x.other.test,www.other.test"], 3),
+        ("record", ["--all"], 1),
+        ("prune", ["--all"], 1),
+    ],
+)
+def test_who_may_not_read_certbots_directory_is_told_once_with_what_to_do(
+    certbot: Certbot,
+    companion: Companion,
+    closed: list[str],
+    command: str,
+    arguments: list[str],
+    status: int,
+) -> None:
+    places = [certbot.config_dir / name for name in closed]
+    for place in places:
+        place.chmod(0)
+    try:
+        done = run(
+            without_privileges(companion.command(command, *arguments)),
+            env=certbot.env,
+            keep=certbot.work_dir / "output",
+        )
+    finally:
+        for place in places:
+            place.chmod(0o700)
+    (said,) = done.error.splitlines()
+    assert (done.returncode, done.out) == (status, "")
+    assert said.startswith(
+        f"Certbot's directory {places[0]} cannot be read: Permission denied. Run this as the user "
+        "that runs Certbot, usually root."
+    )
+    assert ("give --issuer and --account-uri" in said) == (command != "prune")
+
+
+def test_notes_that_may_not_be_read_are_named_once(certbot: Certbot, companion: Companion) -> None:
+    notes = certbot.config_dir / "dns-persist"
+    notes.chmod(0)
+    try:
+        done = run(
+            without_privileges(companion.command("audit", "--all")),
+            env=certbot.env,
+            keep=certbot.work_dir / "output",
+        )
+    finally:
+        notes.chmod(0o700)
+    assert done.error == (
+        "WARNING: Cannot tell which DNS records are ours from "
+        f"{notes / 'records.json'}: Permission denied\n"
+    )
+
+
 def test_without_any_certificate_it_says_so(alone: Companion, tmp_path: Path) -> None:
     done = alone("check", "--all", "--json")
     assert done.returncode == 3
