@@ -63,6 +63,8 @@ class KnownAccount:
     """The CA's ACME directory URL, for an account of Certbot's."""
     declared: bool = False
     """Whether the command line says so, and not a file of Certbot's."""
+    former: bool = False
+    """Whether only our notes still know it."""
 
     def hashed(self, domain: str) -> Iterator[str]:
         """Yield the hashed account URIs for ``domain``, without the CA's prefix."""
@@ -127,12 +129,22 @@ class Known:
     """Our records that stand as far as we know, by domain; ``None`` when nothing was ever noted."""
     revoke: str = "certbot-dns-persist revoke"
     """How the command that takes our records away begins."""
+    published: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    """When what the log of changes leaves standing was published, by name and value; RFC 3339."""
+    replaced: Callable[[str], Collection[str]] = lambda name: ()
+    """Returns the values at a name that were replaced, and are to go."""
 
     @cached_property
     def by_place(self) -> Mapping[tuple[str, str], StandingRecord]:
         """The same records by name and value."""
         records = itertools.chain.from_iterable((self.noted or {}).values())
         return {(record.name, record.value): record for record in records}
+
+    @cached_property
+    def published_for(self) -> Collection[str]:
+        """The account URIs in what was published, by the log of changes."""
+        records = [_parsed(value) for _, value in self.published]
+        return {record.account_uri for record in records if record}
 
 
 def by_domain(records: Iterable[StandingRecord]) -> dict[str, list[StandingRecord]]:
@@ -157,19 +169,36 @@ def accounts_of_machine(config_dir: Path, journal: Journal) -> list[KnownAccount
         except AccountError as error:
             logger.warning("%s Its records cannot be told from those of strangers.", error)
             continue
-        keys = (account.thumbprint, *journal.earlier_keys(account.url, account.thumbprint))
-        terms = journal.terms(account.url)
-        found.setdefault(
-            account.url,
-            KnownAccount(
-                account.url,
-                f"the account {regr.parent.name[:8]} of this machine at {server}",
-                tuple(filter(None, keys)),
-                (terms.plain,) if terms and terms.plain else (),
-                server=f"https://{server}",  # of which Certbot keeps no more than this
-            ),
+        whose = f"the account {regr.parent.name[:8]} of this machine at {server}"
+        known = dataclasses.replace(
+            _as_noted(account.url, account.thumbprint, whose, journal),
+            server=f"https://{server}",  # of which Certbot keeps no more than this
         )
+        found.setdefault(account.url, known)
     return list(found.values())
+
+
+def former_accounts(journal: Journal, others: Iterable[KnownAccount]) -> list[KnownAccount]:
+    """Return the accounts that our notes know and that are not among ``others``.
+
+    They were Certbot's until somebody unregistered them or removed their files.
+    """
+    urls = {known.url for known in others}
+    return [
+        dataclasses.replace(
+            _as_noted(url, "", "a former account of this machine", journal), former=True
+        )
+        for url in journal.account_urls()
+        if url not in urls
+    ]
+
+
+def _as_noted(url: str, thumbprint: str, whose: str, journal: Journal) -> KnownAccount:
+    """Return an account with what our notes say of it; ``thumbprint`` is that of its key now."""
+    keys = (thumbprint, *journal.earlier_keys(url, thumbprint))
+    terms = journal.terms(url)
+    plain = (terms.plain,) if terms and terms.plain else ()
+    return KnownAccount(url, whose, tuple(filter(None, keys)), plain)
 
 
 def _read_account(regr: Path) -> Account:
@@ -276,6 +305,7 @@ class _Judge:
         self._needed = checked.needed
         self._request: ValidationRequest = checked.subject.request
         self._standing = checked.standing
+        self._lineages = checked.subject.lineages
         self._authorizing = [f for f in checked.standing.evaluation.findings if f.authorized]
         self._known = known
         self._name = checked.standing.found.canonical_name
@@ -321,6 +351,9 @@ class _Judge:
         )
 
     def _left_over(self, value: str, record: ValidationRecord) -> Notice:
+        account = self._known.accounts.by_url(self._request.account_url)
+        if account is not None and account.former:
+            return self._former(value, record, account.url)
         if record.expired(self._standing.at):
             return self._expired(value, record)
         noted = self._known.by_place.get((self._name, value))
@@ -431,6 +464,12 @@ class _Judge:
         )
         noted = self._known.by_place.get((self._name, value))
         mine = None if noted is None else self._known.accounts.by_url(noted.account_url)
+        account = account or mine
+        if account is None and (noted or record.account_uri in self._known.published_for):
+            url = noted.account_url if noted else record.account_uri
+            return self._former(value, record, url)
+        if account is not None and account.former:
+            return self._former(value, record, account.url)
         if noted is not None and mine and not self._known.accounts.may_need(noted.domain):
             return self._not_needed(
                 value,
@@ -440,22 +479,12 @@ class _Judge:
                 account_url=noted.account_url,
                 provider=noted.provider,
             )
-        account = account or mine
         if account is not None:
             return self._notice(
                 "known-account" if account.declared else "other-account",
                 "ok",
                 value,
                 f"is for {account.whose}, and the CA {record.issuer_domain_name}.",
-            )
-        if noted is not None:
-            return self._notice(
-                "left-over",
-                "warning",
-                value,
-                f"was published from here for the account {noted.account_url}, which is not among "
-                "Certbot's accounts any more. If it was not deactivated, whoever holds its key "
-                f"can get certificates for {self._scope(record)}: remove the record.",
             )
         if record.expired(self._standing.at):
             return self._notice(
@@ -476,6 +505,32 @@ class _Judge:
             f"organisation knows the account, remove exactly this TXT value at {self._name} now "
             "and look for certificates that you did not order. If it is yours, declare it: "
             f"--known-account {_shown(record.account_uri)}",
+        )
+
+    def _former(self, value: str, record: ValidationRecord, account_url: str) -> Notice:
+        """Return what to say of a record for an account that Certbot had here before."""
+        place = (self._name, value)
+        noted = self._known.by_place.get(place)
+        when = (noted and noted.first_published) or self._known.published.get(place)
+        published = f", published from here at {when}" if when else ""
+        whose = f"is for a former account of this machine, {_shown(account_url)}{published}"
+        if record.expired(self._standing.at):
+            return self._notice(
+                "expired", "ok", value, f"{whose}; it ended at {_end(record)} and does no harm."
+            )
+        servers = {lineage.server for lineage in self._lineages}
+        if self._needed and value in self._known.replaced(self._name):
+            way = "certbot-dns-persist prune removes it, once another one authorises everywhere."
+        elif noted is not None and noted.server in servers:
+            way = "certbot-dns-persist rotate removes it."
+        else:
+            way = f"Remove exactly this TXT value at {self._name}."
+        return self._notice(
+            "former-account",
+            "warning",
+            value,
+            f"{whose}. Certbot has it no longer. If it was not deactivated, whoever holds its key "
+            f"can get certificates for {self._scope(record)}. {way}",
         )
 
     def _scope(self, record: ValidationRecord, domain: str | None = None) -> str:

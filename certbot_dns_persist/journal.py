@@ -214,6 +214,12 @@ class Journal:
                 )
         return list(standing.values())
 
+    def account_urls(self) -> list[str]:
+        """Return the URLs of the accounts that orders or records were made for here, sorted."""
+        state = self._known()
+        noted = {record.account_url for record in state.records.values()}
+        return sorted(filter(None, {*state.keys, *state.terms, *noted}))
+
     def earlier_keys(self, account_url: str, thumbprint: str) -> list[str]:
         """Return the thumbprints of the keys that the account had before, the latest first.
 

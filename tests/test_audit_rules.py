@@ -282,10 +282,68 @@ def test_nothing_is_called_gone_where_dns_could_not_be_asked() -> None:
     assert notices(audited, known(records=[noted(OURS)])) == ()
 
 
-def test_what_was_published_for_an_account_that_certbot_has_lost_is_left_over() -> None:
-    lost = noted(STRANGER, account_url="https://ca.example/acct/666")
-    notice = only(notices(checked(STRANGER), known(records=[lost])))
-    assert (notice.kind, notice.severity) == ("left-over", "warning")
+FORMER = KnownAccount(
+    "https://ca.example/acct/666", "a former account of this machine", (OTHER_KEY,), former=True
+)
+
+
+@pytest.mark.parametrize("accounts", [[], [FORMER]])
+def test_what_was_published_for_a_former_account_is_told_with_when(
+    accounts: list[KnownAccount],
+) -> None:
+    lost = noted(STRANGER, account_url=FORMER.url)
+    notice = only(notices(checked(STRANGER), known(*accounts, records=[lost])))
+    assert (notice.kind, notice.severity) == ("former-account", "warning")
+    assert (
+        f"is for a former account of this machine, {FORMER.url}, published from here at "
+        "2026-11-01T00:00:00Z. Certbot has it no longer." in notice.reason
+    )
+    assert "certificates for example.com, without an end." in notice.reason
+    assert notice.reason.endswith(f"Remove exactly this TXT value at {NAME}.")
+
+
+def test_a_former_account_is_told_also_where_the_record_was_not_noted() -> None:
+    uri = hashed_account_uri(
+        "acme:", domain="example.com", thumbprint=OTHER_KEY, account_url=FORMER.url
+    )
+    for value in (STRANGER, f"ca.example; accounturi={uri}"):
+        notice = only(notices(checked(value), known(FORMER, records=[])))
+        assert (notice.kind, notice.severity) == ("former-account", "warning")
+        assert f"former account of this machine, {FORMER.url}. Certbot" in notice.reason
+        assert only(notices(checked(value), known(records=[]))).kind == "unknown-account"
+
+
+def test_what_the_log_of_changes_says_was_published_here_is_for_a_former_account() -> None:
+    told = dataclasses.replace(known(), published={(NAME, STRANGER): "2026-10-01T00:00:00Z"})
+    notice = only(notices(checked(STRANGER), told))
+    assert (notice.kind, notice.severity) == ("former-account", "warning")
+    assert "published from here at 2026-10-01T00:00:00Z" in notice.reason
+
+
+def test_what_a_rotation_has_left_of_a_former_account_is_for_prune() -> None:
+    told = dataclasses.replace(known(FORMER), replaced=lambda name: [STRANGER])
+    notice = only(notices(checked(OURS, STRANGER), told))
+    assert "certbot-dns-persist prune removes it" in notice.reason
+
+
+def test_a_former_accounts_record_that_has_ended_is_a_remark() -> None:
+    notice = only(notices(checked(OURS, f"{STRANGER}; persistUntil={AT - 1}"), known(FORMER)))
+    assert (notice.kind, notice.severity) == ("expired", "ok")
+    assert "former account" in notice.reason
+
+
+def test_a_former_account_that_was_declared_is_known() -> None:
+    lost = noted(STRANGER, account_url=FORMER.url)
+    told = known(declared_account(FORMER.url), records=[lost])
+    assert only(notices(checked(STRANGER), told)).kind == "known-account"
+
+
+def test_of_a_former_accounts_record_that_nobody_needs_revoke_is_not_offered() -> None:
+    (audited,) = not_needed([checked(OURS)], ())
+    former = KnownAccount(URL, "a former account of this machine", former=True)
+    notice = only(notices(audited, known(former, records=[noted(OURS)])))
+    assert notice.kind == "former-account"
+    assert "revoke" not in notice.reason  # which needs the account
 
 
 def test_a_permission_that_no_certificate_needs_is_left_over_with_the_way_to_revoke_it() -> None:

@@ -106,14 +106,24 @@ def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
 
 def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAccount]") -> "Known":
     """Return whom and what we know: from Certbot's files, unless the command line stands in."""
-    from certbot_dns_persist.audit import Known, KnownAccounts, accounts_of_machine, by_domain
+    from certbot_dns_persist.audit import (
+        Known,
+        KnownAccounts,
+        accounts_of_machine,
+        by_domain,
+        former_accounts,
+    )
 
     if source.without_certbot:
         return Known(KnownAccounts(declared), None)
     journal = arguments.journal(args)
-    accounts = accounts_of_machine(Path(args.config_dir), journal)
+    accounts = [*accounts_of_machine(Path(args.config_dir), journal), *declared]
     return Known(
-        KnownAccounts([*accounts, *declared], lambda: source.needed_domains),
+        KnownAccounts(
+            [*former_accounts(journal, accounts), *accounts], lambda: source.needed_domains
+        ),
         by_domain(journal.standing()) if journal.exists() else None,
         arguments.command_line(args, "revoke"),
+        published={(entry.name, entry.value): entry.first_published for entry in journal.logged()},
+        replaced=journal.replaced,
     )

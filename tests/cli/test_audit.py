@@ -98,6 +98,57 @@ def test_an_account_of_this_machine_at_another_server_is_a_remark(
     assert "of this machine at acme-staging.example/directory" in audited.out
 
 
+def test_a_record_of_a_former_account_is_told_until_rotate_has_removed_it(
+    certbot: Certbot,
+    companion: Companion,
+    certified: str,
+    bind: Bind,
+    other_account: tuple[str, str],
+) -> None:
+    name = f"_validation-persist.{certified}"
+    (noted,) = certbot.records()["records"]
+    url = noted["account_url"]
+    by_hand = f"{ISSUER}; accounturi={url}; policy=wildcard"
+    bind.add_txt(name, by_hand)
+    renewal = certbot.config_dir / "renewal" / f"{certified}.conf"
+    account, _ = other_account
+    former = certbot.renewal(certified)["account"]
+    renewal.write_text(renewal.read_text().replace(former, account))
+    (place,) = (certbot.config_dir / "accounts").glob(f"**/{former}")
+    shutil.rmtree(place)
+    bind.add_txt(name, f"{ISSUER}; accounturi={other_account[1]}")
+
+    def former_accounts() -> dict[str, str]:
+        document = companion("audit", "--all", "--json").report
+        (record,) = document["records"]
+        assert document["status"] == ("warning" if record["notices"] else "ok")
+        return {
+            notice["value"]: notice["reason"]
+            for notice in record["notices"]
+            if (notice["kind"], notice["severity"]) == ("former-account", "warning")
+        }
+
+    found = former_accounts()
+    assert set(found) == {noted["value"], by_hand}
+    for reason in found.values():
+        assert f"is for a former account of this machine, {url}" in reason
+    assert f"published from here at {noted['first_published']}" in found[noted["value"]]
+    assert "certbot-dns-persist rotate removes it" in found[noted["value"]]
+    assert "published" not in found[by_hand]
+    assert f"Remove exactly this TXT value at {name}" in found[by_hand]
+
+    # Also when only the log of changes still knows.
+    state = certbot.config_dir / "dns-persist" / "records.json"
+    kept = state.read_text()
+    state.unlink()
+    assert set(former_accounts()) == {noted["value"], by_hand}
+    state.write_text(kept)
+
+    done = companion("rotate", "--all", "--yes")
+    assert done.returncode == 0, done.output
+    assert set(former_accounts()) == {by_hand}
+
+
 def test_a_damaged_account_of_this_machine_is_a_warning_and_stops_nothing(
     certbot: Certbot, companion: Companion, certified: str
 ) -> None:
