@@ -106,8 +106,9 @@ class _Rotation:
         if new or options.valid_for is None or now.end is None or ends_soon(now, options):
             return plan
         record = dataclasses.replace(plan.record, persist_until=now.end)
-        stands = record in now.evaluation.authorizing and until is not None and now.end <= until
-        return dataclasses.replace(plan, record=record) if stands else plan
+        stands = record in now.evaluation.authorizing.values()
+        earlier = until is not None and now.end <= until
+        return dataclasses.replace(plan, record=record) if stands and earlier else plan
 
     def _former(self, subject: Subject, standing: Standing) -> list[str]:
         """Return the values of the account that asks from now on, and of the one that did."""
