@@ -35,7 +35,8 @@ SECRETS = re.compile(
     rf"{KEY.secret[:40]}"
     r"|cfut_\d{36}"  # Cloudflare's tokens
     r"|wJalrXUtnFEMI|session-token"  # AWS's secret keys and session tokens
-    r"|hush"  # what stands for a secret elsewhere
+    r"|(?<![\w+/-])hush(?![\w+/-])"  # what stands for a secret elsewhere, but not within base64
+    r"|hush-?hush|hush(/|%2F)hush"
 )
 
 WRITTEN = ("letsencrypt.log*", OUTPUT, "*.jsonl", "records.json", "renewal/*.conf")
