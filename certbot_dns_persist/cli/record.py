@@ -61,7 +61,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     group = parser.add_argument_group("what is printed")
     group.add_argument(
         "--format",
-        choices=FORMATS,
+        choices=tuple(FORMATS),
         default="text",
         metavar="FORMAT",
         help=f"{', '.join(FORMATS)} (default: %(default)s); route53 is a change batch, for the "
