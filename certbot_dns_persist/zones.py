@@ -266,13 +266,8 @@ class Zones:
                 hosts.append(Host(to_text(name.labels), await promise))
             except Unanswered as error:
                 hosts.append(Host(to_text(name.labels), (), str(error)))
-        return Zone(
-            apex,
-            to_text(apex.labels),
-            tuple(hosts),
-            resolver if answer.authentic else None,
-            rejected,
-        )
+        validator = resolver if answer.authentic else None
+        return Zone(apex, to_text(apex.labels), tuple(hosts), validator, rejected)
 
     def _addresses(self, host: dns.name.Name) -> Promise[tuple[Address, ...]]:
         return self._facts.once("addresses", host.labels, lambda: self._find_addresses(host))
