@@ -38,11 +38,15 @@ OUTPUT = "output.log"
 AGREE = ("--agree-tos", "--register-unsafely-without-email")
 
 TAKE_TERMINAL = """\
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-"""Makes standard input the terminal whose Ctrl-C reaches the program, then becomes the program."""
+"""Makes standard input the terminal whose Ctrl-C reaches the program, then becomes the program.
+
+Whoever runs the tests in the background may have had that signal ignored, and it stays so.
+"""
 
 
 AUTHORIZATION = re.compile(r"https://localhost:\d+/authZ/[\w-]+")
