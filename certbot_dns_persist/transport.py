@@ -463,6 +463,7 @@ class Transport(Coroutines):
             self._receive(exchange, answer, True)
         elif trouble:
             self._give_up(exchange, trouble)
+            self._paced[exchange.server] = None  # others may wait for its place
         self._open_streams()
 
 

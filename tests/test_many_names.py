@@ -301,6 +301,15 @@ def test_an_answer_by_tcp_may_take_longer_than_one_by_udp() -> None:
         assert not any(each.silent for each in found.values())
 
 
+def test_a_server_that_truncates_and_then_hangs_up_does_not_stop_the_look_up() -> None:
+    with net({"example.test": [0, 1]}) as world:
+        world.servers[1].faults.truncate = world.servers[1].faults.hang_up = True
+        for found in world.find(*numbered(200)).values():
+            (silent,) = found.silent
+            assert silent.server == "ns1.example.test"
+            assert silent.trouble == "cannot be reached by TCP: closed without an answer"
+
+
 # Lost packets and dead servers
 
 

@@ -209,6 +209,8 @@ class Faults:
     """Knows nothing of the zone: an empty answer without authority."""
     truncate: bool = False
     """Every UDP answer is truncated."""
+    hang_up: bool = False
+    """TCP connections end when a question has come, without an answer."""
     lie: Sequence[str] | None = None
     """The TXT values of every name."""
     wrong_id: bool = False
@@ -574,6 +576,8 @@ class _TCPHandler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         while len(length := self.rfile.read(2)) == 2:
             wire = self.rfile.read(struct.unpack("!H", length)[0])
+            if self.server.nameserver.faults.hang_up:
+                return
             answer = self.server.nameserver.respond(wire, udp=False)
             if answer is not None:
                 self.wfile.write(struct.pack("!H", len(answer)) + answer)
