@@ -450,10 +450,15 @@ class Transport(Coroutines):
     def _open_streams(self) -> None:
         while self._for_stream and self._streams < _MAX_STREAMS:
             exchange = self._for_stream.popleft()
-            if not exchange.promise.done:
-                self._streams += 1
+            if exchange.promise.done:
+                continue
+            try:
                 exchange.stream = _Stream(self._selector, exchange, self._end_stream)
-                exchange.stream.open()
+            except OSError as error:
+                self._give_up(exchange, _unreachable_by_tcp(error.strerror or str(error)))
+                self._paced[exchange.server] = None  # others may wait for its place
+            else:
+                self._streams += 1
 
     def _end_stream(self, exchange: _Exchange, answer: Answer | None, trouble: str) -> None:
         """Take what came of a stream, which is closed by now."""
@@ -463,7 +468,7 @@ class Transport(Coroutines):
             self._receive(exchange, answer, True)
         elif trouble:
             self._give_up(exchange, trouble)
-            self._paced[exchange.server] = None  # others may wait for its place
+            self._paced[exchange.server] = None
         self._open_streams()
 
 
@@ -523,7 +528,7 @@ class _Socket:
 
 
 class _Stream:
-    """A TCP connection for one question."""
+    """A TCP connection for one question; raises OSError when there can be none."""
 
     def __init__(
         self,
@@ -534,18 +539,17 @@ class _Stream:
         self._selector = selector
         self._exchange = exchange
         self._end = end
-        self._socket = socket.socket(exchange.server.family, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
         self._id = os.urandom(2)
         wire = exchange.question.to_wire(self._id, edns=exchange.edns)
         self._unsent = len(wire).to_bytes(2, "big") + wire
         self._received = bytearray()
-
-    def open(self) -> None:
-        self._selector.register(self._socket, selectors.EVENT_WRITE, self)
-        failure = self._socket.connect_ex(self._exchange.server.sockaddr)
+        self._socket = socket.socket(exchange.server.family, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        failure = self._socket.connect_ex(exchange.server.sockaddr)
         if failure not in (0, errno.EINPROGRESS):
-            self._fail(os.strerror(failure))
+            self._socket.close()
+            raise OSError(failure, os.strerror(failure))
+        selector.register(self._socket, selectors.EVENT_WRITE, self)
 
     def ready(self, events: int) -> None:
         """Send or receive, as far as that goes now."""
@@ -586,4 +590,8 @@ class _Stream:
             self.close(answer)
 
     def _fail(self, why: str) -> None:
-        self.close(trouble=f"cannot be reached by TCP: {why}")
+        self.close(trouble=_unreachable_by_tcp(why))
+
+
+def _unreachable_by_tcp(why: str) -> str:
+    return f"cannot be reached by TCP: {why}"

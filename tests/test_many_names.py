@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import resource
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -308,6 +309,26 @@ def test_a_server_that_truncates_and_then_hangs_up_does_not_stop_the_look_up() -
             (silent,) = found.silent
             assert silent.server == "ns1.example.test"
             assert silent.trouble == "cannot be reached by TCP: closed without an answer"
+
+
+def test_a_lack_of_sockets_is_told_of_those_names_that_need_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport, "PATIENCE", 2.0)
+    with net({"example.test": [0]}) as world:
+        world.servers[0].faults.truncate = True
+        world.servers[0].faults.delay = 0.3  # so that there are many connections at once
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        used = {int(path.name) for path in Path("/dev/fd").iterdir()}
+        free = (number for number in itertools.count() if number not in used)
+        tenth = next(itertools.islice(free, 10, None))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (tenth, limits[1]))
+        try:
+            found = world.find(*numbered(30))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        warnings = "\n".join(warning for each in found.values() for warning in each.warnings)
+        assert "cannot be reached by TCP: Too many open files" in warnings
 
 
 # Lost packets and dead servers
