@@ -205,7 +205,7 @@ class Transport(Coroutines):
         self._by_sockaddr: dict[Any, _Server] = {}
         self._paced: dict[_Server, None] = {}
         self._deadlines: list[tuple[float, int, _Exchange]] = []
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(1)
         self._streams = 0
         self._for_stream: deque[_Exchange] = deque()
         self._away = 0.0
@@ -378,6 +378,7 @@ class Transport(Coroutines):
     def _finish(self, exchange: _Exchange) -> None:
         """Forget the attempts: no answer to them is awaited any more."""
         exchange.server.in_flight.pop(exchange, None)
+        exchange.awaits = 0
         for pending, key in exchange.sent:
             pending.pop(key, None)
         exchange.sent.clear()

@@ -302,6 +302,16 @@ def test_an_answer_by_tcp_may_take_longer_than_one_by_udp() -> None:
         assert not any(each.silent for each in found.values())
 
 
+def test_what_waits_for_its_turn_by_tcp_is_asked_once() -> None:
+    with net({"example.test": [0]}) as world:
+        world.servers[0].faults.truncate = True
+        world.servers[0].faults.delay = 0.25
+        names = [f"_validation-persist.{domain}" for domain in numbered(30)]
+        world.lookup(queries_per_second=30).find(names)
+        # Once by UDP, once by TCP; sent again only when the answer is late.
+        assert 60 <= sum(world.servers[0].queries[name, "TXT"] for name in names) < 63
+
+
 def test_a_server_that_truncates_and_then_hangs_up_does_not_stop_the_look_up() -> None:
     with net({"example.test": [0, 1]}) as world:
         world.servers[1].faults.truncate = world.servers[1].faults.hang_up = True
