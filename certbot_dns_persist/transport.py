@@ -302,7 +302,6 @@ class Transport(Coroutines):
         exchange.attempts += 1
         exchange.edns = server.edns
         if exchange.by_tcp:
-            self._await(exchange, exchange.began + exchange.patience)
             self._for_stream.append(exchange)
             self._open_streams()
             return
@@ -460,6 +459,9 @@ class Transport(Coroutines):
                 self._paced[exchange.server] = None  # others may wait for its place
             else:
                 self._streams += 1
+                # What it waited for others, the server is not to blame for.
+                exchange.began = self._now()
+                self._await(exchange, exchange.began + exchange.patience)
 
     def _end_stream(self, exchange: _Exchange, answer: Answer | None, trouble: str) -> None:
         """Take what came of a stream, which is closed by now."""

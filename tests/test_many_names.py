@@ -45,6 +45,14 @@ class Old(Nameserver):
         return response.to_wire()
 
 
+class Mute(Nameserver):
+    """Truncates what it answers, and by TCP is silent about the zone ``mute.test``."""
+
+    def respond(self, wire: bytes, *, udp: bool) -> bytes | None:
+        self.faults.truncate = True
+        return super().respond(wire, udp=udp) if udp or b"mute" not in wire else None
+
+
 class Net:
     """Servers on addresses of their own, each with its zones, and a resolver that knows all."""
 
@@ -310,6 +318,17 @@ def test_what_waits_for_its_turn_by_tcp_is_asked_once() -> None:
         world.lookup(queries_per_second=30).find(names)
         # Once by UDP, once by TCP; sent again only when the answer is late.
         assert 60 <= sum(world.servers[0].queries[name, "TXT"] for name in names) < 63
+
+
+def test_servers_that_keep_connections_waiting_do_not_use_up_the_time_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport, "PATIENCE", 1.0)
+    monkeypatch.setattr(transport, "_MAX_STREAMS", 8)
+    with net({"mute.test": [0], "example.test": [1]}, kind=Mute) as world:
+        found = world.find(*numbered(20, "mute.test"), *numbered(20))
+        for domain, each in found.items():
+            assert bool(each.warnings) == domain.endswith("mute.test"), each
 
 
 def test_a_server_that_truncates_and_then_hangs_up_does_not_stop_the_look_up() -> None:
