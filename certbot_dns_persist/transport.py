@@ -570,7 +570,7 @@ class _Stream:
             return
         self._received += octets
         length = int.from_bytes(self._received[:2], "big")
-        if len(self._received) >= 2 + length > 2:
+        if len(self._received) - 2 >= length:
             self._read(bytes(self._received[2 : 2 + length]))
         elif not octets:
             self._fail("closed without an answer")

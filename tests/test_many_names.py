@@ -53,6 +53,14 @@ class Mute(Nameserver):
         return super().respond(wire, udp=udp) if udp or b"mute" not in wire else None
 
 
+class Empty(Nameserver):
+    """Truncates what it answers, and by TCP sends messages of no octets."""
+
+    def respond(self, wire: bytes, *, udp: bool) -> bytes | None:
+        self.faults.truncate = True
+        return super().respond(wire, udp=udp) if udp else b""
+
+
 class Net:
     """Servers on addresses of their own, each with its zones, and a resolver that knows all."""
 
@@ -329,6 +337,12 @@ def test_servers_that_keep_connections_waiting_do_not_use_up_the_time_of_others(
         found = world.find(*numbered(20, "mute.test"), *numbered(20))
         for domain, each in found.items():
             assert bool(each.warnings) == domain.endswith("mute.test"), each
+
+
+def test_an_empty_message_by_tcp_is_no_answer() -> None:
+    with net({"example.test": [0]}, kind=Empty) as world:
+        (warning,) = world.find("example.test")["example.test"].warnings
+        assert "answers something else than asked" in warning
 
 
 def test_a_server_that_truncates_and_then_hangs_up_does_not_stop_the_look_up() -> None:
