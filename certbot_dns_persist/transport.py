@@ -31,14 +31,16 @@ from certbot_dns_persist.promise import Coroutines, Promise, Unanswered
 
 #: Seconds after which an unanswered question is given up.
 PATIENCE = 4.0
-#: Seconds after which a server is dead that has not answered any of MANY questions so far.
-SILENCE = 1.5
-MANY = 8
+#: Seconds after which a server is dead that has not answered any of MANY attempts so far: that
+#: many times as long as the slowest other one took to answer, within these bounds.
+TIMES_THE_SLOWEST = 4
+MIN_SILENCE, SILENCE = 0.5, 1.5
+MANY = 16
 #: Seconds from the death of a server to the first probe; each later one waits twice as long.
 PROBE_AFTER = 1.0
 #: Seconds until a question is sent again: at first, and at least.
 FIRST_TIMEOUT = 0.4
-MIN_TIMEOUT = 0.1
+MIN_TIMEOUT = 0.05
 #: Questions that one server may have at once: at first, at least and at most.
 FIRST_WINDOW = 32
 MIN_WINDOW = 4
@@ -208,6 +210,7 @@ class Transport(Coroutines):
         self._numbers = itertools.count(1)
         self._streams = 0
         self._for_stream: deque[_Exchange] = deque()
+        self._slowest: float | None = None
         self._away = 0.0
 
     def close(self) -> None:
@@ -317,8 +320,9 @@ class Transport(Coroutines):
                 exchange.promise.fail(kind(trouble))
                 return
         deadline = now + server.timeout * 2 ** (exchange.attempts - 1)
-        if self._is_short_of_breath(exchange) and now < server.quiet_since + SILENCE:
-            deadline = min(deadline, server.quiet_since + SILENCE)
+        dead_at = server.quiet_since + self._silence()
+        if self._is_short_of_breath(exchange) and now < dead_at:
+            deadline = min(deadline, dead_at)
         self._await(exchange, min(deadline, exchange.began + exchange.patience))
 
     def _await(self, exchange: _Exchange, deadline: float) -> None:
@@ -337,7 +341,10 @@ class Transport(Coroutines):
     def _receive_datagram(
         self, exchange: _Exchange, answer: Answer, sent: float, first: bool
     ) -> None:
-        exchange.server.measure(self._now() - sent)
+        seconds = self._now() - sent
+        exchange.server.measure(seconds)
+        if not exchange.question.recursive:  # a resolver's time is that of the servers behind it
+            self._slowest = max(seconds, self._slowest or 0.0)
         self._receive(exchange, answer, first)
 
     def _receive(self, exchange: _Exchange, answer: Answer, first: bool) -> None:
@@ -402,15 +409,15 @@ class Transport(Coroutines):
         """Ask again, or give up: the question, or the server."""
         server = exchange.server
         server.unanswered += 1
-        quiet = now - (server.quiet_since or now)
+        quiet, silence = now - (server.quiet_since or now), self._silence()
         if now >= exchange.began + exchange.patience:
             if quiet >= exchange.patience:
                 self._bury(server, exchange.patience, now)
                 self._give_up(exchange, server.dead or "")
             else:
                 self._give_up(exchange, _silence(server, exchange.patience))
-        elif self._is_short_of_breath(exchange) and server.unanswered >= MANY and quiet >= SILENCE:
-            self._bury(server, SILENCE, now)
+        elif self._is_short_of_breath(exchange) and server.unanswered >= MANY and quiet >= silence:
+            self._bury(server, silence, now)
         else:
             server.in_flight.pop(exchange, None)
             server.waiting.appendleft(exchange)
@@ -418,9 +425,15 @@ class Transport(Coroutines):
                 self._call(server, now)
         self._pump(server, now)
 
+    def _silence(self) -> float:
+        """Return how many seconds a server is given that has never answered."""
+        if self._slowest is None:
+            return SILENCE
+        return min(SILENCE, max(MIN_SILENCE, TIMES_THE_SLOWEST * self._slowest))
+
     @staticmethod
     def _is_short_of_breath(exchange: _Exchange) -> bool:
-        """Whether the server is given SILENCE only: one that never answered, and is no resolver.
+        """Whether the server is given so long only: one that never answered, and is no resolver.
 
         A resolver may be silent for as long as other servers keep it waiting.
         """
@@ -478,7 +491,7 @@ class Transport(Coroutines):
 def _silence(server: _Server, seconds: float) -> str:
     if server.heard is None and server.strange is not None:
         return server.strange
-    return f"does not answer within {seconds:g} seconds"
+    return f"does not answer within {round(seconds, 1):g} seconds"
 
 
 class _Socket:

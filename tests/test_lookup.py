@@ -168,13 +168,13 @@ def test_trouble_with_one_name_is_told_and_does_not_disturb_the_others(
 @pytest.mark.parametrize(
     ("faults", "trouble"),
     [
-        ({"drop": 1.0}, "does not answer within 1.5 seconds"),
+        ({"drop": 1.0}, "does not answer within "),
         ({"rcode": dns.rcode.REFUSED}, "answers REFUSED"),
         ({"rcode": dns.rcode.SERVFAIL}, "answers SERVFAIL"),
         ({"lame": True}, "is lame"),
         ({"wrong_id": True}, "answers something else than asked"),
         ({"garbage": True}, "answers something else than asked"),
-        ({"delay": 5.0}, "does not answer within 1.5 seconds"),
+        ({"delay": 5.0}, "does not answer within "),
     ],
 )
 def test_a_bad_server_is_named_and_does_not_hold_up_the_others(

@@ -393,6 +393,7 @@ def test_lost_packets_change_no_verdict() -> None:
 
 
 def test_a_dead_server_is_found_dead_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "MIN_SILENCE", 0.7)
     monkeypatch.setattr(transport, "SILENCE", 0.7)
     with net({"example.test": [0, 1, 2]}) as world:
         for domain in numbered(400):
@@ -410,7 +411,7 @@ def test_a_dead_server_is_found_dead_once(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_burst_of_loss_does_not_make_a_server_dead() -> None:
     with net({"example.test": [0, 1]}) as world:
         world.servers[1].faults.drop = 1.0
-        cure = threading.Timer(0.8, world.servers[1].heal)
+        cure = threading.Timer(0.3, world.servers[1].heal)
         cure.start()
         for found in world.find(*numbered(100)).values():
             assert not found.silent
@@ -431,9 +432,12 @@ def test_a_server_that_was_dead_is_heard_when_it_is_back(monkeypatch: pytest.Mon
         inspections.close()  # type: ignore[attr-defined]
 
 
-def test_a_slow_server_is_heard() -> None:
+@pytest.mark.parametrize("delays", [(0.0, 0.4), (0.2, 0.7), (1.0, 1.0)])
+def test_a_slow_server_is_heard(delays: tuple[float, float]) -> None:
+    """It may be the slower, the slower the others are: then the way to them may be long."""
     with net({"example.test": [0, 1]}) as world:
-        world.servers[1].faults.delay = 1.0
+        for server, delay in zip(world.servers, delays, strict=True):
+            server.faults.delay = delay
         for found in world.find(*numbered(40)).values():
             assert not found.silent
 
