@@ -31,6 +31,7 @@ _LENGTHS = [bytes([length]) for length in range(64)]  # what stands before a lab
 # Plain numbers: with its enumerations, dnspython takes long for short arithmetic.
 _QR, _AA, _TC, _AD = (int(getattr(dns.flags, name)) for name in ("QR", "AA", "TC", "AD"))
 _TXT, _OPT = int(dns.rdatatype.TXT), int(dns.rdatatype.OPT)
+_IN = int(dns.rdataclass.IN)
 _ZONE_MARKS = {int(dns.rdatatype.NS), int(dns.rdatatype.SOA)}
 
 # Who cannot read the question may leave it out of the answer.
@@ -239,8 +240,10 @@ def _record(wire: bytes, at: int) -> tuple[int, int, int, int, int]:
 
 
 def _data(wire: bytes, rdclass: int, rdtype: int, start: int, end: int) -> Any:
+    if rdclass != _IN:  # asked for was IN, and data of another class has other attributes
+        raise NotAnAnswer("another class")
     return dns.rdata.from_wire(
-        dns.rdataclass.RdataClass.make(rdclass),
+        dns.rdataclass.IN,
         dns.rdatatype.RdataType.make(rdtype),
         wire,
         start,

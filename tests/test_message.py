@@ -36,6 +36,12 @@ def add(section: list[dns.rrset.RRset], owner: str, kind: str, *data: str) -> No
     section.append(dns.rrset.from_text(owner, 300, "IN", kind, *data))
 
 
+def answered(kind: str, data: str) -> dns.message.Message:
+    made = response()
+    add(made.answer, NAME, kind, data)
+    return made
+
+
 def values(answer: Answer) -> list[str]:
     assert answer.plain is not None
     return list(answer.plain.values)
@@ -141,6 +147,8 @@ def test_an_error_without_the_question_is_an_answer() -> None:
         response("_validation-persist.n2.example.test.").to_wire(),
         response().to_wire()[:-5],
         ID + struct.pack("!H", dns.flags.QR) + bytes(8),
+        answered("TXT", "value").to_wire().replace(b"\xc0\x0c\0\x10\0\1", b"\xc0\x0c\0\x10\0\3"),
+        answered("A", "192.0.2.1").to_wire().replace(b"\xc0\x0c\0\1\0\1", b"\xc0\x0c\0\1\0\5"),
     ],
 )
 def test_what_is_no_answer_to_the_question_is_refused(wire: bytes) -> None:
