@@ -465,13 +465,12 @@ class _Poll:
             for address in host.addresses:
                 try:
                     answer = await asked[address]
+                    answers.append(self._read(answer, zone, host.name, address))
                 except Unreachable as error:
                     unreached.append(ServerAnswer(host.name, str(address), None, str(error)))
                     continue
                 except Unanswered as error:
                     answers.append(ServerAnswer(host.name, str(address), None, str(error)))
-                else:
-                    answers.append(self._read(answer, zone, host.name, address))
                 reached = True
             if not reached:  # perhaps for lack of IPv6 here, which says nothing about the server
                 answers += unreached

@@ -306,7 +306,10 @@ def of_type(answer: Answer, owner: dns.name.Name, kind: dns.rdatatype.RdataType)
 
 
 def alias_of(answer: Answer, name: dns.name.Name) -> dns.name.Name | None:
-    """Return the name that ``name`` stands for by a CNAME or, failing that, a DNAME."""
+    """Return the name that ``name`` stands for by a CNAME or, failing that, a DNAME.
+
+    Raises :class:`~certbot_dns_persist.promise.Unanswered` when there can be no such name.
+    """
     for data in of_type(answer, name, dns.rdatatype.CNAME):
         target: dns.name.Name = data.target
         return target
@@ -315,7 +318,10 @@ def alias_of(answer: Answer, name: dns.name.Name) -> dns.name.Name | None:
             label = name.relativize(record.owner)
             if label != dns.name.empty:
                 redirection: Any = record.data
-                return label.concatenate(redirection.target)
+                try:
+                    return label.concatenate(redirection.target)
+                except dns.name.NameTooLong:
+                    raise Unanswered("redirects by DNAME to a name that is too long") from None
     return None
 
 

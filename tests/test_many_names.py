@@ -11,7 +11,9 @@ from pathlib import Path
 import dns.edns
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
+import dns.rrset
 import pytest
 from support.nameserver import Nameserver, Zones
 from support.process import claim_address, free_port, release_address
@@ -59,6 +61,23 @@ class Empty(Nameserver):
     def respond(self, wire: bytes, *, udp: bool) -> bytes | None:
         self.faults.truncate = True
         return super().respond(wire, udp=udp) if udp else b""
+
+
+class Stretching(Nameserver):
+    """Redirects all names below ``stretched.test`` to names that there cannot be, if told to."""
+
+    stretches = False
+
+    def respond(self, wire: bytes, *, udp: bool) -> bytes | None:
+        query = dns.message.from_wire(wire)
+        zone = dns.name.from_text("stretched.test")
+        if not (self.stretches and query.question[0].name.is_subdomain(zone)):
+            return super().respond(wire, udp=udp)
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.AA
+        target = f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 40}.test."
+        response.answer.append(dns.rrset.from_text(zone, 1, "IN", "DNAME", target))
+        return bytes(response.to_wire())
 
 
 class Net:
@@ -227,6 +246,18 @@ def test_caa_records_of_shared_ancestors_are_asked_for_once() -> None:
         asked = world.asked(world.resolver, "CAA")
         assert set(asked) == {*numbered(50), "example.test", "test"}
         assert asked.count("example.test") < 5  # sent again only when the answer is late
+
+
+def test_a_server_that_redirects_to_names_that_are_too_long_is_named() -> None:
+    with net({"stretched.test": [0, 1]}, kind=Stretching) as world:
+        world.put("stretched.test", "there")
+        first = world.servers[0]
+        assert isinstance(first, Stretching)
+        first.stretches = True
+        found = world.find("stretched.test")["stretched.test"]
+        assert found.values == ["there"]
+        (silent,) = found.silent
+        assert silent.trouble == "redirects by DNAME to a name that is too long"
 
 
 # One after the other
