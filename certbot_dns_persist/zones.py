@@ -357,6 +357,6 @@ def to_name(text: str) -> dns.name.Name:
 def to_text(labels: tuple[bytes, ...]) -> str:
     """Return a name as text, in lower case and without the trailing dot."""
     plain = b".".join(labels[:-1]).lower()
-    if _is_plain(plain):
+    if _is_plain(plain) and plain.count(b".") == len(labels) - 2:  # no label has one within
         return plain.decode()
     return dns.name.Name(labels).to_text(omit_final_dot=True).lower()

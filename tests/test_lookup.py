@@ -21,6 +21,7 @@ ALIASES = [
     "_validation-persist.far CNAME proof.other.test.",
     "_validation-persist.loop CNAME loop.other.test.",
     "_validation-persist.dangling CNAME nothing.here.invalid.",
+    r"_validation-persist.dotted CNAME proof\.other.test.",
     "old DNAME child.example.test.",
     "www CNAME elsewhere.other.test.",
 ]
@@ -150,6 +151,8 @@ def test_aliases_and_zone_cuts_are_followed_to_the_end(
     [
         ("_validation-persist.loop.example.test", "an alias that never ends"),
         ("_validation-persist.dangling.example.test", "the domain is not in DNS"),
+        # A dot within a label, which is not the name of the record at proof.other.test.
+        ("_validation-persist.dotted.example.test", "the domain is not in DNS"),
         ("_validation-persist.unknown.invalid", "the domain is not in DNS"),
         (f"_validation-persist.{'a' * 64}.test", "cannot stand in DNS"),
         (f"_validation-persist.{'a.' * 120}test", "cannot stand in DNS"),
