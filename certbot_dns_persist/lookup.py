@@ -412,7 +412,7 @@ class _Session:
     ) -> tuple[bytes, ...] | None:
         # Where an alias stands, no zone begins, and the name above is free of it.
         name = poll.name.parent() if poll.aliased else poll.name
-        while name != zone.apex:
+        while _is_below(name, zone.apex):
             answer = await self._transport.ask(Question(name.labels, dns.rdatatype.SOA), server)
             if not answer.usable:
                 raise Unanswered("is lame")

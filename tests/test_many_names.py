@@ -13,6 +13,7 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 import pytest
 from support.nameserver import Nameserver, Zones
@@ -61,6 +62,24 @@ class Empty(Nameserver):
     def respond(self, wire: bytes, *, udp: bool) -> bytes | None:
         self.faults.truncate = True
         return super().respond(wire, udp=udp) if udp else b""
+
+
+class Nowhere(Nameserver):
+    """Says with authority, if told to, that all names are one alias, and that no zone is there."""
+
+    shows_no_zone = False
+
+    def respond(self, wire: bytes, *, udp: bool) -> bytes | None:
+        if not self.shows_no_zone:
+            return super().respond(wire, udp=udp)
+        query = dns.message.from_wire(wire)
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.AA
+        (about,) = query.question
+        if about.rdtype == dns.rdatatype.TXT:
+            alias = dns.rrset.from_text(about.name, 1, "IN", "CNAME", "nowhere.invalid.")
+            response.answer.append(alias)
+        return bytes(response.to_wire())
 
 
 class Stretching(Nameserver):
@@ -258,6 +277,19 @@ def test_a_server_that_redirects_to_names_that_are_too_long_is_named() -> None:
         assert found.values == ["there"]
         (silent,) = found.silent
         assert silent.trouble == "redirects by DNAME to a name that is too long"
+
+
+def test_an_alias_at_the_top_of_a_zone_does_not_disturb_other_names() -> None:
+    own = "_validation-persist.own.example.test"
+    with net({"example.test": [0], own: [1]}, kind=Nowhere) as world:
+        world.put("n0.example.test", "makes the zone known")
+        world.resolver.zones.set_values("_validation-persist.n0.example.test", ["there"])
+        odd = world.servers[1]
+        assert isinstance(odd, Nowhere)
+        odd.shows_no_zone = True
+        found = world.find("n0.example.test", "own.example.test", "n1.example.test")
+        assert "no zone holds invalid" in (found["own.example.test"].trouble or "")
+        assert not found["n1.example.test"].trouble
 
 
 # One after the other
