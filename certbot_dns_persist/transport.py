@@ -319,7 +319,7 @@ class Transport(Coroutines):
                 self._finish(exchange)
                 exchange.promise.fail(kind(trouble))
                 return
-        deadline = now + server.timeout * 2 ** (exchange.attempts - 1)
+        deadline = now + server.timeout * exchange.attempts
         dead_at = server.quiet_since + self._silence()
         if self._is_short_of_breath(exchange) and now < dead_at:
             deadline = min(deadline, dead_at)
@@ -341,8 +341,12 @@ class Transport(Coroutines):
     def _receive_datagram(
         self, exchange: _Exchange, answer: Answer, sent: float, first: bool
     ) -> None:
-        seconds = self._now() - sent
-        exchange.server.measure(seconds)
+        server, seconds = exchange.server, self._now() - sent
+        server.measure(seconds)
+        if server.heard is None:  # what was lost before need not wait for the first time-out
+            for each in server.in_flight:
+                if not each.by_tcp:
+                    self._await(each, each.began + server.timeout)
         if not exchange.question.recursive:  # a resolver's time is that of the servers behind it
             self._slowest = max(seconds, self._slowest or 0.0)
         self._receive(exchange, answer, first)
