@@ -9,6 +9,7 @@ answers take, how many questions it may have at once, whether it is dead.
   when a good part of them is lost; single losses are the network's, and nobody is overrun.
 - A server that has answered nothing for long is dead: what it was asked fails, what it would be
   asked fails at once, and now and then one question is let through to see whether it is back.
+  So it is with TCP, apart from UDP.
 """
 
 import errno
@@ -144,6 +145,8 @@ class _Server:
         self.probe_at = 0.0
         self.probe_after = PROBE_AFTER
         self.called_at = 0.0
+        self.unheard_by_tcp = 0
+        self.next_by_tcp = 0.0
 
     @property
     def idle(self) -> bool:
@@ -415,7 +418,10 @@ class Transport(Coroutines):
         server.unanswered += 1
         quiet, silence = now - (server.quiet_since or now), self._silence()
         if now >= exchange.began + exchange.patience:
-            if quiet >= exchange.patience:
+            if exchange.by_tcp:  # which tells nothing of UDP
+                server.unheard_by_tcp += 1
+                self._give_up(exchange, _silence_by_tcp(exchange))
+            elif quiet >= exchange.patience:
                 self._bury(server, exchange.patience, now)
                 self._give_up(exchange, server.dead or "")
             else:
@@ -469,27 +475,38 @@ class Transport(Coroutines):
             exchange = self._for_stream.popleft()
             if exchange.promise.done:
                 continue
+            server, now = exchange.server, self._now()
+            if server.unheard_by_tcp >= MANY and now < server.next_by_tcp:
+                self._give_up(exchange, _silence_by_tcp(exchange))
+                self._paced[server] = None  # others may wait for its place
+                continue
             try:
                 exchange.stream = _Stream(self._selector, exchange, self._end_stream)
             except OSError as error:
                 self._give_up(exchange, _unreachable_by_tcp(error.strerror or str(error)))
-                self._paced[exchange.server] = None  # others may wait for its place
+                self._paced[server] = None
             else:
                 self._streams += 1
                 # What it waited for others, the server is not to blame for.
-                exchange.began = self._now()
-                self._await(exchange, exchange.began + exchange.patience)
+                exchange.began = now
+                self._await(exchange, now + exchange.patience)
+                server.next_by_tcp = now + exchange.patience
 
     def _end_stream(self, exchange: _Exchange, answer: Answer | None, trouble: str) -> None:
         """Take what came of a stream, which is closed by now."""
         self._streams -= 1
         exchange.stream = None
         if answer is not None:
+            exchange.server.unheard_by_tcp = 0
             self._receive(exchange, answer, True)
         elif trouble:
             self._give_up(exchange, trouble)
             self._paced[exchange.server] = None
         self._open_streams()
+
+
+def _silence_by_tcp(exchange: _Exchange) -> str:
+    return f"does not answer by TCP within {exchange.patience:g} seconds"
 
 
 def _silence(server: _Server, seconds: float) -> str:

@@ -402,6 +402,17 @@ def test_servers_that_keep_connections_waiting_do_not_use_up_the_time_of_others(
             assert bool(each.warnings) == domain.endswith("mute.test"), each
 
 
+def test_a_server_that_is_silent_by_tcp_is_found_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "PATIENCE", 1.0)
+    with net({"mute.test": [0]}, kind=Mute) as world:
+        start = time.monotonic()
+        found = world.find(*numbered(200, "mute.test"))
+        assert time.monotonic() - start < 10
+        for each in found.values():
+            (warning,) = each.warnings
+            assert "does not answer by TCP within 1 seconds" in warning
+
+
 def test_an_empty_message_by_tcp_is_no_answer() -> None:
     with net({"example.test": [0]}, kind=Empty) as world:
         (warning,) = world.find("example.test")["example.test"].warnings
