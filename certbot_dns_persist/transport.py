@@ -57,6 +57,8 @@ _RECEIVE_BUFFER = 1 << 20
 _MAX_STREAMS = 64
 _MAX_SERVERS = 4096
 _MAX_DATAGRAM = 65535
+# Datagrams that are read before anything else has its turn: more than a buffer holds.
+_AT_ONCE = 5000
 
 # This machine has no way to that address family; that says nothing about the server.
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
@@ -541,9 +543,9 @@ class _Socket:
         self.socket.sendto(exchange.question.to_wire(key[0], edns=exchange.edns), server.sockaddr)
 
     def ready(self, _: int) -> None:
-        """Read all that has come."""
+        """Read all that has come; from who sends faster than that, not for ever."""
         receive = self.socket.recvfrom
-        while True:
+        for _ in range(_AT_ONCE):
             try:
                 wire, sockaddr = receive(_MAX_DATAGRAM)
             except OSError:  # nothing more, or an ICMP message, which the time-outs make up for

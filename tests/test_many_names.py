@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import resource
+import selectors
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -446,6 +448,21 @@ def test_a_lack_of_sockets_is_told_of_those_names_that_need_one(
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         warnings = "\n".join(warning for each in found.values() for warning in each.warnings)
         assert "cannot be reached by TCP: Too many open files" in warnings
+
+
+def test_who_sends_without_end_is_not_read_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_AT_ONCE", 10)
+    seen: list[str] = []
+    receiver = transport._Socket(socket.AF_INET, lambda *_: None, lambda _, why: seen.append(why))
+    with receiver.socket, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        receiver.socket.bind(("127.0.0.1", 0))
+        for _ in range(25):
+            sender.sendto(b"unasked", receiver.socket.getsockname())
+        counts = []
+        for _ in range(3):
+            receiver.ready(selectors.EVENT_READ)
+            counts.append(len(seen))
+    assert counts == [10, 20, 25]
 
 
 # Lost packets and dead servers
