@@ -201,7 +201,7 @@ def system_resolvers() -> tuple[Address, ...]:
 
     try:
         configured = dns.resolver.Resolver().nameservers
-    except (dns.exception.DNSException, OSError) as error:
+    except (dns.exception.DNSException, OSError, ValueError) as error:
         raise LookupFailed(
             f"This machine has no DNS resolver configured ({error}). Name one with "
             "--dns-persist-resolvers, for instance 192.0.2.53 or [2001:db8::53]:53."
