@@ -545,7 +545,7 @@ class _Socket:
     def ready(self, _: int) -> None:
         """Read all that has come; from who sends faster than that, not for ever."""
         receive = self.socket.recvfrom
-        for _ in range(_AT_ONCE):
+        for _count in range(_AT_ONCE):
             try:
                 wire, sockaddr = receive(_MAX_DATAGRAM)
             except OSError:  # nothing more, or an ICMP message, which the time-outs make up for
