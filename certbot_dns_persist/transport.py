@@ -39,9 +39,11 @@ MIN_SILENCE, SILENCE = 0.5, 1.5
 MANY = 16
 #: Seconds from the death of a server to the first probe; each later one waits twice as long.
 PROBE_AFTER = 1.0
-#: Seconds until a question is sent again: at first, and at least.
+#: Seconds until a question is sent again: at first, and at least; to a resolver, which may have to
+#: ask others, not sooner than the last.
 FIRST_TIMEOUT = 0.4
 MIN_TIMEOUT = 0.05
+MIN_RESOLVER_TIMEOUT = 0.2
 #: Questions that one server may have at once: at first, at least and at most.
 FIRST_WINDOW = 32
 MIN_WINDOW = 4
@@ -324,7 +326,10 @@ class Transport(Coroutines):
                 self._finish(exchange)
                 exchange.promise.fail(kind(trouble))
                 return
-        deadline = now + server.timeout * exchange.attempts
+        timeout = server.timeout
+        if exchange.question.recursive:
+            timeout = max(timeout, MIN_RESOLVER_TIMEOUT)
+        deadline = now + timeout * exchange.attempts
         dead_at = server.quiet_since + self._silence()
         if self._is_short_of_breath(exchange) and now < dead_at:
             deadline = min(deadline, dead_at)
@@ -350,7 +355,7 @@ class Transport(Coroutines):
         server.measure(seconds)
         if server.heard is None:  # what was lost before need not wait for the first time-out
             for each in server.in_flight:
-                if not each.by_tcp:
+                if not each.by_tcp and not each.question.recursive:
                     self._await(each, each.began + server.timeout)
         if not exchange.question.recursive:  # a resolver's time is that of the servers behind it
             self._slowest = max(seconds, self._slowest or 0.0)
