@@ -17,14 +17,14 @@ from certbot.display import util as display_util
 from certbot.plugins import common
 
 from certbot_dns_persist import options
-from certbot_dns_persist.challenge import DNSPersist01
+from certbot_dns_persist.ca.challenge import DNSPersist01
 from certbot_dns_persist.errors import Error
 
 if TYPE_CHECKING:
-    from certbot_dns_persist.dns01 import Dns01
-    from certbot_dns_persist.ensure import Ensure
-    from certbot_dns_persist.inventory import Order
-    from certbot_dns_persist.lookup import Lookup
+    from certbot_dns_persist.change.dns01 import Dns01
+    from certbot_dns_persist.change.ensure import Ensure
+    from certbot_dns_persist.lookup.session import Lookup
+    from certbot_dns_persist.request.order import Order
 
 logger = logging.getLogger(__name__)
 
@@ -88,23 +88,23 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
     def prepare(self) -> None:
         """Check the options, before any order is placed."""
         with _importing():
-            from certbot_dns_persist import inventory
+            from certbot_dns_persist.request import order
 
         with _errors_for_certbot():
             if self.conf("credentials"):
                 # A renewal runs elsewhere; Certbot saves what stands here.
                 path = Path(self.conf("credentials")).expanduser().absolute()
                 setattr(self.config, self.dest("credentials"), str(path))
-            inventory.check_order(self.config, self._options())
-            inventory.warn_of_ended_records(self.config)
+            order.check_order(self.config, self._options())
+            order.warn_of_ended_records(self.config)
 
     def get_chall_pref(self, identifier: str) -> Iterable[type[challenges.Challenge]]:
         """Return dns-persist-01, and what we can only explain when the CA does not offer it."""
         with _importing():
-            from certbot_dns_persist import inventory
+            from certbot_dns_persist.request import order
 
         with _errors_for_certbot():
-            inventory.refuse_ip_address(identifier)
+            order.refuse_ip_address(identifier)
         return [DNSPersist01, challenges.DNS01, challenges.HTTP01]
 
     def perform(
@@ -112,23 +112,23 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
     ) -> list[challenges.ChallengeResponse]:
         """Make sure that DNS authorises every name; return the responses."""
         with _importing():
-            from certbot_dns_persist import inventory
-            from certbot_dns_persist.dns01 import Dns01
-            from certbot_dns_persist.ensure import Ensure
-            from certbot_dns_persist.publisher import Publisher
-            from certbot_dns_persist.surroundings import Surroundings
+            from certbot_dns_persist.change.dns01 import Dns01
+            from certbot_dns_persist.change.ensure import Ensure
+            from certbot_dns_persist.change.publisher import Publisher
+            from certbot_dns_persist.change.surroundings import Surroundings
+            from certbot_dns_persist.request import order
 
         with _errors_for_certbot():
             checked = self._options()
             lookup = self._lookup(checked)
-            self._order = inventory.read_order(self.config, checked, achalls)
+            self._order = order.read_order(self.config, checked, achalls)
             here = Surroundings(
                 notify=display_util.notify,
                 terminal=not self.config.noninteractive_mode and _at_a_terminal(),
                 dry_run=self.config.dry_run,
                 subset=self.config.allow_subset_of_names,
             )
-            journal = inventory.journal(self.config)
+            journal = order.journal(self.config)
             # One each: it withdraws what was added through it, and no more.
             persistent, temporary = (
                 Publisher(checked, lookup, journal, here.notify) for _ in range(2)
@@ -151,9 +151,10 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
     def auth_hint(self, failed_achalls: list[achallenges.AnnotatedChallenge]) -> str:
         """Say why the CA refused: what DNS serves now, and what is wrong with it."""
         with _importing():
-            from certbot_dns_persist import hint, inventory
+            from certbot_dns_persist.judge import hint
+            from certbot_dns_persist.request import order
 
-        domains = dict.fromkeys(map(inventory.domain_of, failed_achalls))
+        domains = dict.fromkeys(map(order.domain_of, failed_achalls))
         known = self._order.requests if self._order is not None else {}
         requests = [known[domain] for domain in domains if domain in known]
         if not requests:
@@ -176,7 +177,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
 
     @staticmethod
     def _lookup(checked: options.Options) -> "Lookup":
-        from certbot_dns_persist.lookup import Lookup
+        from certbot_dns_persist.lookup.session import Lookup
 
         return Lookup.of(checked)
 

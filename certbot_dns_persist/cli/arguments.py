@@ -13,19 +13,19 @@ from typing import Any, Protocol
 
 from certbot_dns_persist import options
 from certbot_dns_persist.account import Account, closed_directory
-from certbot_dns_persist.checkup import Checked, worst
-from certbot_dns_persist.diagnose import EXIT_STATUS_OF
+from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.errors import ConfigurationError, Error
-from certbot_dns_persist.journal import Journal
-from certbot_dns_persist.lookup import Lookup
-from certbot_dns_persist.plan import WARN_DAYS
+from certbot_dns_persist.journal.store import Journal
+from certbot_dns_persist.judge.checkup import Checked, worst
+from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF
+from certbot_dns_persist.judge.plan import WARN_DAYS
+from certbot_dns_persist.lookup.session import Lookup
+from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
 from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.lines import Lines
 from certbot_dns_persist.render.text import printable
-from certbot_dns_persist.subjects import Given, Identity, Subject, Subjects, normalize
-from certbot_dns_persist.terms import Terms
-from certbot_dns_persist.transport import QUERIES_PER_SECOND
+from certbot_dns_persist.request.subjects import Given, Identity, Subject, Subjects, normalize
 
 UNKNOWN = EXIT_STATUS_OF["unknown"]
 
@@ -297,7 +297,7 @@ def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
     """
     if _identity(args) is not None:
         return
-    from certbot_dns_persist.rebuild import rebuild
+    from certbot_dns_persist.change.rebuild import rebuild
 
     config_dir = Path(args.config_dir)
     # Each lineage's own CA and account, whatever this run is about.

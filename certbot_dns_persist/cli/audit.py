@@ -11,9 +11,9 @@ from certbot_dns_persist.cli import arguments
 from certbot_dns_persist.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from certbot_dns_persist.audit import Known, KnownAccount
-    from certbot_dns_persist.checkup import Checked
-    from certbot_dns_persist.subjects import Subjects
+    from certbot_dns_persist.judge.audit import Known, KnownAccount
+    from certbot_dns_persist.judge.checkup import Checked
+    from certbot_dns_persist.request.subjects import Subjects
 
 EXAMPLES = """\
   certbot-dns-persist audit --all --html report.html
@@ -60,8 +60,8 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Audit the subjects; return the exit status that monitoring expects."""
-    from certbot_dns_persist.audit import audit, not_needed
-    from certbot_dns_persist.checkup import check
+    from certbot_dns_persist.judge.audit import audit, not_needed
+    from certbot_dns_persist.judge.checkup import check
 
     at = int(time.time())
     files = arguments.file_reports(args, at=at)
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
-    from certbot_dns_persist.audit import declared_account
+    from certbot_dns_persist.judge.audit import declared_account
 
     lines: list[str] = []
     if args.known_accounts:
@@ -106,7 +106,7 @@ def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
 
 def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAccount]") -> "Known":
     """Return whom and what we know: from Certbot's files, unless the command line stands in."""
-    from certbot_dns_persist.audit import (
+    from certbot_dns_persist.judge.audit import (
         Known,
         KnownAccounts,
         accounts_of_machine,

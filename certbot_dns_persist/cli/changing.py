@@ -9,18 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from certbot_dns_persist.ca.account_status import prove_account
+from certbot_dns_persist.change.ensure import Ensure
+from certbot_dns_persist.change.publisher import Publisher, Record
+from certbot_dns_persist.change.surroundings import Surroundings
 from certbot_dns_persist.cli import arguments
-from certbot_dns_persist.ensure import Ensure
 from certbot_dns_persist.errors import ConfigurationError, LookupFailed, ProviderError
-from certbot_dns_persist.journal import Journal
-from certbot_dns_persist.lookup import Lookup
+from certbot_dns_persist.journal.store import Journal
+from certbot_dns_persist.judge.plan import Standing
+from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
-from certbot_dns_persist.plan import Standing
-from certbot_dns_persist.proof import prove_account
-from certbot_dns_persist.publisher import Publisher, Record
 from certbot_dns_persist.render import text
-from certbot_dns_persist.subjects import Given, Subject, Subjects
-from certbot_dns_persist.surroundings import Surroundings
+from certbot_dns_persist.request.subjects import Given, Subject, Subjects
 from certbot_dns_persist.wait import look_until, patience
 
 FAILED = 1

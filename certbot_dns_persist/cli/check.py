@@ -31,7 +31,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the subjects; return the exit status that monitoring expects."""
-    from certbot_dns_persist.checkup import check
+    from certbot_dns_persist.judge.checkup import check
 
     at = int(time.time())
     files = arguments.file_reports(args, at=at)

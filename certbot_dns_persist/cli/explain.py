@@ -65,9 +65,9 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain each value; return 0 when they are as they are asked to be."""
-    from certbot_dns_persist.explanation import Question, explain
     from certbot_dns_persist.render.explained import render
-    from certbot_dns_persist.subjects import normalize
+    from certbot_dns_persist.request.subjects import normalize
+    from certbot_dns_persist.value.explanation import Question, explain
 
     question = Question(
         issuers=tuple(map(normalize, args.issuer)),

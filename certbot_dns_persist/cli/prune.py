@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from certbot_dns_persist.cli import arguments, changing
-from certbot_dns_persist.retire import needed_by, worthless
+from certbot_dns_persist.judge.retire import needed_by, worthless
 
 EXAMPLES = """\
   certbot-dns-persist prune --all --dry-run

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from certbot_dns_persist.ca.account_status import prove_account
 from certbot_dns_persist.cli import arguments
 from certbot_dns_persist.errors import DirectoryError
-from certbot_dns_persist.prepare import PreparedRecord, prepare
-from certbot_dns_persist.proof import prove_account
+from certbot_dns_persist.judge.prepared import PreparedRecord, prepare
 from certbot_dns_persist.render import (
     copy_paste,
     nsupdate,
@@ -21,7 +21,7 @@ from certbot_dns_persist.render import (
     terraform,
     zone,
 )
-from certbot_dns_persist.subjects import Subject, Subjects
+from certbot_dns_persist.request.subjects import Subject, Subjects
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the records of all subjects; return 1 when something kept one from being made."""
-    from certbot_dns_persist.lookup import Lookup
+    from certbot_dns_persist.lookup.session import Lookup
 
     made, source, count = arguments.find_subjects(args)
     subjects = list(made)

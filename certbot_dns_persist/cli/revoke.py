@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from certbot_dns_persist.cli import arguments, changing
-from certbot_dns_persist.retire import ours
-from certbot_dns_persist.subjects import Subject
+from certbot_dns_persist.judge.retire import ours
+from certbot_dns_persist.request.subjects import Subject
 
 EXAMPLES = """\
   certbot-dns-persist revoke -d example.com

@@ -16,12 +16,12 @@ from certbot_dns_persist.account import accounts_directory, read_accounts
 from certbot_dns_persist.cli import arguments, changing
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ConfigurationError, Error, NotAuthorized
-from certbot_dns_persist.lineages import Lineage, change_lineage
-from certbot_dns_persist.plan import Plan, Standing, ends_soon, make_plans
+from certbot_dns_persist.judge.plan import Plan, Standing, ends_soon, make_plans
+from certbot_dns_persist.judge.retire import needed_by, ours
 from certbot_dns_persist.render import text
-from certbot_dns_persist.request import ValidationRequest
-from certbot_dns_persist.retire import needed_by, ours
-from certbot_dns_persist.subjects import Given, Subject, Subjects, bases
+from certbot_dns_persist.request.lineages import Lineage, change_lineage
+from certbot_dns_persist.request.request import ValidationRequest
+from certbot_dns_persist.request.subjects import Given, Subject, Subjects, bases
 
 EXAMPLES = """\
   certbot-dns-persist rotate --cert-name example.com --dns-persist-valid-for 180

@@ -33,7 +33,7 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.interface import IProvider, Served, Settings
-from certbot_dns_persist.strings import quoted
+from certbot_dns_persist.value.txt import quoted
 from certbot_dns_persist.wait import look_until
 
 _T = TypeVar("_T")

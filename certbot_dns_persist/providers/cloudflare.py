@@ -27,7 +27,7 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.interface import IProvider, Settings
-from certbot_dns_persist.strings import quoted
+from certbot_dns_persist.value.txt import quoted
 
 if TYPE_CHECKING:
     from cloudflare import APIError, APIResponse

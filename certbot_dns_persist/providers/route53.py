@@ -37,7 +37,7 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.interface import ISettlingProvider, Settings
-from certbot_dns_persist.strings import quoted
+from certbot_dns_persist.value.txt import quoted
 
 _T = TypeVar("_T")
 

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from certbot_dns_persist.checkup import Checked, Notice
-from certbot_dns_persist.diagnose import SEVERITIES
+from certbot_dns_persist.judge.checkup import Checked, Notice
+from certbot_dns_persist.judge.diagnosis import SEVERITIES
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.render import files
 from certbot_dns_persist.render.as_json import server_status

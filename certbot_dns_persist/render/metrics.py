@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from certbot_dns_persist.checkup import Checked
-from certbot_dns_persist.diagnose import EXIT_STATUS_OF
 from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.judge.checkup import Checked
+from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF
 from certbot_dns_persist.render import files
 
 OPTION = "--metrics"

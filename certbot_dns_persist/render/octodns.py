@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from certbot_dns_persist.prepare import PreparedRecord, RecordSet, record_sets
+from certbot_dns_persist.judge.prepared import PreparedRecord, RecordSet, record_sets
 from certbot_dns_persist.record import VALIDATION_LABEL
 
 

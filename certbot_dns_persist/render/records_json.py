@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from certbot_dns_persist.prepare import PreparedRecord
+from certbot_dns_persist.judge.prepared import PreparedRecord
 from certbot_dns_persist.record import parse_record
 from certbot_dns_persist.render.text import zone_line
 

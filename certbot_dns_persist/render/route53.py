@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.prepare import PreparedRecord, RecordSet, record_sets
-from certbot_dns_persist.strings import quoted
+from certbot_dns_persist.judge.prepared import PreparedRecord, RecordSet, record_sets
+from certbot_dns_persist.value.txt import quoted
 
 
 def render(records: Sequence[PreparedRecord]) -> str:

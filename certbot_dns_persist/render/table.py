@@ -8,8 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from certbot_dns_persist.checkup import Checked
-from certbot_dns_persist.diagnose import SEVERITIES
+from certbot_dns_persist.judge.checkup import Checked
+from certbot_dns_persist.judge.diagnosis import SEVERITIES
 from certbot_dns_persist.render.text import printable
 
 COLOURS = {"ok": "green", "warning": "yellow", "unknown": "magenta", "critical": "red"}

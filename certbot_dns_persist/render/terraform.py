@@ -8,9 +8,9 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
-from certbot_dns_persist.prepare import PreparedRecord, RecordSet, record_sets
+from certbot_dns_persist.judge.prepared import PreparedRecord, RecordSet, record_sets
 from certbot_dns_persist.record import VALIDATION_LABEL
-from certbot_dns_persist.strings import quoted
+from certbot_dns_persist.value.txt import quoted
 
 
 def render_route53(records: Sequence[PreparedRecord]) -> str:

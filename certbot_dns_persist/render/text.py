@@ -5,11 +5,11 @@ import textwrap
 from collections.abc import Iterable
 from typing import TextIO
 
+from certbot_dns_persist.judge.plan import Plan, Standing
 from certbot_dns_persist.options import Options
-from certbot_dns_persist.plan import Plan, Standing
 from certbot_dns_persist.record import format_time
-from certbot_dns_persist.request import ValidationRequest
-from certbot_dns_persist.strings import quoted
+from certbot_dns_persist.request.request import ValidationRequest
+from certbot_dns_persist.value.txt import quoted
 
 
 def printable(value: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from certbot_dns_persist.prepare import PreparedRecord
+from certbot_dns_persist.judge.prepared import PreparedRecord
 from certbot_dns_persist.render.text import zone_line
 
 

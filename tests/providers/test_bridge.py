@@ -31,7 +31,7 @@ from support.zones import zone_text
 
 from certbot_dns_persist import providers
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
-from certbot_dns_persist.lookup import Address, Lookup
+from certbot_dns_persist.lookup.session import Address, Lookup
 from certbot_dns_persist.providers.bridge import Bridge
 from certbot_dns_persist.providers.interface import Served, Settings
 from certbot_dns_persist.record import validation_domain_name

@@ -15,8 +15,9 @@ from support.nameserver import Nameserver
 from support.pebble import ISSUER, Pebble
 from support.process import free_port
 
-from certbot_dns_persist import credentials, providers
+from certbot_dns_persist import providers
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.providers import credentials
 from certbot_dns_persist.providers.cloudflare import Cloudflare
 from certbot_dns_persist.providers.interface import Settings
 

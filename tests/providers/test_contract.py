@@ -21,8 +21,9 @@ from support.nameserver import Nameserver, Zones
 from support.zones import zone_text
 from zope.interface.verify import verifyObject
 
-from certbot_dns_persist import credentials, providers
-from certbot_dns_persist.lookup import Address, Lookup
+from certbot_dns_persist import providers
+from certbot_dns_persist.lookup.session import Address, Lookup
+from certbot_dns_persist.providers import credentials
 from certbot_dns_persist.providers.interface import IProvider, Provider, Served, Settings
 
 OURS = "ca.example; accounturi=https://ca.example/acct/1; policy=wildcard"

@@ -17,8 +17,8 @@ from support.bind import Bind, Server
 from support.nameserver import Nameserver
 from support.process import free_port
 
-from certbot_dns_persist import credentials
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.providers import credentials
 from certbot_dns_persist.providers.interface import Settings
 from certbot_dns_persist.providers.rfc2136 import Rfc2136
 

@@ -16,16 +16,16 @@ from support.need import need
 from support.pebble import ISSUER
 
 from certbot_dns_persist.account import Account
-from certbot_dns_persist.audit import Known, KnownAccounts, notices
-from certbot_dns_persist.checkup import Checked, worst
-from certbot_dns_persist.diagnose import diagnose
-from certbot_dns_persist.lookup import Found, Inspection, ServerAnswer
+from certbot_dns_persist.ca.terms import Terms
+from certbot_dns_persist.judge.audit import Known, KnownAccounts, notices
+from certbot_dns_persist.judge.checkup import Checked, worst
+from certbot_dns_persist.judge.diagnosis import diagnose
+from certbot_dns_persist.judge.plan import Standing
+from certbot_dns_persist.lookup.session import Found, Inspection, ServerAnswer
 from certbot_dns_persist.options import options_of
-from certbot_dns_persist.plan import Standing
 from certbot_dns_persist.render.html import Html
-from certbot_dns_persist.request import make_request
-from certbot_dns_persist.subjects import Subject
-from certbot_dns_persist.terms import Terms
+from certbot_dns_persist.request.request import make_request
+from certbot_dns_persist.request.subjects import Subject
 
 AT = 1_800_000_000
 DAY = 86400

@@ -22,7 +22,7 @@ from support.zones import zone_text
 
 from certbot_dns_persist import render
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.prepare import PreparedRecord
+from certbot_dns_persist.judge.prepared import PreparedRecord
 from certbot_dns_persist.render import nsupdate, octodns, records_json, route53, terraform, zone
 
 URI = "https://ca.example/acct/1"

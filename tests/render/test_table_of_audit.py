@@ -7,15 +7,15 @@ import pytest
 from rich.console import Console
 
 from certbot_dns_persist.account import Account
-from certbot_dns_persist.checkup import Checked, Notice
-from certbot_dns_persist.diagnose import Diagnosis
-from certbot_dns_persist.lookup import Found
+from certbot_dns_persist.ca.terms import Terms
+from certbot_dns_persist.judge.checkup import Checked, Notice
+from certbot_dns_persist.judge.diagnosis import Diagnosis
+from certbot_dns_persist.judge.plan import Standing
+from certbot_dns_persist.lookup.session import Found
 from certbot_dns_persist.options import options_of
-from certbot_dns_persist.plan import Standing
 from certbot_dns_persist.render.table import OnScreen
-from certbot_dns_persist.request import make_request
-from certbot_dns_persist.subjects import Subject
-from certbot_dns_persist.terms import Terms
+from certbot_dns_persist.request.request import make_request
+from certbot_dns_persist.request.subjects import Subject
 
 REASON = "is for an unknown account at a CA with a long name, and so on and on. " * 4
 

@@ -1,0 +1,64 @@
+"""Proof that an account's key and URL belong together and that the CA accepts them now.
+
+Somebody else may publish what we print, and a record for an account that is not ours, or no more,
+would be in their DNS to no avail or to another's. So draft -02 asks for a proof first
+(section 4.5). Nothing is changed at the CA.
+"""
+
+from pathlib import Path
+
+from certbot_dns_persist.account import accounts_directory, read_accounts, read_key
+from certbot_dns_persist.ca.authorization import signing_network
+from certbot_dns_persist.errors import AccountError, DirectoryError
+
+
+def prove_account(config_dir: Path, server: str, account_url: str, *, verify: bool) -> None:
+    """Ask the CA for the account, signed with the key that Certbot keeps for it.
+
+    A POST-as-GET (RFC 8555 section 6.3) to exactly ``account_url``: the payload is the empty
+    string and no redirect is followed. ``server`` is the directory's URL, ``verify`` whether its
+    certificate is checked. Raises :class:`~certbot_dns_persist.errors.AccountError` when the CA
+    does not show a valid account, :class:`~certbot_dns_persist.errors.DirectoryError` when it does
+    not answer as RFC 8555 says.
+    """
+    from acme import client, messages
+    from acme import errors as acme_errors
+
+    directory = accounts_directory(config_dir, server)
+    key = next(
+        read_key(directory / name)
+        for name, account in read_accounts(directory).items()
+        if account.url == account_url
+    )
+    network = signing_network(key, account_url, verify=verify)
+    try:
+        new_nonce = client.ClientV2.get_directory(server, network)["newNonce"]
+        answer = network.post(account_url, None, new_nonce_url=new_nonce, allow_redirects=False)
+        if answer.status_code != 200:
+            raise DirectoryError(
+                f"The CA answers {answer.status_code} instead of showing the account "
+                f"{account_url}, so the account cannot be proven."
+            )
+        status = answer.json()["status"]
+    except messages.Error as error:
+        raise AccountError(
+            f"The CA at {server} does not accept the account {account_url}: {error.detail}. A "
+            "record would name it in vain. Choose another account with --account, or make one "
+            f"with: certbot register --server {server}"
+        ) from error
+    except (
+        acme_errors.Error,
+        OSError,  # as all of requests' are, and what a missing CA bundle is
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise DirectoryError(
+            f"The account {account_url} cannot be proven, as the CA at {server} does not answer as "
+            f"it should: {type(error).__name__}: {error}."
+        ) from error
+    if status != "valid":
+        raise AccountError(
+            f"The account {account_url} is {status!r}, not valid, so a record would name it in "
+            "vain. Choose another account with --account."
+        )

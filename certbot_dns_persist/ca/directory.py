@@ -1,0 +1,87 @@
+"""What the CA says about itself: the ``meta`` object of its ACME directory.
+
+RFC 8555 section 7.1.1 and draft -02 section 3.2. Only -02 needs it; a record for the older
+drafts is made from the challenge and the account alone.
+"""
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+from certbot_dns_persist.ca.challenge import fault_of_names
+from certbot_dns_persist.errors import ChallengeError, DirectoryError
+from certbot_dns_persist.record import is_parameter_value
+
+#: Seconds until a directory that does not come is given up.
+TIMEOUT = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Directory:
+    """One CA. A member that is missing or not of the draft's form is ``None``."""
+
+    url: str
+    caa_identities: tuple[str, ...] | None = None
+    issuer_domain_names: tuple[str, ...] | None = None
+    account_hash_prefix: str | None = None
+
+
+def fetch_directory(url: str, *, verify: bool = True) -> Directory:
+    """Fetch the ACME directory at ``url``.
+
+    TLS trust is that of ``requests``, hence of Certbot; ``verify`` false is Certbot's
+    ``--no-verify-ssl``. Raises :class:`~certbot_dns_persist.errors.DirectoryError`.
+    """
+    import requests
+
+    try:
+        response = requests.get(url, verify=verify, timeout=TIMEOUT)
+        response.raise_for_status()
+        document = response.json()
+    except (OSError, ValueError) as error:  # also when REQUESTS_CA_BUNDLE names no file
+        raise DirectoryError(f"The CA's directory {url} cannot be read: {error}") from error
+    meta = document.get("meta") if isinstance(document, dict) else None
+    return parse_meta(url, meta if isinstance(meta, dict) else {})
+
+
+def check_against_directory(challenged: Collection[str], ca: Directory, domain: str) -> None:
+    """Refuse a challenge whose issuerDomainNames break what the directory says (section 3.2).
+
+    Raises :class:`~certbot_dns_persist.errors.ChallengeError`; ``domain`` is for its message.
+    """
+    for offender, fault in (
+        (
+            set(ca.issuer_domain_names or ()).difference(challenged),
+            "lacks {}, which the directory promises in issuerDomainNames",
+        ),
+        (
+            set(challenged).difference(ca.caa_identities or challenged),
+            "holds {}, which is not among the directory's caaIdentities",
+        ),
+    ):
+        if offender:
+            raise ChallengeError(
+                f"The CA's dns-persist-01 challenge for {domain} is malformed: issuerDomainNames "
+                f"{fault.format(', '.join(sorted(offender)))} ({ca.url}). Please report this to "
+                "the CA."
+            )
+
+
+def parse_meta(url: str, meta: dict[str, Any]) -> Directory:
+    """Return the directory with the members of ``meta`` that are of the draft's form."""
+    names = meta.get("issuerDomainNames")
+    identities = meta.get("caaIdentities")
+    prefix = meta.get("accountHashPrefix")
+    return Directory(
+        url=url,
+        caa_identities=(
+            # Compared after the same rules for case and the trailing dot (section 3.2).
+            tuple(name.lower().removesuffix(".") for name in identities)
+            if isinstance(identities, list) and all(isinstance(name, str) for name in identities)
+            else None
+        ),
+        issuer_domain_names=None if fault_of_names(names) else tuple(names or ()),
+        account_hash_prefix=(
+            prefix if isinstance(prefix, str) and prefix and is_parameter_value(prefix) else None
+        ),
+    )

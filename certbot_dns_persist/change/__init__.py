@@ -1,0 +1,1 @@
+"""What alters DNS: the workflow, and the one way to a provider."""

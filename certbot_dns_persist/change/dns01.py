@@ -1,0 +1,132 @@
+"""The fallback for a CA that does not offer dns-persist-01 yet: a classic ``dns-01``.
+
+RFC 8555 section 8.4. The record goes through the same provider to ``_acme-challenge.<FQDN>``, is
+awaited on the same servers, and is taken away again.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from certbot_dns_persist import errors
+from certbot_dns_persist.change.publisher import Publisher, Record
+from certbot_dns_persist.change.surroundings import Surroundings
+from certbot_dns_persist.lookup.session import Found, Lookup
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.wait import look_until, patience
+
+REASON = "dns-01, as the CA does not offer dns-persist-01"
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """What one dns-01 challenge wants to see."""
+
+    domain: str
+    value: str
+    server: str
+    account_url: str
+
+    @property
+    def name(self) -> str:
+        """The validation domain name of dns-01."""
+        return f"_acme-challenge.{self.domain}"
+
+
+class Dns01:
+    """Publishes proofs for the time of an order."""
+
+    def __init__(
+        self,
+        options: Options,
+        lookup: Lookup,
+        publisher: Publisher,
+        surroundings: Surroundings,
+    ) -> None:
+        self._options = options
+        self._lookup = lookup
+        self._publisher = publisher
+        self._notify = surroundings.notify
+
+    def publish(self, proofs: Sequence[Proof]) -> None:
+        """Return when every server of each name serves its proof.
+
+        Raises :class:`~certbot_dns_persist.errors.Error` when that cannot be brought about.
+        """
+        names = ", ".join(sorted({proof.domain for proof in proofs}))
+        self._notify(
+            f"The CA does not offer dns-persist-01 for {names}. Using dns-01 instead, as "
+            "--dns-persist-fallback says."
+        )
+        places = self._look(proofs)
+        for proof in proofs:
+            place = places[proof.name]
+            if place.trouble:
+                raise errors.LookupFailed(
+                    f"{proof.name} cannot be looked up: {place.trouble}. Nothing was published."
+                )
+            if not self._publisher.writes(place.canonical_name):
+                raise errors.ConfigurationError(
+                    "--dns-persist-fallback dns-01 needs a provider that can write, since the "
+                    "record of dns-01 changes each time; for "
+                    f"{place.canonical_name} there is only "
+                    f"{self._publisher.names(place.canonical_name)}. Name another one with "
+                    "--dns-persist-provider. Nothing was published."
+                )
+        for proof in proofs:
+            record = Record(
+                name=places[proof.name].canonical_name,
+                value=proof.value,
+                ttl=self._options.ttl,
+                domain=proof.domain,
+                server=proof.server,
+                account_url=proof.account_url,
+            )
+            try:
+                self._publisher.add(record, REASON)
+            except errors.ProviderError as error:
+                raise errors.NotAuthorized(
+                    f"The record for dns-01 at {record.name} could not be published, so "
+                    f"{record.domain} was not proven. {error}\nMend that, then run the same "
+                    "command again."
+                ) from error
+        self._publisher.settle()
+        self._wait(proofs)
+
+    def withdraw(self) -> None:
+        """Take away what was published."""
+        self._publisher.withdraw("end of dns-01")
+
+    def _look(self, proofs: Sequence[Proof]) -> dict[str, Found]:
+        return self._lookup.find([proof.name for proof in proofs])
+
+    def _wait(self, proofs: Sequence[Proof]) -> None:
+        seconds = patience(self._options, terminal=False)
+        found = look_until(
+            lambda: self._look(proofs),
+            lambda found: not _lagging(proofs, found),
+            seconds,
+            lambda found, left: None,
+        )
+        lagging = _lagging(proofs, found)
+        if lagging:
+            raise errors.NotAuthorized(
+                f"The records for dns-01 were published, but after {seconds} seconds these "
+                "servers do not serve them:\n"
+                + "\n".join(lagging)
+                + "\nThey are taken away again. --dns-persist-propagation-seconds sets how long "
+                "to wait."
+            )
+
+
+def _lagging(proofs: Sequence[Proof], found: dict[str, Found]) -> list[str]:
+    lines = []
+    for proof in proofs:
+        place = found[proof.name]
+        if not place.answers:
+            lines.append(f"  {proof.name}: {place.trouble or 'no server answers'}")
+        lines += [
+            f"  {place.canonical_name}: {server}"
+            for server in place.answers
+            if proof.value not in (server.values or ())
+        ]
+    return lines

@@ -1,0 +1,276 @@
+"""The one workflow: look, publish, wait, retire.
+
+Look at every name at once; what authorises needs nothing more. For the rest, make a plan, show
+it, apply it through the provider, wait until the zones' servers serve it, and only then take
+away what it supersedes. Every step may be the last one of this process: the next run looks
+first, finds what is there, and goes on.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from certbot_dns_persist import errors
+from certbot_dns_persist.change.publisher import Publisher, Record
+from certbot_dns_persist.change.surroundings import Surroundings
+from certbot_dns_persist.judge.plan import Plan, Standing, ends_soon, make_plans
+from certbot_dns_persist.lookup.session import Lookup
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.render import live, text
+from certbot_dns_persist.request.request import ValidationRequest
+from certbot_dns_persist.wait import look_until, patience
+
+logger = logging.getLogger(__name__)
+
+#: Why a record is published, as the change log says it.
+MISSING, WORN = "nothing there authorises", "what is there will not do for long"
+#: Why one is removed.
+SUPERSEDED = "superseded"
+
+
+class Ensure:
+    """Makes DNS authorise requests."""
+
+    def __init__(
+        self, options: Options, lookup: Lookup, publisher: Publisher, surroundings: Surroundings
+    ) -> None:
+        self._options = options
+        self._lookup = lookup
+        self._publisher = publisher
+        self._here = surroundings
+
+    def look(self, requests: Sequence[ValidationRequest]) -> list[Standing]:
+        """Return what DNS says now of each of ``requests``, all looked up at once."""
+        found = self._lookup.find([request.name for request in requests])
+        at = int(time.time())
+        return [Standing(request, found[request.name], at) for request in requests]
+
+    def authorize(self, requests: Sequence[ValidationRequest]) -> None:
+        """Return when DNS authorises every one of ``requests``.
+
+        Raises :class:`~certbot_dns_persist.errors.Error` when it does not and cannot be made to;
+        what was published until then stays, and the next call goes on from there. With
+        ``subset`` that is a warning, and the CA has the last word.
+        """
+        standings = self.look(requests)
+        self._report(standings)
+        known = [s for s in standings if not s.found.trouble]
+        plans = make_plans([s for s in known if not s.authorized], self._options, MISSING)
+        published = self._publish(plans) if plans else []
+        partly = [s.request for s in known if s.authorized and not s.everywhere]
+        self._settle(published, partly)
+        if not self._here.dry_run:
+            self._refresh([s for s in known if s.authorized])
+
+    def foresee(self, standings: Sequence[Standing]) -> list[Plan]:
+        """Return what :meth:`authorize` would publish where ``standings`` are all that stands."""
+        missing = [s for s in standings if not s.found.trouble and not s.authorized]
+        return make_plans(missing, self._options, MISSING) + self._due(standings)
+
+    def replace(self, plans: Sequence[Plan], between: Callable[[], None]) -> list[Plan]:
+        """Publish what ``plans`` add, and retire what they name, whoever may have needed it.
+
+        Nothing is retired until every server authorises every request without it, and
+        ``between`` has returned. Returns the plans of which something could not be retired.
+        Raises :class:`~certbot_dns_persist.errors.Error` when it does not come to that; what
+        was published until then stays, and nothing is gone.
+        """
+        new = [p for p in plans if any(p.value not in s.found.values for s in p.standings)]
+        if new:
+            self._publish(new)
+        now = self._wait({r: plan.retire for plan in plans for r in plan.requests})
+        unseen = [standing for standing in now.values() if not standing.everywhere]
+        if unseen:
+            self._fail(text.not_replaced(unseen, self._patience()), unseen[0].request)
+        between()
+        return [p for p in plans if not self._conclude(p, [now[r] for r in p.requests])]
+
+    def withdraw(self) -> None:
+        """Take away what this object published, and nothing else: the end of a dry run."""
+        self._publisher.withdraw("end of the dry run")
+
+    # Look
+
+    def _report(self, standings: Sequence[Standing]) -> None:
+        for warning in dict.fromkeys(w for s in standings for w in s.found.warnings):
+            logger.warning(warning)
+        silent = [server for s in standings if not s.found.trouble for server in s.found.silent]
+        for trouble in dict.fromkeys(f"{server} {server.trouble}" for server in silent):
+            logger.warning("The name server %s. The CA may ask it, and fail.", trouble)
+        unknown = [s for s in standings if s.found.trouble]
+        if unknown:
+            self._fail(text.cannot_be_looked_up(unknown), unknown[0].request)
+
+    # Publish
+
+    def _publish(self, plans: Sequence[Plan]) -> list[Plan]:
+        """Return those of ``plans`` whose records are now on their way."""
+        ours: list[Plan] = []
+        by_hand: list[Plan] = []
+        failed: dict[str, list[Plan]] = {}
+        for plan in plans:
+            try:
+                (ours if self._publisher.writes(plan.name) else by_hand).append(plan)
+            except errors.Error as error:
+                failed.setdefault(str(error), []).append(plan)
+        if by_hand and not (self._here.terminal or self._options.propagation_seconds):
+            failed[text.by_hand(self._options)] = by_hand
+            by_hand = []
+        published = self._apply(ours, failed)
+        if failed:
+            message = "\n\n".join(text.cannot_publish(v, why) for why, v in failed.items())
+            self._fail(message, plans[0].requests[0])
+        if by_hand:
+            self._here.notify(f"Please publish in DNS:\n\n{text.missing_records(by_hand)}\n")
+        return published + by_hand
+
+    def _apply(self, plans: Sequence[Plan], failed: dict[str, list[Plan]]) -> list[Plan]:
+        """Publish ``plans``; return those that are published, and add others to ``failed``."""
+        published: list[Plan] = []
+        if plans:
+            names = ", ".join(dict.fromkeys(self._publisher.names(plan.name) for plan in plans))
+            self._here.notify(f"Publishing through {names}:\n{text.changes(plans)}")
+        for plan in plans:
+            try:
+                self._publisher.add(_record(plan), plan.reason)
+                published.append(plan)
+            except errors.ProviderError as error:
+                failed.setdefault(str(error), []).append(plan)
+        self._publisher.settle()
+        return published
+
+    # Wait and retire
+
+    def _settle(self, published: Sequence[Plan], partly: Sequence[ValidationRequest]) -> None:
+        """Wait for what was published and for what some servers lack; retire the superseded."""
+        awaited: dict[ValidationRequest, tuple[str, ...]] = dict.fromkeys(partly, ())
+        for plan in published:
+            awaited |= dict.fromkeys(plan.requests, plan.retire)
+        standings = self._wait(awaited) if awaited else {}
+        for request in partly:
+            if not standings[request].everywhere:
+                logger.warning(
+                    "The record of %s is not on all of its servers. The CA may ask one of these, "
+                    "and refuse:\n%s",
+                    request.domain,
+                    text.lagging([standings[request]]),
+                )
+        unseen = []
+        for plan in published:
+            now = [standings[request] for request in plan.requests]
+            if all(standing.everywhere for standing in now):
+                self._conclude(plan, now)
+            else:
+                unseen += now
+        if unseen:
+            self._fail(text.not_seen(unseen, self._patience()), unseen[0].request)
+
+    def _wait(
+        self, awaited: Mapping[ValidationRequest, tuple[str, ...]]
+    ) -> dict[ValidationRequest, Standing]:
+        """Look until all servers authorise each request without the values that go with it.
+
+        Returns what stood there at the end, when time was up at the latest.
+        """
+
+        def look() -> list[Standing]:
+            return [s.without(awaited[s.request]) for s in self.look([*awaited])]
+
+        try:
+            with live.watching(self._here.terminal) as show:
+                standings = look_until(
+                    look, lambda now: all(s.everywhere for s in now), self._patience(), show
+                )
+        except KeyboardInterrupt:
+            raise errors.NotAuthorized(text.interrupted(awaited)) from None
+        return {standing.request: standing for standing in standings}
+
+    def _patience(self) -> int:
+        return patience(self._options, terminal=self._here.terminal)
+
+    def _conclude(self, plan: Plan, standings: Sequence[Standing]) -> bool:
+        """Retire what ``plan`` supersedes, now that its record is seen everywhere.
+
+        Returns whether all of it is gone, or is none of this run's business.
+        """
+        written = self._publisher.writes(plan.name)
+        if not written and any(plan.value not in s.found.values for s in plan.standings):
+            self._publisher.note_added_by_hand(_record(plan), plan.reason)
+        if self._here.dry_run or not plan.retire:
+            return True
+        if any(s.found.silent or s.found.warnings for s in standings):
+            self._here.notify(
+                f"Not every server of {plan.name} could be asked, so what the new record "
+                "supersedes was left there. It does no harm."
+            )
+            return False
+        gone = written
+        for value in plan.retire:
+            try:
+                self._publisher.remove(_record(plan, value), SUPERSEDED)
+            except errors.ProviderError as error:
+                gone = False
+                logger.warning(
+                    "The superseded record at %s could not be removed. It does no harm. %s",
+                    plan.name,
+                    error,
+                )
+        return gone
+
+    # Refresh
+
+    def _refresh(self, standings: Sequence[Standing]) -> None:
+        """Replace what will not do for long, where we may write; this cannot fail an order."""
+        due = [s for s in standings if self._worn(s)]
+        if not due:
+            return
+        why = (
+            "No later end is configured. Run certbot certonly again with --dns-persist-valid-for "
+            "DAYS and a provider that can write, or publish a record that lasts longer."
+        )
+        try:
+            plans = self._due(due)
+            ours = [plan for plan in plans if self._publisher.writes(plan.name)]
+            if plans != ours:
+                why = f"It cannot be written from here; please publish:\n{text.changes(plans)}"
+            failed: dict[str, list[Plan]] = {}
+            published = self._apply(ours, failed)
+            if failed:
+                why = "; ".join(failed)
+            self._settle(published, [])
+            due = [s for s in due if not any(s in plan.standings for plan in published)]
+        except errors.Error as error:
+            why = str(error)
+        for standing in due:
+            # What is outdated goes on for now; what ends does not, and must be read with -q too.
+            level = logging.WARNING if standing.outdated else logging.ERROR
+            logger.log(level, "%s %s", text.worn(standing), why)
+
+    def _due(self, standings: Sequence[Standing]) -> list[Plan]:
+        """Return what would last longer, or be of a newer form, than what authorises now."""
+        due = [s for s in standings if s.authorized and self._worn(s)]
+        return [plan for plan in make_plans(due, self._options, WORN) if plan.improves]
+
+    def _worn(self, standing: Standing) -> bool:
+        return standing.outdated or ends_soon(standing, self._options)
+
+    def _fail(self, message: str, request: ValidationRequest) -> None:
+        if self._here.dry_run:
+            message = f"{message}\n\n{text.dry_run(request)}"
+        if not self._here.subset:
+            raise errors.NotAuthorized(message)
+        logger.warning(message)
+
+
+def _record(plan: Plan, value: str | None = None) -> Record:
+    """Return the record that ``plan`` adds or, with ``value``, one that it supersedes."""
+    request = plan.requests[0]
+    return Record(
+        name=plan.name,
+        value=plan.value if value is None else value,
+        ttl=plan.ttl,
+        domain=request.domain,
+        server=request.server,
+        account_url=request.account_url,
+        persist_until=plan.record.persist_until if value is None else None,
+    )

@@ -1,0 +1,212 @@
+"""Changes records through the provider, and notes each change."""
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Literal, cast
+
+from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.journal.store import Change, Journal
+from certbot_dns_persist.lookup.session import Lookup
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.providers import credentials
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.providers.interface import Provider, Served, SettlingProvider
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One TXT record, and for whom it is."""
+
+    name: str
+    """Where it stands: the end of the alias chain."""
+    value: str
+    ttl: int
+    """Seconds, when it is added."""
+    domain: str
+    """The domain that it proves."""
+    server: str
+    """The CA's ACME directory URL."""
+    account_url: str
+    persist_until: int | None = None
+    """UNIX seconds."""
+
+
+class Publisher:
+    """The one way to DNS. Providers are loaded, and their credentials read, when needed.
+
+    It knows what it has added, so that this, and nothing that was there before, can be withdrawn.
+    """
+
+    def __init__(
+        self, options: Options, lookup: Lookup, journal: Journal, notify: Callable[[str], None]
+    ) -> None:
+        self._options = options
+        self._lookup = lookup
+        self._journal = journal
+        self._notify = notify
+        self._credentials: credentials.Credentials | None = None
+        self._loaded: dict[tuple[str | None, str], Provider] = {}
+        self._added: list[tuple[str, Provider, Record]] = []
+
+    def writes(self, name: str) -> bool:
+        """Whether records at ``name`` can be changed from here; otherwise a person does it.
+
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when a provider cannot be
+        loaded, as for want of credentials.
+        """
+        return all(provider.writes for _, provider in self._providers(name))
+
+    def names(self, name: str) -> str:
+        """Return the names of the providers that write ``name``, for people."""
+        return ", ".join(provider for provider, _ in self._providers(name))
+
+    def _providers(self, name: str) -> "list[tuple[str, Provider]]":
+        """Return each provider that writes ``name``, with the name that it goes by."""
+        if self._credentials is None:
+            self._credentials = credentials.read(self._options.credentials)
+        section = self._credentials.section(name)
+        found = []
+        for provider in self._credentials.providers(name, self._options.providers):
+            if (section, provider) not in self._loaded:
+                self._loaded[section, provider] = self._load(self._credentials, provider, name)
+            found.append((provider, self._loaded[section, provider]))
+        return found
+
+    def _load(self, file: credentials.Credentials, provider: str, name: str) -> "Provider":
+        try:
+            from certbot_dns_persist import providers
+            from certbot_dns_persist.providers.interface import Settings
+        except ImportError as error:
+            raise ConfigurationError(
+                "No DNS provider can be loaded, as something that certbot-dns-persist needs is "
+                f"missing or too old: {error}. Install it anew in the way it was installed."
+            ) from error
+
+        known = providers.available()
+        if provider not in known and provider not in self._options.providers:
+            section = file.section(name)
+            where = f"in [{section}] of" if section else "above the sections of"
+            raise ConfigurationError(
+                f"dns_persist_provider {where} {file.file} names {provider!r}, which is unknown. "
+                f"It can be: {', '.join(known)}."
+            )
+        keys = file.keys(provider, name)
+        if provider == "script" and self._options.script is not None:
+            keys["command"] = self._options.script
+        if provider.startswith("dns-") and self._options.propagation_seconds is not None:
+            keys.setdefault("propagation_seconds", str(self._options.propagation_seconds))
+        settings = Settings(
+            credentials=keys,
+            credentials_file=file.file,
+            notify=self._notify,
+            observe=self._observe,
+        )
+        return providers.load(provider, settings)
+
+    def _observe(self, name: str) -> "Served":
+        from certbot_dns_persist.providers.interface import Served
+
+        found = self._lookup.find([name])[name]
+        if found.trouble:
+            raise ProviderError(f"{name} cannot be looked up: {found.trouble}.")
+        servers = {str(answer): answer.values or () for answer in found.answers}
+        return Served(found.values, found.zone, servers)
+
+    def add(self, record: Record, reason: str) -> None:
+        """Publish ``record``, unless it is there, with each provider of its name.
+
+        Raises :class:`~certbot_dns_persist.errors.ProviderError`.
+        """
+        for name, provider in self._providers(record.name):
+            if record.value in provider.list_values(record.name):
+                continue
+            change = self._change("add", record, reason, name, provider.zone_for(record.name))
+            # Before: an interruption may come after the change.
+            self._added.append((name, provider, record))
+            self._do(change, partial(provider.add_value, record.name, record.value, record.ttl))
+
+    def settle(self) -> None:
+        """Wait until the services' servers have what was added, where the services tell."""
+        if not self._loaded:
+            return
+        from certbot_dns_persist.providers.interface import ISettlingProvider
+
+        for provider in self._loaded.values():
+            if ISettlingProvider.providedBy(provider):
+                cast("SettlingProvider", provider).settle()
+
+    def withdraw(self, reason: str) -> None:
+        """Take away what was added, as far as that goes; what stays is warned about."""
+        while self._added:
+            name, provider, record = self._added.pop()
+            try:
+                self._remove(name, provider, record, reason)
+            except ProviderError as error:
+                logger.warning(
+                    'The TXT record %s with the value "%s" was only needed for a while, and could '
+                    "not be taken away. If it is there, please remove it. %s",
+                    record.name,
+                    record.value,
+                    error,
+                )
+
+    def remove(self, record: Record, reason: str) -> None:
+        """Take ``record`` away; raises :class:`~certbot_dns_persist.errors.ProviderError`."""
+        for name, provider in self._providers(record.name):
+            if provider.writes:
+                self._remove(name, provider, record, reason)
+            else:
+                provider.remove_value(record.name, record.value)
+
+    def _remove(self, name: str, provider: "Provider", record: Record, reason: str) -> None:
+        change = self._change("remove", record, reason, name, provider.zone_for(record.name))
+        self._do(change, partial(provider.remove_value, record.name, record.value))
+
+    def note_added_by_hand(self, record: Record, reason: str) -> None:
+        """Note that a person has published ``record``."""
+        change = self._change("add", record, f"{reason}; published by hand", "manual", None)
+        self._journal.record(change)
+
+    def note_gone(self, record: Record) -> None:
+        """Note that ``record`` is in DNS no longer, though nobody removed it through us."""
+        self._journal.record(self._change("remove", record, "was gone already", "manual", None))
+
+    def _change(
+        self,
+        action: Literal["add", "remove"],
+        record: Record,
+        reason: str,
+        provider: str,
+        zone: str | None,
+    ) -> Change:
+        return Change(
+            action=action,
+            name=record.name,
+            value=record.value,
+            ttl=record.ttl if action == "add" else None,
+            provider=provider,
+            zone=zone,
+            reason=reason,
+            server=record.server,
+            account_url=record.account_url,
+            domain=record.domain,
+            persist_until=record.persist_until,
+        )
+
+    def _do(self, change: Change, work: Callable[[], int | None]) -> None:
+        """Do ``work``, which may return the TTL in use, and note it, also when it fails."""
+        try:
+            ttl = work()
+        except ProviderError as error:
+            self._journal.record(dataclasses.replace(change, result=str(error)))
+            raise
+        except BaseException as error:
+            unknown = f"interrupted by {type(error).__name__}, the outcome is unknown"
+            self._journal.record(dataclasses.replace(change, result=unknown))
+            raise
+        self._journal.record(dataclasses.replace(change, ttl=ttl))

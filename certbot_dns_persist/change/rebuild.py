@@ -1,0 +1,143 @@
+"""The notes of which records are ours, made anew when they were lost.
+
+They are what ``prune``, ``audit`` and the warning before an order (draft -02 section 9.4) stand
+on. What they said is told by the log of changes, as far as it goes back, and by DNS: a record there
+that names the account of a lineage at the lineage's CA is ours.
+"""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from certbot_dns_persist.journal.store import Journal, Logged, StandingRecord
+from certbot_dns_persist.judge.audit import KnownAccounts, accounts_of_machine
+from certbot_dns_persist.judge.checkup import look_up
+from certbot_dns_persist.lookup.session import Found, Lookup
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.record import (
+    VALIDATION_LABEL,
+    MalformedRecord,
+    ValidationRecord,
+    format_time,
+    parse_record,
+)
+from certbot_dns_persist.request.subjects import Subject, Subjects
+
+logger = logging.getLogger(__name__)
+
+#: Names that are looked up at once.
+BATCH = 500
+
+Key = tuple[str, str]
+
+
+def rebuild(
+    journal: Journal,
+    source: Subjects,
+    config_dir: Path,
+    lookup_for: Callable[[Options], Lookup],
+    *,
+    at: int,
+) -> None:
+    """Rebuild the state of ``journal``, if it was lost, from all lineages of ``source``.
+
+    A warning says what was done, and nothing is said where nothing was lost, as on a new machine.
+    ``at`` is UNIX seconds. Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is
+    no resolver to ask.
+    """
+    if not journal.lost():
+        return
+    aside = journal.set_aside_damaged()
+    logged = {(entry.name, entry.value): entry for entry in journal.logged()}
+    found: dict[Key, StandingRecord] = {}
+    complete = True
+    subjects = source.of_lineages()
+    while batch := list(itertools.islice(subjects, BATCH)):
+        there = look_up(batch, lambda subject: [subject.request.name], lookup_for)
+        for subject in batch:
+            at_name = there[subject.request.name]
+            complete = complete and at_name.trouble is None
+            for record in _ours(subject, at_name, logged, at):
+                found.setdefault((record.name, record.value), record)
+    accounts = KnownAccounts(accounts_of_machine(config_dir, journal))
+    for entry in logged.values():
+        known = _by_account(entry, accounts)
+        if known is not None:
+            found.setdefault((entry.name, entry.value), known)
+    if not found and aside is None and not journal.exists():
+        return  # a new machine
+    added = journal.rebuild(found.values(), complete=complete and not source.troubles)
+    if added or aside is not None:
+        logger.warning(
+            "%s %s. %s",
+            journal.state_file,
+            "was lost" if aside is None else f"was damaged, and now is {aside}",
+            "It was rebuilt from DNS, Certbot's configuration and the log of changes, with "
+            f"{added} record{'' if added == 1 else 's'}."
+            if added
+            else "A new one begins: no record of ours was found.",
+        )
+
+
+def _ours(
+    subject: Subject, found: Found, logged: dict[Key, Logged], at: int
+) -> Iterator[StandingRecord]:
+    """Yield the records of ours that DNS holds for one domain."""
+    request = subject.request
+    for finding in request.evaluate(found.values, at).findings:
+        record, key = finding.record, (found.canonical_name, finding.value)
+        if record is None or not request.is_ours(record):
+            continue
+        if key in logged:
+            yield _as_logged(
+                logged[key], record, request.server, request.account_url, request.domain
+            )
+            continue
+        yield StandingRecord(
+            name=found.canonical_name,
+            value=finding.value,
+            ttl=None,
+            provider=subject.options.providers[0],
+            zone=found.zone,
+            server=request.server,
+            account_url=request.account_url,
+            domain=request.domain,
+            persist_until=record.persist_until,
+            first_published=None,
+            last_changed=format_time(at),
+        )
+
+
+def _by_account(entry: Logged, accounts: KnownAccounts) -> StandingRecord | None:
+    """Return what the log says of a record that no lineage needs, or that is not in DNS.
+
+    ``None`` when it cannot be told which of our accounts, or which domain, it is for.
+    """
+    label, _, domain = entry.name.partition(".")
+    try:
+        record = parse_record(entry.value)
+    except MalformedRecord:  # one of dns-01
+        return None
+    account = accounts.who(record.account_uri, domain, aliased=False)
+    if label != VALIDATION_LABEL or account is None:
+        return None
+    return _as_logged(entry, record, account.server, account.url, domain)
+
+
+def _as_logged(
+    entry: Logged, record: ValidationRecord, server: str, account_url: str, domain: str
+) -> StandingRecord:
+    return StandingRecord(
+        name=entry.name,
+        value=entry.value,
+        ttl=entry.ttl,
+        provider=entry.provider,
+        zone=entry.zone,
+        server=server,
+        account_url=account_url,
+        domain=domain,
+        persist_until=record.persist_until,
+        first_published=entry.first_published,
+        last_changed=entry.last_changed,
+    )

@@ -1,0 +1,1 @@
+"""How things stand, and what follows: judging and planning, which change nothing."""

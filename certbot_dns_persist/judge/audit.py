@@ -1,0 +1,612 @@
+"""Whose each record is that stands at our names, and what it permits.
+
+A record is a standing permission (draft -02 section 7.11): whoever holds the key of the account
+that it names gets certificates for the domain. So besides what is missing, somebody has to look at
+what is there and should not be. The judging is pure; only :func:`audit` asks DNS, for names that
+articles from before the standard told people to use.
+"""
+
+import dataclasses
+import itertools
+import json
+import logging
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from certbot_dns_persist.account import ANY_DOMAIN, Account, hashed_account_uri, read_account
+from certbot_dns_persist.errors import AccountError, ConfigurationError
+from certbot_dns_persist.journal.store import Journal, StandingRecord
+from certbot_dns_persist.judge.checkup import Checked, Notice, look_up
+from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis
+from certbot_dns_persist.judge.plan import supersedes
+from certbot_dns_persist.lookup.session import Found, Lookup
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.record import (
+    Finding,
+    MalformedRecord,
+    ValidationRecord,
+    format_time,
+    is_parameter_value,
+    normalize_domain_name,
+    parse_record,
+)
+from certbot_dns_persist.request.request import ValidationRequest
+from certbot_dns_persist.request.subjects import Subject
+from certbot_dns_persist.value.obsolete import NAMES, recognize
+
+logger = logging.getLogger(__name__)
+
+#: Domains whose old names are looked up at once.
+BATCH = 100
+
+#: What is shown of a value; TXT records may hold 64 KiB.
+MOST_CHARACTERS = 300
+
+# The prefix is the CA's and no part of what is hashed (draft -02 section 4.1 item 3).
+_HASHED = re.compile(r"sha-256/[A-Za-z0-9_-]{43}$")
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownAccount:
+    """An account that somebody answers for."""
+
+    url: str
+    whose: str
+    """For a person: where it is known from."""
+    thumbprints: tuple[str, ...] = ()
+    """Of its keys, also earlier ones; none when only its URI is known."""
+    uris: tuple[str, ...] = ()
+    """Further account URIs that stand for it as they are."""
+    server: str = ""
+    """The CA's ACME directory URL, for an account of Certbot's."""
+    declared: bool = False
+    """Whether the command line says so, and not a file of Certbot's."""
+    former: bool = False
+    """Whether only our notes still know it."""
+
+    def hashed(self, domain: str) -> Iterator[str]:
+        """Yield the hashed account URIs for ``domain``, without the CA's prefix."""
+        for key in self.thumbprints:
+            for bound in (domain, ANY_DOMAIN):
+                yield hashed_account_uri("", domain=bound, thumbprint=key, account_url=self.url)
+
+
+class KnownAccounts:
+    """Tells of an account URI whose it is."""
+
+    def __init__(
+        self,
+        accounts: Iterable[KnownAccount],
+        domains: Callable[[], Collection[str] | None] = lambda: None,
+    ) -> None:
+        """``domains`` returns those that certificates of ours need, ``None`` if that is unknown."""
+        self._accounts = tuple(accounts)
+        self._domains = domains
+        self._plain = {uri: known for known in self._accounts for uri in (known.url, *known.uris)}
+
+    def who(self, uri: str, domain: str, *, aliased: bool) -> KnownAccount | None:
+        """Return the account that ``uri`` stands for in a record for ``domain``.
+
+        Where the name is an alias, a record for another domain may stand there, too.
+        """
+        if uri in self._plain:
+            return self._plain[uri]
+        hashed = _HASHED.search(uri)
+        if hashed is None:
+            return None
+        for known in self._accounts:
+            if hashed[0] in known.hashed(domain):
+                return known
+        return self._elsewhere.get(hashed[0]) if aliased else None
+
+    def by_url(self, url: str) -> KnownAccount | None:
+        """Return the account with that account URL."""
+        return self._plain.get(url)
+
+    def may_need(self, domain: str) -> bool:
+        """Whether a certificate of ours needs ``domain``, as far as that is known."""
+        domains = self._domains()
+        return domains is None or domain in domains
+
+    @cached_property
+    def _elsewhere(self) -> dict[str, KnownAccount]:
+        return {
+            hashed: known
+            for known in self._accounts
+            for domain in self._domains() or ()
+            for hashed in known.hashed(domain)
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What is known before DNS is asked."""
+
+    accounts: KnownAccounts
+    noted: Mapping[str, Sequence[StandingRecord]] | None
+    """Our records that stand as far as we know, by domain; ``None`` when nothing was ever noted."""
+    revoke: str = "certbot-dns-persist revoke"
+    """How the command that takes our records away begins."""
+    published: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    """When what the log of changes leaves standing was published, by name and value; RFC 3339."""
+    replaced: Callable[[str], Collection[str]] = lambda name: ()
+    """Returns the values at a name that were replaced, and are to go."""
+
+    @cached_property
+    def by_place(self) -> Mapping[tuple[str, str], StandingRecord]:
+        """The same records by name and value."""
+        records = itertools.chain.from_iterable((self.noted or {}).values())
+        return {(record.name, record.value): record for record in records}
+
+    @cached_property
+    def published_for(self) -> Collection[str]:
+        """The account URIs in what was published, by the log of changes."""
+        records = [_parsed(value) for _, value in self.published]
+        return {record.account_uri for record in records if record}
+
+
+def by_domain(records: Iterable[StandingRecord]) -> dict[str, list[StandingRecord]]:
+    """Return ``records`` by the domain that each proves."""
+    found: dict[str, list[StandingRecord]] = {}
+    for record in records:
+        found.setdefault(record.domain, []).append(record)
+    return found
+
+
+def accounts_of_machine(config_dir: Path, journal: Journal) -> list[KnownAccount]:
+    """Return Certbot's accounts at all CAs, staging servers included; each URL once.
+
+    One that is damaged is left out, with a warning.
+    """
+    root = config_dir / "accounts"
+    found: dict[str, KnownAccount] = {}
+    for regr in sorted(root.rglob("regr.json")):
+        server = "/".join(regr.parent.parent.relative_to(root).parts)
+        try:
+            account = _read_account(regr)
+        except AccountError as error:
+            logger.warning("%s Its records cannot be told from those of strangers.", error)
+            continue
+        whose = f"the account {regr.parent.name[:8]} of this machine at {server}"
+        known = dataclasses.replace(
+            _as_noted(account.url, account.thumbprint, whose, journal),
+            server=f"https://{server}",  # of which Certbot keeps no more than this
+        )
+        found.setdefault(account.url, known)
+    return list(found.values())
+
+
+def former_accounts(journal: Journal, others: Iterable[KnownAccount]) -> list[KnownAccount]:
+    """Return the accounts that our notes know and that are not among ``others``.
+
+    They were Certbot's until somebody unregistered them or removed their files.
+    """
+    urls = {known.url for known in others}
+    return [
+        dataclasses.replace(
+            _as_noted(url, "", "a former account of this machine", journal), former=True
+        )
+        for url in journal.account_urls()
+        if url not in urls
+    ]
+
+
+def _as_noted(url: str, thumbprint: str, whose: str, journal: Journal) -> KnownAccount:
+    """Return an account with what our notes say of it; ``thumbprint`` is that of its key now."""
+    keys = (thumbprint, *journal.earlier_keys(url, thumbprint))
+    terms = journal.terms(url)
+    plain = (terms.plain,) if terms and terms.plain else ()
+    return KnownAccount(url, whose, tuple(filter(None, keys)), plain)
+
+
+def _read_account(regr: Path) -> Account:
+    """Return the account; without its key, if only root may read that: the URL says a lot."""
+    try:
+        return read_account(regr.parent)
+    except AccountError:
+        try:
+            return Account(str(json.loads(regr.read_text(encoding="utf-8"))["uri"]), "")
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        raise
+
+
+def declared_account(text: str) -> KnownAccount:
+    """Return the account of ``URI`` or, where CAs hash it, ``URL THUMBPRINT``.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError`.
+    """
+    url, *rest = text.split()[:3] or [""]
+    if not url or not is_parameter_value(url) or len(rest) > 1 or any(len(r) != 43 for r in rest):
+        raise ConfigurationError(
+            f"--known-account {text!r} is no account URI. Give it as it stands in the record or, "
+            "for a CA that hashes it, the account URL, a blank, and the RFC 7638 thumbprint of "
+            "the account key, which has 43 characters."
+        )
+    return KnownAccount(url, "an account that was declared as known", tuple(rest), declared=True)
+
+
+def audit(
+    checked: Iterable[Checked], known: Known, lookup_for: Callable[[Options], Lookup]
+) -> Iterator[Checked]:
+    """Yield each of ``checked`` with what there is to say of the records beside the diagnosis.
+
+    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+    """
+    remaining = iter(checked)
+    while batch := list(itertools.islice(remaining, BATCH)):
+        old = look_up((each.subject for each in batch), _old_names, lookup_for)
+        for each in batch:
+            yield dataclasses.replace(
+                each, notices=(*notices(each, known), *obsolete_notices(each, old))
+            )
+
+
+def not_needed(checked: Iterable[Checked], shared: Collection[str]) -> Iterator[Checked]:
+    """Yield each of ``checked``, whose domains no certificate needs: nothing can be missing.
+
+    Names that are ``shared`` with domains that are needed, by an alias, are left out.
+    """
+    for each in checked:
+        if each.standing.found.canonical_name in shared:
+            continue
+        domain = each.subject.request.domain
+        reason = f"No certificate of this machine needs a record for {domain} any more."
+        yield dataclasses.replace(each, diagnosis=Diagnosis("ok", reason), needed=False)
+
+
+def _old_names(subject: Subject) -> list[str]:
+    return [f"{label}.{subject.request.domain}" for label in NAMES]
+
+
+def notices(checked: Checked, known: Known) -> tuple[Notice, ...]:
+    """Return what there is to say of each record at the name, and of those that are gone.
+
+    The gravest comes first, and the order is not that in which a server happens to answer.
+    """
+    judge = _Judge(checked, known)
+    told = map(judge.of, checked.standing.evaluation.findings)
+    return tuple(
+        sorted(
+            (*filter(None, told), *judge.gone()),
+            key=lambda n: (-SEVERITIES.index(n.severity), n.kind, n.value or ""),
+        )
+    )
+
+
+def obsolete_notices(checked: Checked, at_old_names: Mapping[str, Found]) -> Iterator[Notice]:
+    """Yield what to say of records at names where no CA looks.
+
+    A name that cannot be looked up says nothing: nobody needs it.
+    """
+    request = checked.subject.request
+    for label, origin in NAMES.items():
+        name = f"{label}.{request.domain}"
+        for value in at_old_names[name].values if name in at_old_names else ():
+            if recognize(value) is None and _parsed(value) is None:
+                continue  # as a wildcard TXT record of the zone answers
+            yield Notice(
+                "obsolete",
+                "warning",
+                name,
+                value,
+                f'No CA looks at {name}, {origin}; "{_shown(value)}" proves nothing there. '
+                f"certbot-dns-persist record -d {request.domain} prints the record for "
+                f"{request.name}; remove this one.",
+            )
+
+
+class _Judge:
+    """Says of each record at one name whose it is."""
+
+    def __init__(self, checked: Checked, known: Known) -> None:
+        self._needed = checked.needed
+        self._request: ValidationRequest = checked.subject.request
+        self._standing = checked.standing
+        self._lineages = checked.subject.lineages
+        self._authorizing = [f for f in checked.standing.evaluation.findings if f.authorized]
+        self._known = known
+        self._name = checked.standing.found.canonical_name
+
+    def of(self, finding: Finding) -> Notice | None:
+        """Return what to say of one value; ``None`` when it is just what is needed."""
+        if finding.record is None:
+            return self._unreadable(finding)
+        if not self._request.is_ours(finding.record):
+            return self._foreign(finding.value, finding.record)
+        if not self._needed:
+            return self._left_over(finding.value, finding.record)
+        return self._ours(finding, finding.record)
+
+    def _notice(self, kind: str, severity: str, value: str, reason: str) -> Notice:
+        return Notice(kind, severity, self._name, value, f'"{_shown(value)}" {reason}')
+
+    def _unreadable(self, finding: Finding) -> Notice:
+        value = finding.value
+        old = recognize(value)
+        if old is not None:
+            return self._notice(
+                "obsolete",
+                "warning",
+                value,
+                f"is {old.form}, and no CA accepts it. certbot-dns-persist record -d "
+                f"{self._request.domain} prints what is needed; then remove it.",
+            )
+        if finding.verdict == "malformed" or _meant_as_record(value):
+            return self._notice(
+                "malformed",
+                "warning",
+                value,
+                f"is accepted by no CA: {_fault(value)}. Mend it or, if nobody needs it, "
+                "remove it.",
+            )
+        return self._notice(
+            "unrelated",
+            "ok",
+            value,
+            "is no validation record, and CAs pass over it. If nobody put it there, it comes from "
+            "a wildcard TXT record of the zone.",
+        )
+
+    def _left_over(self, value: str, record: ValidationRecord) -> Notice:
+        account = self._known.accounts.by_url(self._request.account_url)
+        if account is not None and account.former:
+            return self._former(value, record, account.url)
+        if record.expired(self._standing.at):
+            return self._expired(value, record)
+        noted = self._known.by_place.get((self._name, value))
+        return self._not_needed(
+            value,
+            record,
+            domain=self._request.domain,
+            server=self._request.server,
+            account_url=self._request.account_url,
+            provider=noted.provider if noted else None,
+        )
+
+    def _not_needed(
+        self,
+        value: str,
+        record: ValidationRecord,
+        *,
+        domain: str,
+        server: str,
+        account_url: str,
+        provider: str | None,
+    ) -> Notice:
+        written = f" It was written by the provider {provider}." if provider else ""
+        return self._notice(
+            "left-over",
+            "warning",
+            value,
+            f"is a permission that no certificate of this machine needs: it lets "
+            f"{_account(record)} get certificates for {self._scope(record, domain)}. To take it "
+            f"away: {self._known.revoke} -d {domain} --server {server} --account {account_url}"
+            f"{written and '.'}{written}",
+        )
+
+    def _expired(self, value: str, record: ValidationRecord) -> Notice:
+        return self._notice(
+            "expired",
+            "ok",
+            value,
+            f"is ours, ended at {_end(record)} and does no harm; certbot-dns-persist prune "
+            "removes it.",
+        )
+
+    def _ours(self, finding: Finding, record: ValidationRecord) -> Notice | None:
+        value, uris = finding.value, self._request.account_uris
+        if record.expired(self._standing.at):
+            # When nothing else authorises, the diagnosis is about this one.
+            return self._expired(value, record) if self._standing.authorized else None
+        if self._superseded(value):
+            return self._notice(
+                "superseded",
+                "ok",
+                value,
+                "is ours, and another record of ours says the same and more; certbot-dns-persist "
+                "prune removes it.",
+            )
+        if record.account_uri not in uris.accepted:
+            return self._notice(
+                "outdated", "ok", value, "is ours, in a form that this CA does not accept any more."
+            )
+        if record.account_uri in uris.outdated:
+            return self._notice(
+                "outdated",
+                "ok",
+                value,
+                "is ours, made with an earlier account key or for an earlier draft. The CA accepts "
+                "it for now; certbot-dns-persist rotate replaces it.",
+            )
+        if record.wildcard and not self._request.wildcard:
+            return self._notice(
+                "wider",
+                "ok",
+                value,
+                f"is ours, and wider than what was asked for: policy=wildcard also covers "
+                f"*.{self._request.domain} and every name below it.",
+            )
+        if self._known.noted is not None and (self._name, value) not in self._known.by_place:
+            return self._notice(
+                "unrecorded",
+                "ok",
+                value,
+                "names our account, and was published outside of this program, or before it "
+                "began to take notes.",
+            )
+        return None
+
+    def _superseded(self, value: str) -> bool:
+        """Whether another record makes this one superfluous; of two alike, the second is."""
+        values = [finding.value for finding in self._standing.evaluation.findings]
+        return any(
+            other.record is not None
+            and supersedes(other.record, value, self._standing)
+            and (
+                self._meaning(other.value) != self._meaning(value)
+                or values.index(other.value) < values.index(value)
+            )
+            for other in self._authorizing
+            if other.value != value
+        )
+
+    def _meaning(self, value: str) -> tuple[object, ...]:
+        record = parse_record(value)
+        return record.account_uri, record.policy, record.persist_until
+
+    def _foreign(self, value: str, record: ValidationRecord) -> Notice:
+        aliased = self._name != self._request.name
+        account = self._known.accounts.who(
+            record.account_uri, self._request.domain, aliased=aliased
+        )
+        noted = self._known.by_place.get((self._name, value))
+        mine = None if noted is None else self._known.accounts.by_url(noted.account_url)
+        account = account or mine
+        if account is None and (noted or record.account_uri in self._known.published_for):
+            url = noted.account_url if noted else record.account_uri
+            return self._former(value, record, url)
+        if account is not None and account.former:
+            return self._former(value, record, account.url)
+        if noted is not None and mine and not self._known.accounts.may_need(noted.domain):
+            return self._not_needed(
+                value,
+                record,
+                domain=noted.domain,
+                server=noted.server,
+                account_url=noted.account_url,
+                provider=noted.provider,
+            )
+        if account is not None:
+            return self._notice(
+                "known-account" if account.declared else "other-account",
+                "ok",
+                value,
+                f"is for {account.whose}, and the CA {record.issuer_domain_name}.",
+            )
+        if record.expired(self._standing.at):
+            return self._notice(
+                "expired",
+                "warning",
+                value,
+                f"is for an unknown account, and ended at {_end(record)}. It permits nothing any "
+                "more, but somebody has put it there; remove it.",
+            )
+        same_ca = record.issuer_domain_name in self._request.issuer_domain_names
+        known_ca = "" if same_ca else ", a CA that is not used here"
+        return self._notice(
+            "unknown-account" if same_ca else "other-ca",
+            "critical",
+            value,
+            f"is for an unknown account at {record.issuer_domain_name}{known_ca}. Whoever holds "
+            f"that account's key can get certificates for {self._scope(record)}. If nobody in your "
+            f"organisation knows the account, remove exactly this TXT value at {self._name} now "
+            "and look for certificates that you did not order. If it is yours, declare it: "
+            f"--known-account {_shown(record.account_uri)}",
+        )
+
+    def _former(self, value: str, record: ValidationRecord, account_url: str) -> Notice:
+        """Return what to say of a record for an account that Certbot had here before."""
+        place = (self._name, value)
+        noted = self._known.by_place.get(place)
+        when = (noted and noted.first_published) or self._known.published.get(place)
+        published = f", published from here at {when}" if when else ""
+        whose = f"is for a former account of this machine, {_shown(account_url)}{published}"
+        if record.expired(self._standing.at):
+            return self._notice(
+                "expired", "ok", value, f"{whose}; it ended at {_end(record)} and does no harm."
+            )
+        servers = {lineage.server for lineage in self._lineages}
+        if self._needed and value in self._known.replaced(self._name):
+            way = "certbot-dns-persist prune removes it, once another one authorises everywhere."
+        elif noted is not None and noted.server in servers:
+            way = "certbot-dns-persist rotate removes it."
+        else:
+            way = f"Remove exactly this TXT value at {self._name}."
+        return self._notice(
+            "former-account",
+            "warning",
+            value,
+            f"{whose}. Certbot has it no longer. If it was not deactivated, whoever holds its key "
+            f"can get certificates for {self._scope(record)}. {way}",
+        )
+
+    def _scope(self, record: ValidationRecord, domain: str | None = None) -> str:
+        """Return what a record permits, by default for the domain at hand, and until when."""
+        domain = domain or self._request.domain
+        names = f"{domain}, *.{domain} and every name below" if record.wildcard else domain
+        if self._name != self._request.name:
+            names += " (and for every domain whose validation name is an alias of this one)"
+        end = _end(record)
+        return f"{names}, " + ("without an end" if end is None else f"until {end}")
+
+    def gone(self) -> Iterator[Notice]:
+        """Yield what we have noted as published for this account and do not find."""
+        found = self._standing.found
+        if found.trouble or not found.answers:
+            return
+        for noted in (self._known.noted or {}).get(self._request.domain, ()):
+            ours = (noted.server, noted.account_url) == (
+                self._request.server,
+                self._request.account_url,
+            )
+            if not ours or (noted.name == self._name and noted.value in found.values):
+                continue
+            ended = noted.persist_until is not None and noted.persist_until < self._standing.at
+            missed = self._needed and not ended and self._standing.authorized
+            if noted.name == self._name:
+                what = "is not in DNS any more"
+                then = "Another record authorises for now." if self._standing.authorized else ""
+            else:
+                missed = False
+                what = f"was published at {noted.name}, and CAs look at {self._name} now"
+                then = "If it still stands there, remove it."
+            yield Notice(
+                "gone",
+                # When nothing authorises, the diagnosis says so, and gravely.
+                "warning" if missed else "ok",
+                noted.name,
+                noted.value,
+                f'"{_shown(noted.value)}" {what}: changed outside of this program since '
+                f"{noted.last_changed}. {then}".rstrip(),
+            )
+
+
+def _parsed(value: str) -> ValidationRecord | None:
+    try:
+        return parse_record(value)
+    except MalformedRecord:
+        return None
+
+
+def _fault(value: str) -> str:
+    try:
+        parse_record(value)
+    except MalformedRecord as error:
+        return _shown(error.reason)
+    raise ValueError(f"{value!r} is well formed")
+
+
+def _meant_as_record(value: str) -> bool:
+    """Whether somebody tried to write a validation record, for whatever CA."""
+    issuer, semicolon, _ = value.partition(";")
+    if "accounturi" in value.lower():
+        return True
+    try:
+        return bool(semicolon) and "." in normalize_domain_name(issuer.strip(" \t"))
+    except ValueError:
+        return False
+
+
+def _account(record: ValidationRecord) -> str:
+    return f"the account {_shown(record.account_uri)}"
+
+
+def _end(record: ValidationRecord) -> str | None:
+    return None if record.persist_until is None else format_time(record.persist_until)
+
+
+def _shown(value: str) -> str:
+    return value if len(value) <= MOST_CHARACTERS else f"{value[:MOST_CHARACTERS]}…"

@@ -1,0 +1,133 @@
+"""How many subjects stand, judged one after the other as DNS answers."""
+
+import dataclasses
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis, diagnose
+from certbot_dns_persist.judge.plan import Standing, make_plans
+from certbot_dns_persist.lookup.session import Found, Lookup
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.request.subjects import Subject
+
+
+@dataclasses.dataclass(frozen=True)
+class Notice:
+    """Something beside the diagnosis that whoever looks after the domain should know."""
+
+    kind: str
+    """What it is, in a word of ``audit``'s."""
+    severity: str
+    """One of :data:`~certbot_dns_persist.judge.diagnosis.SEVERITIES`."""
+    name: str
+    """Where it is."""
+    value: str | None
+    """The TXT value that it is about, if it is about one."""
+    reason: str
+    """For a person."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """What DNS says of one subject."""
+
+    subject: Subject
+    standing: Standing
+    diagnosis: Diagnosis
+    notices: tuple[Notice, ...] = ()
+    needed: bool = True
+    """Whether a certificate, or whoever asks, needs a record there."""
+
+    @property
+    def severity(self) -> str:
+        """Return the gravest severity of all that was found."""
+        return worst([self.diagnosis.severity, *(notice.severity for notice in self.notices)])
+
+    @property
+    def expected_value(self) -> str | None:
+        """The TXT value that should stand: one that does and authorises, else what to publish.
+
+        ``None`` when an option rules all out, or when what stands ends soon and how long its
+        successor is to last is for somebody to say, or when no certificate needs the record.
+        """
+        if not self.needed:
+            return None
+        authorizing = self.standing.evaluation.authorizing
+        if authorizing and self.diagnosis.status != "expiring":
+            return next(reversed(authorizing))
+        try:
+            (plan,) = make_plans([self.standing], self.subject.options, "")
+        except ConfigurationError:
+            return None
+        return None if plan.value in authorizing else plan.value
+
+    @property
+    def end(self) -> int | None:
+        """When the last record that authorises ends or, when all have expired, ended.
+
+        UNIX seconds; ``None`` when it never does.
+        """
+        if self.diagnosis.status != "expired":
+            return self.standing.end
+        request = self.standing.request
+        found = (finding.record for finding in self.standing.evaluation.findings)
+        ours = [record for record in found if record is not None and request.is_ours(record)]
+        return max(r.persist_until for r in ours if r.persist_until is not None)
+
+
+def worst(severities: Iterable[str]) -> str:
+    """Return the gravest of ``severities``, ``"ok"`` when there are none."""
+    return max(severities, key=SEVERITIES.index, default=SEVERITIES[0])
+
+
+def look_up(
+    subjects: Iterable[Subject],
+    names: Callable[[Subject], Iterable[str]],
+    lookup_for: Callable[[Options], Lookup],
+) -> dict[str, Found]:
+    """Return what stands at the ``names`` of each of ``subjects``, all looked up at once.
+
+    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+    """
+    groups: dict[tuple[object, str], list[Subject]] = {}
+    for subject in subjects:
+        key = (subject.options.resolvers, subject.options.check)
+        groups.setdefault(key, []).append(subject)
+    found: dict[str, Found] = {}
+    for group in groups.values():
+        lookup = lookup_for(group[0].options)
+        found |= lookup.find([name for subject in group for name in names(subject)])
+    return found
+
+
+def check(
+    subjects: Iterable[Subject],
+    lookup_for: Callable[[Options], Lookup],
+    *,
+    at: int,
+    warn_days: int,
+    caa: bool = True,
+) -> Iterator[Checked]:
+    """Yield each of ``subjects`` with its diagnosis, in their order; all are looked up at once.
+
+    Subjects are drawn, and results yielded, as DNS answers, so there may be any number of them.
+    ``at`` is UNIX seconds; ``caa`` is whether CAA records are asked for. Raises
+    :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+    """
+    for _, group in itertools.groupby(subjects, lambda s: (s.options.resolvers, s.options.check)):
+        first = next(group)
+        drawn: deque[Subject] = deque()
+
+        def domains(subjects: Iterable[Subject], drawn: deque[Subject] = drawn) -> Iterator[str]:
+            for subject in subjects:
+                drawn.append(subject)
+                yield subject.request.domain
+
+        lookup = lookup_for(first.options)
+        for inspection in lookup.inspect(domains(itertools.chain([first], group)), caa=caa):
+            subject = drawn.popleft()
+            standing = Standing(subject.request, inspection.found, at)
+            diagnosis = diagnose(standing, inspection, warn_days=warn_days, names=subject.names)
+            yield Checked(subject, standing, diagnosis)

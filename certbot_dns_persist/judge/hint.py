@@ -1,0 +1,33 @@
+"""Why the CA refused, as far as DNS tells."""
+
+import time
+from collections.abc import Sequence
+
+from certbot_dns_persist.errors import Error
+from certbot_dns_persist.judge.diagnosis import diagnose
+from certbot_dns_persist.judge.plan import WARN_DAYS, Standing
+from certbot_dns_persist.lookup.session import Lookup
+from certbot_dns_persist.render import text
+from certbot_dns_persist.request.request import ValidationRequest
+
+
+def explain(requests: Sequence[ValidationRequest], lookup: Lookup) -> str:
+    """Return, for each request that the CA refused, what DNS serves now and the likely cause."""
+    at = int(time.time())
+    try:
+        inspections = lookup.inspect(request.domain for request in requests)
+        lines = []
+        for request, inspection in zip(requests, inspections, strict=True):
+            standing = Standing(request, inspection.found, at)
+            diagnosis = diagnose(standing, inspection, warn_days=WARN_DAYS)
+            lines.append(f"{request.domain}: {diagnosis.reason}\n{text.what_stands(standing)}")
+            if diagnosis.status in ("ok", "expiring"):
+                lines.append(
+                    "  So the CA saw something else: an answer from a cache, which lasts for the "
+                    "record's TTL, or a server that this machine does not reach. Its own words "
+                    "are above. Wait, then run the same command again."
+                )
+    except Error as error:
+        return f"DNS cannot be asked what it serves now: {error}"
+    account = requests[0].account_url if requests else ""
+    return "\n".join([f"The CA looked for a record of the account {account}.", *lines])

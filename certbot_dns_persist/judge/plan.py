@@ -1,0 +1,205 @@
+"""What stands at a name, and what must change there. Pure: nothing is looked up or written."""
+
+import dataclasses
+from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
+
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.lookup.session import Found, ServerAnswer
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.record import Evaluation, ValidationRecord, format_time
+from certbot_dns_persist.request.request import ValidationRequest
+
+#: Days before its persistUntil from which a record counts as ending, without --…-valid-for.
+WARN_DAYS = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """What DNS says of one request at one moment."""
+
+    request: ValidationRequest
+    found: Found
+    at: int
+    """UNIX seconds."""
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The judgement of every value that any server serves."""
+        return self.request.evaluate(self.found.values, self.at)
+
+    @property
+    def authorized(self) -> bool:
+        """Whether at least one server serves a record that authorises."""
+        return self.evaluation.authorized
+
+    @cached_property
+    def lagging(self) -> list[ServerAnswer]:
+        """The servers that answer, but without a record that authorises."""
+        # Each value is judged by itself, whichever server serves it and beside what.
+        authorizing = self.evaluation.authorizing.keys()
+        return [s for s in self.found.answers if authorizing.isdisjoint(s.values or ())]
+
+    def why_not(self, server: ServerAnswer) -> str:
+        """Say why what ``server`` serves does not authorise."""
+        if server.values is None:
+            return server.trouble or "gives no answer"
+        findings = self.request.evaluate(server.values, self.at).findings
+        ours = [f for f in findings if f.record and self.request.is_ours(f.record)]
+        for finding in [*ours, *(f for f in findings if f.verdict == "malformed")]:
+            return f"serves a record that {finding.reason}"
+        return "does not serve a record that authorises" if findings else "serves no record"
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether every server that answers serves a record that authorises."""
+        return bool(self.found.answers) and not self.lagging
+
+    @property
+    def end(self) -> int | None:
+        """When the last authorising record ends (UNIX seconds); ``None`` when one never does."""
+        return self.evaluation.end
+
+    @property
+    def outdated(self) -> bool:
+        """Whether all that authorises is in an older form, or made with an earlier key."""
+        records, outdated = self.evaluation.authorizing.values(), self.request.account_uris.outdated
+        return bool(records) and all(record.account_uri in outdated for record in records)
+
+    def without(self, values: Collection[str]) -> "Standing":
+        """Return what would stand if ``values`` were gone."""
+        servers = tuple(
+            dataclasses.replace(
+                server, values=tuple(value for value in server.values if value not in values)
+            )
+            if server.values is not None
+            else server
+            for server in self.found.servers
+        )
+        return dataclasses.replace(self, found=dataclasses.replace(self.found, servers=servers))
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """One record to put at one name, for all requests that end there, and what it supersedes."""
+
+    name: str
+    """Where the record goes: the end of the alias chain."""
+
+    record: ValidationRecord
+    ttl: int
+    """Seconds."""
+    standings: tuple[Standing, ...]
+    retire: tuple[str, ...]
+    """Values of this account and CA for which the new record stands in completely."""
+    reason: str
+
+    @property
+    def value(self) -> str:
+        """The TXT value of the new record."""
+        return self.record.to_value()
+
+    @property
+    def requests(self) -> list[ValidationRequest]:
+        """The requests that the record is for."""
+        return [standing.request for standing in self.standings]
+
+    @property
+    def improves(self) -> bool:
+        """Whether the record is better than what authorises now: of the newest form, or longer."""
+        end = self.record.persist_until
+        return any(s.outdated for s in self.standings) or (
+            end is not None and all(s.end is not None and s.end < end for s in self.standings)
+        )
+
+    @property
+    def subjects(self) -> str:
+        """The domains that the record is for."""
+        return ", ".join(
+            f"{s.request.domain} and *.{s.request.domain}"
+            if s.request.wildcard
+            else s.request.domain
+            for s in self.standings
+        )
+
+
+def ends_soon(standing: Standing, options: Options) -> bool:
+    """Whether what authorises now ends so soon that it should be published anew."""
+    days = WARN_DAYS if options.valid_for is None else options.valid_for / 3
+    return standing.end is not None and standing.end < standing.at + days * 86400
+
+
+def make_plans(standings: Iterable[Standing], options: Options, reason: str) -> list[Plan]:
+    """Return what to publish so that each of ``standings`` authorises.
+
+    Requests that lead to one name and take the same account URI, as by an alias, share a record.
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when an option forbids it.
+    """
+    shared: dict[tuple[str, str], list[Standing]] = {}
+    for standing in standings:
+        key = (standing.found.canonical_name, standing.request.account_uris.published)
+        shared.setdefault(key, []).append(standing)
+    return [_make_plan(name, together, options, reason) for (name, _), together in shared.items()]
+
+
+def _make_plan(name: str, together: Sequence[Standing], options: Options, reason: str) -> Plan:
+    first = together[0]
+    # Without an option, a bound that somebody has set is kept.
+    configured = options.persist_until(first.at)
+    persist_until = first.end if configured is None else configured
+    if persist_until is not None and persist_until <= first.at:
+        raise ConfigurationError(
+            f"{first.request.domain} needs a new record at {name}, but --dns-persist-until is "
+            f"{format_time(persist_until)}, which has passed. Run certbot again with a later "
+            "date, or with --dns-persist-valid-for."
+        )
+    values = list(dict.fromkeys(value for s in together for value in s.found.values))
+    wildcard = any(standing.request.wildcard for standing in together)
+    record = ValidationRecord(
+        issuer_domain_name=_choose_issuer(first, options.issuer_domain_name),
+        account_uri=first.request.account_uris.published,
+        policy="wildcard" if wildcard else None,
+        persist_until=persist_until,
+    )
+    return Plan(
+        name=name,
+        record=record,
+        ttl=options.ttl,
+        standings=tuple(together),
+        retire=tuple(v for v in values if supersedes(record, v, first)),
+        reason=reason,
+    )
+
+
+def _choose_issuer(standing: Standing, wanted: str | None) -> str:
+    offered = standing.request.issuer_domain_names
+    if wanted is not None:
+        if wanted not in offered:
+            raise ConfigurationError(
+                f"--dns-persist-issuer-domain-name {wanted!r} is not among the names that the CA "
+                f"offers for {standing.request.domain}: {', '.join(offered)}."
+            )
+        return wanted
+    records = [finding.record for finding in standing.evaluation.findings if finding.record]
+    used = [record.issuer_domain_name for record in records if standing.request.is_ours(record)]
+    used += [record.issuer_domain_name for record in records]
+    return next((name for name in used if name in offered), offered[0])
+
+
+def supersedes(new: ValidationRecord, value: str, standing: Standing) -> bool:
+    """Whether ``new`` authorises all that ``value``, a record of ours, authorises."""
+    finding = standing.request.evaluate([value], standing.at).findings[0]
+    old = finding.record
+    if old is None or value == new.to_value() or not standing.request.is_ours(old):
+        return False
+    if not standing.request.account_uris.serves_all_of(old.account_uri):
+        return False
+    return old.expired(standing.at) or reaches_as_far(new, old)
+
+
+def reaches_as_far(new: ValidationRecord, old: ValidationRecord) -> bool:
+    """Whether ``new`` is for as many names for as long as ``old``, at one name and account."""
+    lasts = new.persist_until is None or (
+        old.persist_until is not None and old.persist_until <= new.persist_until
+    )
+    return lasts and (new.wildcard or not old.wildcard)

@@ -1,0 +1,65 @@
+"""Which records of ours may go. Pure: nothing is looked up or removed.
+
+Records of other CAs and other accounts, and whatever cannot be read, are in none of the answers.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from certbot_dns_persist.judge.plan import Standing, reaches_as_far
+from certbot_dns_persist.record import ValidationRecord
+
+
+def ours(standing: Standing) -> list[str]:
+    """Return the values at the name that belong to the request's account at its CA."""
+    return [
+        finding.value
+        for finding in standing.evaluation.findings
+        if finding.record and standing.request.is_ours(finding.record)
+    ]
+
+
+def worthless(standing: Standing, marked: Collection[str] = ()) -> dict[str, str]:
+    """Return those of ours that can go without a loss, and why.
+
+    These are the expired and, where every server authorises the request without them, those
+    ``marked`` as replaced, by another account perhaps, those in a form that the CA does not
+    accept any more, and those beside which another one authorises as much for as long.
+    """
+    mine = {*ours(standing), *marked}
+    records = {
+        finding.value: finding.record
+        for finding in standing.evaluation.findings
+        if finding.record and finding.value in mine
+    }
+    found = {value: "expired" for value, record in records.items() if record.expired(standing.at)}
+    for value, record in records.items():
+        others = [other for v, other in records.items() if v != value and v not in found]
+        if value in found or not standing.without([value, *found]).everywhere:
+            continue
+        if value in marked:
+            found[value] = "replaced"
+        elif record.account_uri not in standing.request.account_uris.accepted:
+            found[value] = "in a form that the CA does not accept"
+        elif any(_does_as_much(standing, other, record) for other in others):
+            found[value] = "superseded"
+    return found
+
+
+def _does_as_much(standing: Standing, new: ValidationRecord, old: ValidationRecord) -> bool:
+    """Whether ``new`` authorises all that ``old`` does, at other names with this alias too."""
+    uris = standing.request.account_uris
+    serves = new.account_uri == old.account_uri or (
+        new.account_uri == uris.published and uris.serves_all_of(old.account_uri)
+    )
+    return serves and reaches_as_far(new, old)
+
+
+def needed_by(standings: Iterable[Standing], name: str, values: Sequence[str]) -> list[Standing]:
+    """Return those of ``standings`` that only ``values`` at ``name`` authorise."""
+    return [
+        standing
+        for standing in standings
+        if standing.found.canonical_name == name
+        and standing.authorized
+        and not standing.without(values).authorized
+    ]

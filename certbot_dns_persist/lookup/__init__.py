@@ -1,0 +1,1 @@
+"""Reading DNS: what stands at many names, asked all at once."""

@@ -1,0 +1,535 @@
+"""What DNS serves at many names, asked all at once.
+
+For each name: the CNAME/DNAME chain, the zone at its end, that zone's servers, and what each of
+them serves. Zone cuts and server addresses that names share are found once for a call of
+:meth:`Lookup.find`, and forgotten after it, so that no answer outlives the question.
+
+The resolvers tell where a zone is and who serves it; what stands at the name is read from the
+zone's own servers, since a resolver's cache may hold yesterday's answer.
+"""
+
+import contextlib
+import dataclasses
+import time
+from collections import Counter, deque
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import dns.exception
+import dns.name
+import dns.rdatatype
+
+from certbot_dns_persist.errors import LookupFailed
+from certbot_dns_persist.lookup.message import Answer, Question, text_value
+from certbot_dns_persist.lookup.promise import Promise, Unanswered
+from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND, Address, Transport, Unreachable
+from certbot_dns_persist.lookup.zones import (
+    Bogus,
+    Facts,
+    NoServers,
+    Resolvers,
+    Zone,
+    Zones,
+    alias_of,
+    end_of_chain,
+    of_type,
+    shown_cut,
+    to_labels,
+    to_name,
+    to_text,
+)
+from certbot_dns_persist.record import validation_domain_name
+
+__all__ = ["Address", "Found", "Inspection", "Lookup", "ServerAnswer", "system_resolvers"]
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.options import Options
+
+#: An alias chain longer than this is a loop in all but name.
+MAX_ALIASES = 12
+#: Names that are looked up at once, and names whose results may wait for an earlier name's.
+MAX_UNDER_WAY = 500
+MAX_WAITING = 4000
+
+_T = TypeVar("_T")
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerAnswer:
+    """What one server said of one name."""
+
+    server: str
+    """The server's host name, or its address when it is a resolver."""
+
+    address: str
+    values: tuple[str, ...] | None
+    """The TXT values, each joined from its strings; ``None`` when it gave no usable answer."""
+
+    trouble: str | None = None
+    """Why there is no usable answer: timed out, lame, REFUSED and the like."""
+
+    alias: str | None = None
+    """The name for which this server says the asked name is an alias."""
+
+    referral: str | None = None
+    """The zone further down to which this server refers."""
+
+    def __str__(self) -> str:
+        return self.server if self.server == self.address else f"{self.server} ({self.address})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What stands at one name."""
+
+    name: str
+    canonical_name: str
+    """The end of the alias chain, ``name`` itself without one: where a record must be put."""
+
+    zone: str | None
+    """The zone that holds the canonical name; ``None`` when only resolvers were asked."""
+
+    servers: tuple[ServerAnswer, ...]
+    warnings: tuple[str, ...] = ()
+    trouble: str | None = None
+    """Why nothing can be said of the name at all."""
+
+    @property
+    def answers(self) -> list[ServerAnswer]:
+        """The servers that gave a usable answer."""
+        return [server for server in self.servers if server.values is not None]
+
+    @property
+    def silent(self) -> list[ServerAnswer]:
+        """The servers that gave none."""
+        return [server for server in self.servers if server.values is None]
+
+    @property
+    def values(self) -> list[str]:
+        """Every value that some server serves, each once, in the order of first sight."""
+        return list(
+            dict.fromkeys(value for server in self.answers for value in server.values or ())
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """Everything in DNS that decides whether a CA accepts a record for one domain."""
+
+    domain: str
+    found: Found
+    """What stands at the validation domain name."""
+
+    bogus: bool
+    """Whether a validating resolver rejects the DNSSEC signatures there."""
+
+    caa: tuple[tuple[int, str, str], ...] = ()
+    """The CAA records that govern the domain as (flags, tag, value)."""
+
+    caa_trouble: str | None = None
+    """Why the CAA records are not known."""
+
+
+class Lookup:
+    """Looks names up, through ``resolvers`` or those of the system.
+
+    ``authoritative`` is whether the zones' own servers are asked for the values, or the
+    resolvers. ``port`` is where authoritative servers listen. No server, resolvers included, is
+    sent more than ``queries_per_second``.
+    """
+
+    def __init__(
+        self,
+        resolvers: Sequence[Address] = (),
+        *,
+        authoritative: bool = True,
+        port: int = 53,
+        queries_per_second: float = QUERIES_PER_SECOND,
+    ) -> None:
+        self._resolvers = tuple(resolvers)
+        self._authoritative = authoritative
+        self._port = port
+        self._queries_per_second = queries_per_second
+
+    @classmethod
+    def of(cls, options: "Options", *, queries_per_second: float = QUERIES_PER_SECOND) -> "Lookup":
+        """Return one that asks whom ``options`` say."""
+        return cls(
+            [Address(host, port) for host, port in options.resolvers],
+            authoritative=options.check == "authoritative",
+            queries_per_second=queries_per_second,
+        )
+
+    def find(self, names: Collection[str]) -> dict[str, Found]:
+        """Return what stands at each of ``names``, which have no trailing dot.
+
+        A name that cannot be looked up has :attr:`Found.trouble`; it does not disturb the
+        others. Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no
+        resolver to ask.
+        """
+        unique = list(dict.fromkeys(names))
+        with self._session() as session:
+            return dict(zip(unique, session.stream(map(session.find, unique)), strict=True))
+
+    def inspect(self, domains: Iterable[str], *, caa: bool = True) -> Iterator[Inspection]:
+        """Yield what DNS holds for each of ``domains``, which have no ``*.``, in their order.
+
+        ``domains`` are drawn as they are needed, so there may be any number of them. The CAA
+        records are those at the closest name up the tree that has any (RFC 8659 section 3);
+        without ``caa`` they are not asked for. Signatures are bogus when a resolver answers
+        SERVFAIL, but not when told to leave them unchecked (RFC 4035 section 3.2.2); without a
+        validating resolver nothing can be told, and they count as good. Raises
+        :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+        """
+        with self._session() as session:
+            yield from session.stream(session.inspect(domain, caa) for domain in domains)
+
+    @contextlib.contextmanager
+    def _session(self) -> "Iterator[_Session]":
+        resolvers = self._resolvers or system_resolvers()
+        with contextlib.closing(Transport(self._queries_per_second)) as transport:
+            yield _Session(transport, resolvers, self._authoritative, self._port)
+
+
+def system_resolvers() -> tuple[Address, ...]:
+    """Return the resolvers that this machine is configured to use.
+
+    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there are none.
+    """
+    import dns.resolver  # brings much besides, for where the resolvers are not named
+
+    try:
+        configured = dns.resolver.Resolver().nameservers
+    except (dns.exception.DNSException, OSError, ValueError) as error:
+        raise LookupFailed(
+            f"This machine has no DNS resolver configured ({error}). Name one with "
+            "--dns-persist-resolvers, for instance 192.0.2.53 or [2001:db8::53]:53."
+        ) from error
+    return tuple(Address(server) for server in configured if isinstance(server, str))
+
+
+class _Outcome(NamedTuple):
+    """What stands at a name, and what that rests on."""
+
+    found: Found
+    zones: tuple[Zone, ...] = ()
+    bogus: bool = False
+
+
+class _Session:
+    """The questions of one call and the answers that they share."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        resolvers: Sequence[Address],
+        authoritative: bool,
+        port: int,
+    ) -> None:
+        self._transport = transport
+        self._authoritative = authoritative
+        self._facts = Facts(transport)
+        self._resolvers = Resolvers(transport, self._facts, resolvers)
+        self._zones = Zones(transport, self._facts, self._resolvers, port)
+
+    def stream(self, work: Iterator[Coroutine[Any, Any, _T]]) -> Iterator[_T]:
+        """Yield the results in their order; draw ``work`` as there is room for more."""
+        under_way: deque[Promise[_T]] = deque()
+        more = True
+        while more or under_way:
+            while (
+                more and self._transport.unfinished < MAX_UNDER_WAY and len(under_way) < MAX_WAITING
+            ):
+                coroutine = next(work, None)
+                if coroutine is None:
+                    more = False
+                else:
+                    under_way.append(self._transport.start(coroutine))
+            while under_way and under_way[0].done:
+                result = under_way.popleft().result()
+                left = time.monotonic()
+                yield result
+                self._transport.away(time.monotonic() - left)
+            if under_way:
+                self._transport.turn()
+
+    async def find(self, name: str) -> Found:
+        return (await self._look(name)).found
+
+    async def inspect(self, domain: str, caa: bool) -> Inspection:
+        name = validation_domain_name(domain)
+        governing = self._transport.start(self._caa(domain)) if caa else None
+        outcome = await self._look(name)
+        bogus = outcome.bogus or await self._is_bogus(name, outcome)
+        inspection = Inspection(domain, outcome.found, bogus)
+        if governing is None:
+            return inspection
+        try:
+            return dataclasses.replace(inspection, caa=await governing)
+        except Unanswered as error:
+            return dataclasses.replace(inspection, caa_trouble=str(error))
+
+    async def _caa(self, domain: str) -> tuple[tuple[int, str, str], ...]:
+        return await self._resolvers.caa(to_name(domain))
+
+    async def _is_bogus(self, name: str, outcome: _Outcome) -> bool:
+        """Whether a resolver that vouches for the zones rejects the record.
+
+        Only a record that stands there is asked for, so that no resolver remembers its absence.
+        """
+        if any(zone.bogus for zone in outcome.zones):
+            return True
+        validators = {zone.validator for zone in outcome.zones if zone.validator is not None}
+        if not validators or not outcome.found.values:
+            return False
+        qname = to_name(name)
+        for resolver in validators:
+            question = Question(qname.labels, dns.rdatatype.TXT, recursive=True)
+            try:
+                answer = await self._transport.ask(question, resolver)
+            except Unanswered:
+                continue
+            if await self._resolvers.rejects(qname, dns.rdatatype.TXT, resolver, answer):
+                return True
+        return False
+
+    async def _look(self, name: str) -> _Outcome:
+        try:
+            if not self._authoritative:
+                return await self._find_through_resolvers(name)
+            outcome = await self._find_at_servers(name)
+            found = outcome.found
+            if found.answers:
+                return outcome
+            asked = "; ".join(f"{server}: {server.trouble}" for server in found.silent)
+            warning = (
+                f"No authoritative server of {found.zone} could be asked for {name} ({asked}). "
+                "Its resolvers were asked instead; their caches may be out of date."
+            )
+            through = await self._find_through_resolvers(name)
+            found = dataclasses.replace(through.found, zone=found.zone, warnings=(warning,))
+            return through._replace(found=found)
+        except Unanswered as error:
+            found = Found(name, name, None, (), trouble=str(error))
+            return _Outcome(found, bogus=isinstance(error, Bogus))
+
+    # Through resolvers
+
+    async def _find_through_resolvers(self, name: str) -> _Outcome:
+        qname = to_name(name)
+        question = Question(qname.labels, dns.rdatatype.TXT, recursive=True)
+        asked = [(at, self._transport.ask(question, at)) for at in self._resolvers.addresses]
+        answers, ends, bogus = [], [], False
+        for resolver, promise in asked:
+            label = str(resolver)
+            try:
+                answer = await promise
+            except Unanswered as error:
+                answers.append(ServerAnswer(label, label, None, str(error)))
+                continue
+            if answer.usable:
+                end = end_of_chain(answer, qname)
+                ends.append(end)
+                answers.append(ServerAnswer(label, label, _txt_values(answer, end)))
+                continue
+            trouble = f"answers {answer.rcode_text}"
+            if await self._resolvers.rejects(qname, dns.rdatatype.TXT, resolver, answer):
+                bogus = True
+                trouble += ": the DNSSEC signatures do not verify"
+            answers.append(ServerAnswer(label, label, None, trouble))
+        if not ends:
+            raise (Bogus if bogus else Unanswered)(
+                f"No resolver could be asked for {name}: "
+                + "; ".join(f"{answer} {answer.trouble}" for answer in answers)
+            )
+        return _Outcome(Found(name, to_text(ends[0].labels), None, tuple(answers)), bogus=bogus)
+
+    # At the zones' own servers
+
+    async def _find_at_servers(self, name: str) -> _Outcome:
+        """Follow the aliases from zone to zone; at each, ask all of the zone's servers."""
+        chain = [to_labels(name)]
+        zone, answers = await self._ask_servers(chain[0])
+        zones, stragglers = [zone], []
+        while (target := _most_common(answer.alias for answer in answers)) is not None:
+            stragglers += [answer for answer in answers if answer.alias != target]
+            alias = to_labels(target)
+            if alias in chain or len(chain) > MAX_ALIASES:
+                raise Unanswered(
+                    f"{name} is an alias that never ends: "
+                    + " -> ".join([*map(to_text, chain), target])
+                )
+            chain.append(alias)
+            zone, answers = await self._ask_for_target(alias)
+            zones.append(zone)
+        found = Found(name, to_text(chain[-1]), zone.name, tuple(stragglers + answers))
+        return _Outcome(found, tuple(zones))
+
+    def _ask_for_target(self, name: tuple[bytes, ...]) -> Promise[tuple[Zone, list[ServerAnswer]]]:
+        # Many names may be aliases of one.
+        return self._facts.once("target", name, lambda: self._ask_servers(name))
+
+    async def _ask_servers(self, name: tuple[bytes, ...]) -> tuple[Zone, list[ServerAnswer]]:
+        """Return the zone that the labels of a name are in, and what each of its servers says."""
+        zone, guess = await self._zones.locate(name)
+        guessed = zone
+        poll = _Poll(self._transport, name)
+        answers = await poll.ask(zone)
+        while True:
+            apex: tuple[bytes, ...] | None = None
+            if poll.below:
+                apex = Counter(poll.below).most_common(1)[0][0]
+            elif guess is not None and not poll.confirmed:
+                apex = await self._zone_below(poll, zone)
+            if apex is None:
+                break
+            try:
+                zone = await self._zones.at(apex)
+            except NoServers:
+                if not poll.authoritative:
+                    raise
+                break  # these servers hold a zone that is delegated to nobody
+            answers = await poll.ask(zone)
+        if guess is not None:
+            guess.delegated += zone is not guessed
+            # A name without values may not exist at all, which tells nothing.
+            guess.held += zone is guessed and any(answer.values for answer in answers)
+        return zone, answers
+
+    async def _zone_below(self, poll: "_Poll", zone: Zone) -> tuple[bytes, ...] | None:
+        """Ask for the zone that the name is in; ``None`` when it is ``zone`` as guessed."""
+        for server in poll.authoritative:
+            try:
+                return await self._zone_shown_by(server, poll, zone)
+            except Unanswered:
+                continue
+        apex, _ = await self._zones.cut(poll.name.parent())
+        return apex.labels if _is_below(apex, zone.apex) else None
+
+    async def _zone_shown_by(
+        self, server: Address, poll: "_Poll", zone: Zone
+    ) -> tuple[bytes, ...] | None:
+        # Where an alias stands, no zone begins, and the name above is free of it.
+        name = poll.name.parent() if poll.aliased else poll.name
+        while _is_below(name, zone.apex):
+            answer = await self._transport.ask(Question(name.labels, dns.rdatatype.SOA), server)
+            if not answer.usable:
+                raise Unanswered("is lame")
+            if not answer.authoritative:
+                shown = _zone_shown(answer, name)
+                if shown is None or shown >= len(name.labels) - len(zone.apex.labels):
+                    raise Unanswered("is lame")
+                return name.labels[shown:]
+            apex = shown_cut(answer, name)
+            if apex is not None:
+                return apex.labels if _is_below(apex, zone.apex) else None
+            name = name.parent()
+        return None
+
+
+class _Poll:
+    """What the servers of a zone say of one name; of another zone next, but nobody twice."""
+
+    def __init__(self, transport: Transport, labels: tuple[bytes, ...]) -> None:
+        self.labels = labels
+        self.aliased = False
+        self.confirmed = False
+        """Whether an answer shows that the name is in the zone, and nowhere further down."""
+        self.authoritative: list[Address] = []
+        """The servers that answer with authority."""
+        self.below: list[tuple[bytes, ...]] = []
+        """The zones further down that servers refer to or answer for."""
+        self._transport = transport
+        self._asked: dict[Address, Promise[Answer]] = {}
+
+    @cached_property
+    def name(self) -> dns.name.Name:
+        """The name, for what is not plain."""
+        return dns.name.Name(self.labels)
+
+    async def ask(self, zone: Zone) -> list[ServerAnswer]:
+        asked = self._asked
+        above = len(self.labels) - len(zone.apex.labels)
+        question = Question(self.labels, dns.rdatatype.TXT, first_labels=above)
+        for host in zone.hosts:
+            for address in host.addresses:
+                if address not in asked:
+                    asked[address] = self._transport.ask(question, address)
+        self.confirmed = False
+        self.authoritative, self.below = [], []
+        answers: list[ServerAnswer] = []
+        for host in zone.hosts:
+            unreached = []
+            reached = not host.addresses
+            for address in host.addresses:
+                try:
+                    answer = await asked[address]
+                    answers.append(self._read(answer, zone, host.name, address))
+                except Unreachable as error:
+                    unreached.append(ServerAnswer(host.name, str(address), None, str(error)))
+                    continue
+                except Unanswered as error:
+                    answers.append(ServerAnswer(host.name, str(address), None, str(error)))
+                reached = True
+            if not reached:  # perhaps for lack of IPv6 here, which says nothing about the server
+                answers += unreached
+            if not host.addresses:
+                answers.append(ServerAnswer(host.name, "address unknown", None, host.trouble))
+        return answers
+
+    def _read(self, answer: Answer, zone: Zone, host: str, at: Address) -> ServerAnswer:
+        """Return what the server says of the name; note what it shows of the zone.
+
+        Either it refers to a zone further down, or it answers for that zone, too: beside what it
+        says with authority stand the zone's SOA or NS records (RFC 2308 section 3, RFC 1034
+        section 6.2).
+        """
+        address = str(at)
+        if not answer.usable:
+            trouble = f"answers {answer.rcode_text}"
+            return ServerAnswer(host, address, None, trouble)
+        labels, plain = self.labels, answer.plain
+        above = len(labels) - len(zone.apex.labels)
+        shown = _zone_shown(answer, self.name) if plain is None else plain.zone
+        if shown is not None and shown < above:
+            self.below.append(labels[shown:])
+        if not answer.authoritative:
+            if shown is None or shown >= above:
+                trouble = "is lame: it does not answer for the zone with authority"
+                return ServerAnswer(host, address, None, trouble)
+            referral = to_text(labels[shown:])
+            return ServerAnswer(host, address, None, f"refers to {referral}", referral=referral)
+        self.confirmed |= shown == above
+        self.authoritative.append(at)
+        if plain is not None:
+            return ServerAnswer(host, address, plain.values)
+        alias = alias_of(answer, self.name)
+        if alias is None:
+            return ServerAnswer(host, address, _txt_values(answer, self.name))
+        self.aliased = True
+        return ServerAnswer(host, address, (), alias=to_text(alias.labels))
+
+
+def _zone_shown(answer: Answer, name: dns.name.Name) -> int | None:
+    """Return how many labels of ``name`` are before those of the zone that an answer shows."""
+    for record in answer.authority:
+        mark = record.rdtype in (dns.rdatatype.NS, dns.rdatatype.SOA)
+        if mark and name.is_subdomain(record.owner):
+            return len(name.labels) - len(record.owner.labels)
+    return None
+
+
+def _is_below(name: dns.name.Name, apex: dns.name.Name) -> bool:
+    return name != apex and name.is_subdomain(apex)
+
+
+def _most_common(names: Iterable[str | None]) -> str | None:
+    counted = [name for name in names if name is not None]
+    return Counter(counted).most_common(1)[0][0] if counted else None
+
+
+def _txt_values(answer: Answer, owner: dns.name.Name) -> tuple[str, ...]:
+    if answer.plain is not None:
+        return answer.plain.values
+    return tuple(map(text_value, of_type(answer, owner, dns.rdatatype.TXT)))

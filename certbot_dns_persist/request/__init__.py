@@ -1,0 +1,1 @@
+"""What must be proven, and who says so: an order of Certbot's or a command."""

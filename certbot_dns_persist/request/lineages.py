@@ -1,0 +1,147 @@
+"""Certbot's lineages: which names each certificate has, and with which options it is renewed."""
+
+import ast
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from configobj import ConfigObj, ConfigObjError
+
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.request.certificate import names_of_certificate
+
+AUTHENTICATOR = "dns-persist"
+
+#: Where the renewal configuration keeps our options: ``dns_persist_ttl`` and the like.
+_PREFIX = "dns_persist_"
+
+
+@dataclasses.dataclass(frozen=True)
+class Lineage:
+    """One certificate that Certbot looks after, as its renewal configuration describes it."""
+
+    name: str
+    path: Path
+    """The renewal configuration."""
+    authenticator: str
+    domains: tuple[str, ...]
+    """The names of the current certificate, sorted, wildcards with their ``*.``.
+
+    None when another authenticator renews it: then the certificate is not read.
+    """
+    server: str
+    """The CA's ACME directory URL."""
+    account: str
+    """Certbot's id of the ACME account."""
+    options: Mapping[str, str | bool]
+    """Our options that were set, by their name without prefix."""
+
+
+def lineage_names(config_dir: Path) -> list[str]:
+    """Return the names of all lineages, sorted; none where Certbot has not been.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when they cannot be listed.
+    """
+    directory = config_dir / "renewal"
+    try:
+        return sorted(path.stem for path in directory.iterdir() if path.suffix == ".conf")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigurationError(
+            f"Certbot's renewal configurations in {directory} cannot be listed: "
+            f"{error.strerror}. Run this as the user that runs Certbot, usually root."
+        ) from error
+
+
+def read_lineage(config_dir: Path, name: str) -> Lineage:
+    """Return the lineage called ``name``.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when there is none, or when its
+    renewal configuration or its certificate cannot be read.
+    """
+    path = config_dir / "renewal" / f"{name}.conf"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        content = ConfigObj(lines, interpolation=False)
+        certificate, parameters = _text(content, "cert"), content.get("renewalparams")
+        server, account = _text(parameters, "server"), _text(parameters, "account", "")
+        authenticator = _text(parameters, "authenticator", "")
+    except (OSError, ConfigObjError, UnicodeDecodeError, _Unusable) as error:
+        raise ConfigurationError(
+            f"Certbot's renewal configuration {path} cannot be used: {_reason(error)}. The "
+            f"certificates of {config_dir} are: {', '.join(lineage_names(config_dir)) or 'none'}."
+        ) from error
+    try:
+        domains = names_of_certificate(Path(certificate)) if authenticator == AUTHENTICATOR else ()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"The certificate {certificate} of the lineage {name} cannot be read: "
+            f"{_reason(error)}. So it is unknown which names it is for."
+        ) from error
+    return Lineage(
+        name=name,
+        path=path,
+        authenticator=authenticator,
+        domains=tuple(sorted(domains)),
+        server=server,
+        account=account,
+        options={
+            key.removeprefix(_PREFIX): _value(value)
+            for key, value in parameters.items()
+            if key.startswith(_PREFIX) and value != "None"
+        },
+    )
+
+
+def change_lineage(lineage: Lineage, changes: Mapping[str, str]) -> None:
+    """Let the lineage be renewed with ``changes`` from now on, as if Certbot had been told so.
+
+    The keys are ``server``, ``account`` (Certbot's id) or the name of an option of ours. The file
+    is replaced at once, and keeps its mode. Raises
+    :class:`~certbot_dns_persist.errors.ConfigurationError` when it cannot be.
+    """
+    new = lineage.path.with_name(f"{lineage.path.name}.new")
+    try:
+        content = ConfigObj(
+            str(lineage.path), encoding="utf-8", file_error=True, interpolation=False
+        )
+        parameters = content["renewalparams"]
+        for name, value in changes.items():
+            parameters[name if name in ("server", "account") else f"{_PREFIX}{name}"] = value
+        with contextlib.suppress(FileNotFoundError):
+            new.unlink()
+        shutil.copy2(lineage.path, new)  # its mode; what it says is replaced next
+        with new.open("wb") as file:
+            content.write(file)
+        new.replace(lineage.path)
+    except (OSError, ConfigObjError, KeyError) as error:
+        raise ConfigurationError(
+            f"Certbot's renewal configuration {lineage.path} cannot be changed: {error}."
+        ) from error
+
+
+def _value(text: str | list[str]) -> str | bool:
+    # As Certbot reads them back; ConfigObj makes a list of what has commas.
+    if isinstance(text, list):
+        return ",".join(text)
+    return bool(ast.literal_eval(text)) if text in ("True", "False") else text
+
+
+class _Unusable(Exception):
+    """The renewal configuration lacks what it needs; str() says what."""
+
+
+def _text(section: object, key: str, default: str | None = None) -> str:
+    """Return a value that has to be plain text."""
+    value = section.get(key, default) if isinstance(section, Mapping) else None
+    if not isinstance(value, str):
+        raise _Unusable(f"it has no usable {key!r}")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong, without the path: the message around it has that."""
+    return (isinstance(error, OSError) and error.strerror) or str(error).rstrip(".")

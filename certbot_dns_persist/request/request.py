@@ -1,0 +1,146 @@
+"""What must be proven for one name, made from the CA's terms and the account."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Sequence
+
+from certbot_dns_persist.account import ANY_DOMAIN, Account, hashed_account_uri
+from certbot_dns_persist.ca.terms import Terms
+from certbot_dns_persist.record import (
+    Evaluation,
+    ValidationRecord,
+    evaluate,
+    validation_domain_name,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class AccountUris:
+    """The account URIs that a CA accepts in a record for one name and account, by their kind.
+
+    ``published`` is what a new record has. ``current`` are the other ones in the newest form and
+    made with the account's current key; ``outdated`` are accepted, but should be replaced.
+    ``bound`` are those, of any kind, that can serve no other domain, ``shared`` the hashed ones
+    that serve every domain of the account.
+    """
+
+    published: str
+    current: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
+    bound: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
+
+    @functools.cached_property
+    def accepted(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.published, *self.current, *self.outdated)
+
+    def serves_all_of(self, old: str) -> bool:
+        """Whether ``published`` proves every name that ``old`` can, other aliases included."""
+        return (
+            old == self.published
+            or old in self.bound
+            or (old in self.shared and self.published in self.shared)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationRequest:
+    """One FQDN that a CA wants proven for one account; the wildcard shares its base's request."""
+
+    domain: str
+    """The FQDN, without ``*.``, normalised."""
+
+    wildcard: bool
+    """Whether the record must carry ``policy=wildcard``."""
+
+    server: str
+    """The CA's ACME directory URL."""
+
+    issuer_domain_names: tuple[str, ...]
+    """The names that the CA offers, sorted; a record may use any of them."""
+
+    account_url: str
+    account_uris: AccountUris
+
+    @property
+    def name(self) -> str:
+        """The validation domain name, where the TXT record is looked up."""
+        return validation_domain_name(self.domain)
+
+    def evaluate(self, values: Iterable[str], at: int) -> Evaluation:
+        """Judge ``values`` as the CA would at ``at`` (UNIX seconds)."""
+        return evaluate(
+            values,
+            issuer_domain_names=self.issuer_domain_names,
+            account_uris=self.account_uris.accepted,
+            wildcard=self.wildcard,
+            at=at,
+        )
+
+    def is_ours(self, record: ValidationRecord) -> bool:
+        """Whether ``record`` belongs to this account at this CA, whatever else it says."""
+        return record.issuer_domain_name in self.issuer_domain_names and record.account_uri in {
+            *self.account_uris.accepted,
+            self.account_url,
+        }
+
+
+def make_request(
+    domain: str,
+    *,
+    wildcard: bool,
+    shared: bool,
+    terms: Terms,
+    account: Account,
+    earlier_keys: Callable[[], Sequence[str]],
+    server: str,
+) -> ValidationRequest:
+    """Return what must be proven for ``domain`` on the CA's ``terms``.
+
+    ``earlier_keys`` (thumbprints) are only asked for by -02, of which ``shared`` chooses the form
+    that serves every domain.
+    """
+    if terms.hash_prefix is not None:
+        uris = _hashed_uris(terms.hash_prefix, domain, account, earlier_keys(), shared=shared)
+        if terms.plain is not None:
+            # In transition: what was published before still counts, for now.
+            uris = dataclasses.replace(uris, outdated=(*uris.outdated, terms.plain))
+    else:
+        uris = _plain_uri(terms.plain or account.url)
+    return ValidationRequest(
+        domain=domain,
+        wildcard=wildcard,
+        server=server,
+        issuer_domain_names=terms.issuer_domain_names,
+        account_url=account.url,
+        account_uris=uris,
+    )
+
+
+@functools.lru_cache(maxsize=100)  # one account often asks for thousands of names
+def _plain_uri(uri: str) -> AccountUris:
+    return AccountUris(uri)
+
+
+def _hashed_uris(
+    prefix: str, domain: str, account: Account, earlier_keys: Sequence[str], *, shared: bool
+) -> AccountUris:
+    """Return the hashed account URIs that a CA accepts (draft-02 section 4.2), by their kind."""
+
+    def hashed(key: str) -> tuple[str, str]:
+        bound, for_all = (
+            hashed_account_uri(prefix, domain=name, thumbprint=key, account_url=account.url)
+            for name in (domain, ANY_DOMAIN)
+        )
+        return bound, for_all
+
+    now, before = hashed(account.thumbprint), [hashed(key) for key in earlier_keys]
+    published, other = reversed(now) if shared else now
+    return AccountUris(
+        published=published,
+        current=(other,),
+        outdated=tuple(uri for pair in before for uri in pair),
+        bound=frozenset(bound for bound, _ in (now, *before)),
+        shared=frozenset(for_all for _, for_all in (now, *before)),
+    )

@@ -1,0 +1,107 @@
+"""Which records of ours may go, and which never do."""
+
+import dataclasses
+
+import pytest
+from test_plan import REQUEST, URI
+
+from certbot_dns_persist.judge.plan import Standing
+from certbot_dns_persist.judge.retire import needed_by, ours, worthless
+from certbot_dns_persist.lookup.session import Found, ServerAnswer
+from certbot_dns_persist.request.request import AccountUris, ValidationRequest
+
+AT = 1_800_000_000
+PLAIN = f"ca.example; accounturi={URI}"
+WIDE = f"{PLAIN}; policy=wildcard"
+ENDS = f"{PLAIN}; persistUntil={AT + 86400}"
+ENDED = f"{PLAIN}; persistUntil={AT - 1}"
+FOREIGN = [
+    f"ca.example; accounturi={URI}0",
+    f"other.example; accounturi={URI}",
+    f"ca.example; accounturi={URI}; broken",
+    f"ca.example; accounturi={URI}0; persistUntil=1",
+    "v=spf1 -all",
+]
+
+HASHED, SHARED, OLD_KEY = "acme:sha-256/bound", "acme:sha-256/shared", "acme:sha-256/old"
+HASHING = dataclasses.replace(
+    REQUEST,
+    account_uris=AccountUris(
+        HASHED,
+        (SHARED,),
+        (OLD_KEY,),
+        bound=frozenset({HASHED, OLD_KEY}),
+        shared=frozenset({SHARED}),
+    ),
+)
+
+
+def standing(*values: str, request: ValidationRequest = REQUEST, lagging: bool = False) -> Standing:
+    answers = [ServerAnswer("ns1", "192.0.2.1", tuple(values))]
+    if lagging:
+        answers.append(ServerAnswer("ns2", "192.0.2.2", values[:1]))
+    found = Found(REQUEST.name, REQUEST.name, "example.com", tuple(answers))
+    return Standing(request, found, AT)
+
+
+@pytest.mark.parametrize("mine", [[], [PLAIN], [PLAIN, WIDE, ENDS, ENDED]])
+def test_what_is_not_ours_is_never_among_what_may_go(mine: list[str]) -> None:
+    now = standing(*FOREIGN, *mine)
+    assert ours(now) == mine
+    assert not set(worthless(now)) & set(FOREIGN)
+
+
+@pytest.mark.parametrize(
+    ("values", "gone"),
+    [
+        ([PLAIN], {}),
+        ([ENDED], {ENDED: "expired"}),
+        ([PLAIN, ENDS], {ENDS: "superseded"}),
+        ([PLAIN, WIDE], {PLAIN: "superseded"}),
+        # One is for more names, the other for longer.
+        ([PLAIN, f"{WIDE}; persistUntil={AT + 86400}"], {}),
+        ([PLAIN, WIDE, ENDS, ENDED], {PLAIN: "superseded", ENDS: "superseded", ENDED: "expired"}),
+    ],
+)
+def test_what_another_one_does_as_well_may_go(values: list[str], gone: dict[str, str]) -> None:
+    assert worthless(standing(*values)) == gone
+
+
+def test_of_two_that_do_the_same_one_stays() -> None:
+    both = dataclasses.replace(REQUEST, issuer_domain_names=("ca.example", "ca2.example"))
+    twin = PLAIN.replace("ca.example;", "ca2.example;")
+    assert list(worthless(standing(PLAIN, twin, request=both))) == [PLAIN]
+
+
+def test_what_some_server_does_not_have_replaces_nothing() -> None:
+    assert worthless(standing(ENDS, PLAIN, lagging=True)) == {}
+
+
+def test_a_form_that_the_ca_does_not_accept_goes_once_another_one_authorises() -> None:
+    plain = f"ca.example; accounturi={REQUEST.account_url}"
+    assert worthless(standing(plain, request=HASHING)) == {}
+    new = f"ca.example; accounturi={HASHED}"
+    assert worthless(standing(plain, new, request=HASHING)) == {
+        plain: "in a form that the CA does not accept"
+    }
+
+
+def test_the_current_key_replaces_an_earlier_one_but_not_what_serves_other_domains() -> None:
+    new, old, shared = (f"ca.example; accounturi={uri}" for uri in (HASHED, OLD_KEY, SHARED))
+    assert worthless(standing(new, old, shared, request=HASHING)) == {old: "superseded"}
+
+
+def test_what_is_marked_as_replaced_goes_when_it_is_not_needed() -> None:
+    of_another_account = FOREIGN[0]
+    assert worthless(standing(of_another_account), [of_another_account]) == {}
+    assert worthless(standing(PLAIN, of_another_account), [of_another_account]) == {
+        of_another_account: "replaced"
+    }
+
+
+def test_who_needs_a_record_is_known() -> None:
+    now = standing(PLAIN, ENDED)
+    assert needed_by([now], REQUEST.name, [PLAIN]) == [now]
+    assert needed_by([now], REQUEST.name, [ENDED]) == []
+    assert needed_by([now], "elsewhere.example", [PLAIN]) == []
+    assert needed_by([standing(ENDED)], REQUEST.name, [ENDED]) == []

@@ -1,0 +1,235 @@
+"""The credentials file, ours and those of Certbot's plugins."""
+
+import contextlib
+import logging
+import os
+import shlex
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.providers import credentials
+
+Write = Callable[[str], str]
+
+NAME = "_validation-persist.www.example.com"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a private file with this text; return its path."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "dns.ini"
+        path.write_text(text)
+        path.chmod(0o600)
+        return str(path)
+
+    return write
+
+
+def refusal(path: str, provider: str = "rfc2136") -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        credentials.read(path).keys(provider, NAME)
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
+    error: BaseException | None = caught.value
+    while error:  # what is not printed may still be logged
+        assert "hush" not in f"{error!r} {vars(error)}"
+        error = error.__context__
+    assert path in str(caught.value)
+    return str(caught.value)
+
+
+def test_no_file_has_no_keys() -> None:
+    assert credentials.read(None).keys("manual", NAME) == {}
+
+
+def test_the_keys_of_one_provider_come_without_their_prefix(write: Write) -> None:
+    path = write(
+        "# whose: ops\n"
+        "dns_persist_rfc2136_server = 192.0.2.53\n"
+        'dns_persist_rfc2136_secret = "hush #1, 100% %(x)s"  # quoted\n'
+        "dns_persist_rfc2136_port=\n"
+        "dns_persist_cloudflare_api_token = hush\n"
+    )
+    assert credentials.read(path).keys("rfc2136", NAME) == {
+        "server": "192.0.2.53",
+        "secret": "hush #1, 100% %(x)s",
+        "port": "",
+    }
+
+
+def test_a_file_of_certbots_own_plugin_is_read_as_it_is(write: Write) -> None:
+    path = write("dns_rfc2136_server = 192.0.2.53\ndns_rfc2136_port = 5353\n")
+    # The algorithm is what certbot-dns-rfc2136 takes when its file names none.
+    read = credentials.read(path).keys("rfc2136", NAME)
+    assert read == {"server": "192.0.2.53", "port": "5353", "algorithm": "HMAC-MD5"}
+
+
+def test_an_algorithm_that_the_file_names_is_taken(write: Write) -> None:
+    path = write("dns_rfc2136_algorithm = HMAC-SHA512\n")
+    assert credentials.read(path).keys("rfc2136", NAME) == {"algorithm": "HMAC-SHA512"}
+
+
+def test_a_dash_in_a_providers_name_is_an_underscore_in_its_keys(write: Write) -> None:
+    path = write("dns_persist_acme_dns_url = https://dns.example\n")
+    assert credentials.read(path).keys("acme-dns", NAME) == {"url": "https://dns.example"}
+
+
+def test_both_spellings_of_a_key_may_agree_but_not_differ(write: Write) -> None:
+    both = "dns_rfc2136_secret = hush\ndns_persist_rfc2136_secret = "
+    assert credentials.read(write(both + "hush\n")).keys("rfc2136", NAME) == {"secret": "hush"}
+
+    message = refusal(write(both + "hushhush\n"))
+    assert "dns_persist_rfc2136_secret and dns_rfc2136_secret" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("# fine\nhush\n", "line 2"),
+        ("dns_persist_rfc2136_secret = 'hush\n", "line 1"),
+        ("a = hush\na = hush\n", "line 2"),
+        ("hush\nb = 1\nhush again\n", "lines 1, 3"),
+        ("[[hush]\n", "line 1"),
+    ],
+)
+def test_a_line_that_cannot_be_understood_is_named_by_number(
+    write: Write, text: str, where: str
+) -> None:
+    message = refusal(write(text))
+    assert f"at {where}." in message
+    assert "KEY = VALUE" in message
+
+
+def test_a_comma_that_makes_a_list_of_a_value_is_pointed_out(write: Write) -> None:
+    path = write("dns_persist_rfc2136_secret = hush, hush\n")
+    message = refusal(path)
+    assert "dns_persist_rfc2136_secret" in message
+    assert "double quotes" in message
+    assert credentials.read(path).keys("cloudflare", NAME) == {}
+
+
+SECTIONS = """\
+dns_persist_rfc2136_server = 192.0.2.1
+dns_persist_rfc2136_name = top
+[example.com]
+dns_persist_provider = rfc2136
+dns_persist_rfc2136_server = 192.0.2.2
+[WWW.Example.com.]
+dns_persist_provider = route53, cloudflare
+dns_rfc2136_server = 192.0.2.3
+[grün.example]
+dns_persist_provider = cloudflare
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "providers", "server"),
+    [
+        ("_validation-persist.example.com", ["rfc2136"], "192.0.2.2"),
+        ("_validation-persist.a.example.com", ["rfc2136"], "192.0.2.2"),
+        ("example.com", ["rfc2136"], "192.0.2.2"),
+        ("_validation-persist.www.example.com", ["route53", "cloudflare"], "192.0.2.3"),
+        ("_validation-persist.xn--grn-ioa.example", ["cloudflare"], "192.0.2.1"),
+        ("_validation-persist.notexample.com", ["script"], "192.0.2.1"),
+    ],
+)
+def test_the_longest_zone_that_holds_a_name_overrides_what_stands_above(
+    write: Write, name: str, providers: list[str], server: str
+) -> None:
+    read = credentials.read(write(SECTIONS))
+    assert read.providers(name, ["script"]) == providers
+    keys = read.keys("rfc2136", name)
+    assert (keys["server"], keys["name"]) == (server, "top")
+
+
+def test_a_name_that_no_section_covers_is_told_with_what_is_covered(write: Write) -> None:
+    path = write(SECTIONS)
+    with pytest.raises(ConfigurationError) as caught:
+        credentials.read(path).providers("_validation-persist.example.org", ["manual"])
+    for word in (path, "_validation-persist.example.org", "[example.com], [www.example.com]"):
+        assert word in str(caught.value)
+
+
+def test_a_provider_above_the_sections_is_for_all_other_names(write: Write) -> None:
+    read = credentials.read(write("dns_persist_provider = manual\n" + SECTIONS))
+    assert read.providers("_validation-persist.example.org", ["manual"]) == ["manual"]
+
+
+def test_without_sections_the_command_line_names_the_provider(write: Write) -> None:
+    read = credentials.read(write("dns_persist_rfc2136_server = 192.0.2.1\n"))
+    assert read.providers(NAME, ["manual"]) == ["manual"]
+
+
+def test_a_bridged_plugins_options_stand_beside_its_own_keys(write: Write) -> None:
+    text = "dns_ovh_secret = hush\ndns_persist_plugin_credentials = other.ini\n"
+    assert credentials.read(write(text)).keys("dns-ovh", NAME) == {"credentials": "other.ini"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[not a zone]\na = hush\n", "[not a zone]"),
+        ("[example.com]\n[[inner]]\na = hush\n", "[[inner]]"),
+    ],
+)
+def test_a_section_that_means_nothing_is_refused(write: Write, text: str, words: str) -> None:
+    assert words in refusal(write(text))
+
+
+def test_what_is_not_text_is_refused(write: Write) -> None:
+    path = write("")
+    Path(path).write_bytes(b"dns_persist_rfc2136_secret = hush\xff\n")
+    assert "UTF-8" in refusal(path)
+
+
+def test_a_missing_file_is_named_with_its_option(tmp_path: Path) -> None:
+    message = refusal(str(tmp_path / "nowhere.ini"))
+    assert "does not exist" in message
+    assert "--dns-persist-credentials" in message
+
+
+def test_a_directory_is_named(tmp_path: Path) -> None:
+    assert "is a directory" in refusal(str(tmp_path))
+
+
+def test_a_path_through_a_file_is_named_with_the_systems_reason(write: Write) -> None:
+    assert "Not a directory" in refusal(write("") + "/dns.ini")
+
+
+def test_a_file_of_somebody_else_is_named_with_a_way_on(write: Write) -> None:
+    path = write("dns_persist_rfc2136_secret = hush\n")
+    Path(path).chmod(0)
+    with ordinary_user():
+        shown = refusal(path)
+    assert "may not be read" in shown
+
+
+@contextlib.contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Be nobody for a while, as root may read everything."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, False), (0o604, True)])
+def test_a_file_that_everybody_may_read_is_warned_about_with_the_remedy(
+    write: Write, caplog: pytest.LogCaptureFixture, mode: int, warned: bool
+) -> None:
+    path = write("dns_persist_rfc2136_secret = hush\n")
+    Path(path).chmod(mode)
+    with caplog.at_level(logging.WARNING):
+        credentials.read(path).keys("rfc2136", NAME)
+
+    words = f"Unsafe permissions on credentials configuration file: {path}. "
+    assert [record.getMessage().startswith(words) for record in caplog.records] == [True] * warned
+    assert (f"chmod 600 {shlex.quote(path)}" in caplog.text) == warned

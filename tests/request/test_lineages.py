@@ -1,0 +1,69 @@
+"""Certbot's renewal configurations, read as Certbot reads them back."""
+
+from pathlib import Path
+
+import pytest
+from support.pebble import make_certificate
+
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.request.lineages import Lineage, lineage_names, read_lineage
+
+CONFIGURATION = """\
+# renew_before_expiry = 30 days
+version = 5.1.0
+cert = {certificate}
+[renewalparams]
+account = 0123456789abcdef
+authenticator = dns-persist
+server = https://ca.example/directory
+dns_persist_resolvers = 192.0.2.1, "[2001:db8::1]:53"
+dns_persist_shared = True
+dns_persist_until = None
+dns_persist_script = /usr/bin/hook --zone "ü %(x)s"
+dns_cloudflare_credentials = /root/cf.ini
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make_certificate(tmp_path / "ca.pem", certificate, key)  # for localhost
+    path = tmp_path / "renewal" / "name.conf"
+    path.parent.mkdir()
+    path.write_text(CONFIGURATION.format(certificate=certificate), encoding="utf-8")
+    return path
+
+
+def test_a_lineage_has_its_names_its_account_and_our_options(path: Path, tmp_path: Path) -> None:
+    assert read_lineage(tmp_path, "name") == Lineage(
+        name="name",
+        path=path,
+        authenticator="dns-persist",
+        domains=("localhost",),
+        server="https://ca.example/directory",
+        account="0123456789abcdef",
+        options={
+            "resolvers": "192.0.2.1,[2001:db8::1]:53",
+            "shared": True,
+            "script": '/usr/bin/hook --zone "ü %(x)s"',
+        },
+    )
+
+
+def test_another_authenticators_certificate_is_not_read(path: Path, tmp_path: Path) -> None:
+    path.write_text(path.read_text().replace("= dns-persist", "= webroot"))
+    (tmp_path / "cert.pem").unlink()
+    lineage = read_lineage(tmp_path, "name")
+    assert (lineage.authenticator, lineage.domains) == ("webroot", ())
+
+
+def test_a_name_of_no_lineage_is_told_with_those_that_there_are(path: Path, tmp_path: Path) -> None:
+    (path.parent / "README").touch()
+    path.with_name("other.conf").touch()
+    assert lineage_names(tmp_path) == ["name", "other"]
+    with pytest.raises(ConfigurationError, match=r"No such file.* are: name, other\."):
+        read_lineage(tmp_path, "nonsense")
+
+
+def test_where_certbot_has_not_been_there_are_none(tmp_path: Path) -> None:
+    assert lineage_names(tmp_path / "nothing") == []
