@@ -4,32 +4,18 @@ RFC 8555 section 8.4. The record goes through the same provider to ``_acme-chall
 awaited on the same servers, and is taken away again.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.change.publisher import Publisher, Record
 from certbot_dns_persist.change.surroundings import Surroundings
-from certbot_dns_persist.lookup.session import Found, Lookup
+from certbot_dns_persist.lookup.found import Found
+from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
+from certbot_dns_persist.request.request import Proof
 from certbot_dns_persist.wait import look_until, patience
 
 REASON = "dns-01, as the CA does not offer dns-persist-01"
-
-
-@dataclasses.dataclass(frozen=True)
-class Proof:
-    """What one dns-01 challenge wants to see."""
-
-    domain: str
-    value: str
-    server: str
-    account_url: str
-
-    @property
-    def name(self) -> str:
-        """The validation domain name of dns-01."""
-        return f"_acme-challenge.{self.domain}"
 
 
 class Dns01:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from certbot_dns_persist import errors
 from certbot_dns_persist.change.publisher import Publisher, Record
 from certbot_dns_persist.change.surroundings import Surroundings
-from certbot_dns_persist.judge.plan import Plan, Standing, ends_soon, make_plans
+from certbot_dns_persist.judge.plan import Plan, make_plans
+from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.render import live, text

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
-from certbot_dns_persist.journal.store import Change, Journal
+from certbot_dns_persist.journal.notes import Change
+from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.providers import credentials

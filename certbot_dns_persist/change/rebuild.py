@@ -10,10 +10,12 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from certbot_dns_persist.journal.store import Journal, Logged, StandingRecord
+from certbot_dns_persist.journal.notes import Logged, StandingRecord
+from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.audit import KnownAccounts, accounts_of_machine
 from certbot_dns_persist.judge.checkup import look_up
-from certbot_dns_persist.lookup.session import Found, Lookup
+from certbot_dns_persist.lookup.found import Found
+from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import (
     VALIDATION_LABEL,

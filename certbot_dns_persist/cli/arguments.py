@@ -18,7 +18,7 @@ from certbot_dns_persist.errors import ConfigurationError, Error
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.checkup import Checked, worst
 from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF
-from certbot_dns_persist.judge.plan import WARN_DAYS
+from certbot_dns_persist.judge.standing import WARN_DAYS
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
 from certbot_dns_persist.record import is_parameter_value, normalize_domain_name

@@ -16,7 +16,7 @@ from certbot_dns_persist.change.surroundings import Surroundings
 from certbot_dns_persist.cli import arguments
 from certbot_dns_persist.errors import ConfigurationError, LookupFailed, ProviderError
 from certbot_dns_persist.journal.store import Journal
-from certbot_dns_persist.judge.plan import Standing
+from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.render import text

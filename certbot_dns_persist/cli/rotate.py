@@ -16,8 +16,9 @@ from certbot_dns_persist.account import accounts_directory, read_accounts
 from certbot_dns_persist.cli import arguments, changing
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ConfigurationError, Error, NotAuthorized
-from certbot_dns_persist.judge.plan import Plan, Standing, ends_soon, make_plans
+from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.retire import needed_by, ours
+from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.render import text
 from certbot_dns_persist.request.lineages import Lineage, change_lineage
 from certbot_dns_persist.request.request import ValidationRequest

@@ -17,11 +17,13 @@ from pathlib import Path
 
 from certbot_dns_persist.account import ANY_DOMAIN, Account, hashed_account_uri, read_account
 from certbot_dns_persist.errors import AccountError, ConfigurationError
-from certbot_dns_persist.journal.store import Journal, StandingRecord
+from certbot_dns_persist.journal.notes import StandingRecord
+from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.checkup import Checked, Notice, look_up
 from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis
 from certbot_dns_persist.judge.plan import supersedes
-from certbot_dns_persist.lookup.session import Found, Lookup
+from certbot_dns_persist.lookup.found import Found
+from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import (
     Finding,

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis, diagnose
-from certbot_dns_persist.judge.plan import Standing, make_plans
-from certbot_dns_persist.lookup.session import Found, Lookup
+from certbot_dns_persist.judge.plan import make_plans
+from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import Found
+from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.subjects import Subject
 

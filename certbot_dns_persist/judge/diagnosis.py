@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Collection
 
 from certbot_dns_persist.judge import caa
-from certbot_dns_persist.judge.plan import Standing
-from certbot_dns_persist.lookup.session import Inspection
+from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import Inspection
 from certbot_dns_persist.record import Finding, format_time
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from certbot_dns_persist.errors import Error
 from certbot_dns_persist.judge.diagnosis import diagnose
-from certbot_dns_persist.judge.plan import WARN_DAYS, Standing
+from certbot_dns_persist.judge.standing import WARN_DAYS, Standing
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.render import text
 from certbot_dns_persist.request.request import ValidationRequest

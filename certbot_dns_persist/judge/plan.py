@@ -1,82 +1,13 @@
 """What stands at a name, and what must change there. Pure: nothing is looked up or written."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
 
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.lookup.session import Found, ServerAnswer
+from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.options import Options
-from certbot_dns_persist.record import Evaluation, ValidationRecord, format_time
+from certbot_dns_persist.record import ValidationRecord, format_time
 from certbot_dns_persist.request.request import ValidationRequest
-
-#: Days before its persistUntil from which a record counts as ending, without --…-valid-for.
-WARN_DAYS = 30
-
-
-@dataclasses.dataclass(frozen=True)
-class Standing:
-    """What DNS says of one request at one moment."""
-
-    request: ValidationRequest
-    found: Found
-    at: int
-    """UNIX seconds."""
-
-    @cached_property
-    def evaluation(self) -> Evaluation:
-        """The judgement of every value that any server serves."""
-        return self.request.evaluate(self.found.values, self.at)
-
-    @property
-    def authorized(self) -> bool:
-        """Whether at least one server serves a record that authorises."""
-        return self.evaluation.authorized
-
-    @cached_property
-    def lagging(self) -> list[ServerAnswer]:
-        """The servers that answer, but without a record that authorises."""
-        # Each value is judged by itself, whichever server serves it and beside what.
-        authorizing = self.evaluation.authorizing.keys()
-        return [s for s in self.found.answers if authorizing.isdisjoint(s.values or ())]
-
-    def why_not(self, server: ServerAnswer) -> str:
-        """Say why what ``server`` serves does not authorise."""
-        if server.values is None:
-            return server.trouble or "gives no answer"
-        findings = self.request.evaluate(server.values, self.at).findings
-        ours = [f for f in findings if f.record and self.request.is_ours(f.record)]
-        for finding in [*ours, *(f for f in findings if f.verdict == "malformed")]:
-            return f"serves a record that {finding.reason}"
-        return "does not serve a record that authorises" if findings else "serves no record"
-
-    @property
-    def everywhere(self) -> bool:
-        """Whether every server that answers serves a record that authorises."""
-        return bool(self.found.answers) and not self.lagging
-
-    @property
-    def end(self) -> int | None:
-        """When the last authorising record ends (UNIX seconds); ``None`` when one never does."""
-        return self.evaluation.end
-
-    @property
-    def outdated(self) -> bool:
-        """Whether all that authorises is in an older form, or made with an earlier key."""
-        records, outdated = self.evaluation.authorizing.values(), self.request.account_uris.outdated
-        return bool(records) and all(record.account_uri in outdated for record in records)
-
-    def without(self, values: Collection[str]) -> "Standing":
-        """Return what would stand if ``values`` were gone."""
-        servers = tuple(
-            dataclasses.replace(
-                server, values=tuple(value for value in server.values if value not in values)
-            )
-            if server.values is not None
-            else server
-            for server in self.found.servers
-        )
-        return dataclasses.replace(self, found=dataclasses.replace(self.found, servers=servers))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,12 +52,6 @@ class Plan:
             else s.request.domain
             for s in self.standings
         )
-
-
-def ends_soon(standing: Standing, options: Options) -> bool:
-    """Whether what authorises now ends so soon that it should be published anew."""
-    days = WARN_DAYS if options.valid_for is None else options.valid_for / 3
-    return standing.end is not None and standing.end < standing.at + days * 86400
 
 
 def make_plans(standings: Iterable[Standing], options: Options, reason: str) -> list[Plan]:

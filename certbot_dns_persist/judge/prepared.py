@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from certbot_dns_persist.errors import LookupFailed
 from certbot_dns_persist.judge.checkup import check
-from certbot_dns_persist.judge.plan import Plan, Standing, ends_soon, make_plans
-from certbot_dns_persist.lookup.session import Found, Lookup
+from certbot_dns_persist.judge.plan import Plan, make_plans
+from certbot_dns_persist.judge.standing import Standing, ends_soon
+from certbot_dns_persist.lookup.found import Found
+from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import validation_domain_name
 from certbot_dns_persist.request.subjects import Subject

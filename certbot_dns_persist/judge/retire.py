@@ -5,7 +5,8 @@ Records of other CAs and other accounts, and whatever cannot be read, are in non
 
 from collections.abc import Collection, Iterable, Sequence
 
-from certbot_dns_persist.judge.plan import Standing, reaches_as_far
+from certbot_dns_persist.judge.plan import reaches_as_far
+from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.record import ValidationRecord
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from certbot_dns_persist.judge.checkup import Checked
-from certbot_dns_persist.judge.plan import Standing
-from certbot_dns_persist.lookup.session import ServerAnswer
+from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import ServerAnswer
 from certbot_dns_persist.record import format_time
 
 

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from certbot_dns_persist.judge.plan import Standing
-from certbot_dns_persist.lookup.session import ServerAnswer
+from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import ServerAnswer
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -5,7 +5,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import TextIO
 
-from certbot_dns_persist.judge.plan import Plan, Standing
+from certbot_dns_persist.judge.plan import Plan
+from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.request.request import ValidationRequest

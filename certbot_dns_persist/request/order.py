@@ -18,13 +18,12 @@ from certbot_dns_persist.ca.authorization import fetch_authorization
 from certbot_dns_persist.ca.challenge import DNSPersist01
 from certbot_dns_persist.ca.directory import fetch_directory
 from certbot_dns_persist.ca.terms import stated_terms
-from certbot_dns_persist.change.dns01 import Proof
 from certbot_dns_persist.errors import ChallengeError, ConfigurationError, DirectoryError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.options import Options, too_wide
 from certbot_dns_persist.record import format_time, normalize_domain_name
 from certbot_dns_persist.request.certificate import names_of_certificate
-from certbot_dns_persist.request.request import ValidationRequest, make_request
+from certbot_dns_persist.request.request import Proof, ValidationRequest, make_request
 
 if TYPE_CHECKING:
     from certbot.achallenges import AnnotatedChallenge

@@ -144,3 +144,18 @@ def _hashed_uris(
         bound=frozenset(bound for bound, _ in (now, *before)),
         shared=frozenset(for_all for _, for_all in (now, *before)),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """What one dns-01 challenge wants to see."""
+
+    domain: str
+    value: str
+    server: str
+    account_url: str
+
+    @property
+    def name(self) -> str:
+        """The validation domain name of dns-01."""
+        return f"_acme-challenge.{self.domain}"

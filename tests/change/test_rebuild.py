@@ -12,7 +12,8 @@ from support.bind import Bind
 from support.certbot import Certbot
 from support.companion import Companion
 
-from certbot_dns_persist.journal.store import Change, Journal, StandingRecord
+from certbot_dns_persist.journal.notes import Change, StandingRecord
+from certbot_dns_persist.journal.store import Journal
 
 NOBODY = 65534
 

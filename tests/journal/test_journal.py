@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from certbot_dns_persist.ca.terms import Terms
-from certbot_dns_persist.journal.store import Change, Journal
+from certbot_dns_persist.journal.notes import Change
+from certbot_dns_persist.journal.store import Journal
 
 NOW = 1_800_000_000.9
 RFC3339 = "2027-01-15T08:00:00Z"

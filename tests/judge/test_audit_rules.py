@@ -7,7 +7,7 @@ import pytest
 from certbot_dns_persist.account import Account, hashed_account_uri
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.journal.store import StandingRecord
+from certbot_dns_persist.journal.notes import StandingRecord
 from certbot_dns_persist.judge.audit import (
     Known,
     KnownAccount,
@@ -20,8 +20,8 @@ from certbot_dns_persist.judge.audit import (
 )
 from certbot_dns_persist.judge.checkup import Checked, Notice
 from certbot_dns_persist.judge.diagnosis import diagnose
-from certbot_dns_persist.judge.plan import Standing
-from certbot_dns_persist.lookup.session import Found, Inspection, ServerAnswer
+from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.options import options_of
 from certbot_dns_persist.request.request import ValidationRequest, make_request
 from certbot_dns_persist.request.subjects import Subject

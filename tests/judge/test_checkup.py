@@ -10,7 +10,8 @@ import pytest
 from test_plan import DAY, NOW, OPTIONS, REQUEST, URI, ours
 
 from certbot_dns_persist.judge.checkup import Checked, check, worst
-from certbot_dns_persist.lookup.session import Found, Inspection, Lookup, ServerAnswer
+from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
+from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.lines import Lines

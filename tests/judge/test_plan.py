@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.judge.plan import Standing, ends_soon, make_plans
-from certbot_dns_persist.lookup.session import Found, ServerAnswer
+from certbot_dns_persist.judge.plan import make_plans
+from certbot_dns_persist.judge.standing import Standing, ends_soon
+from certbot_dns_persist.lookup.found import Found, ServerAnswer
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import ValidationRecord, evaluate
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest

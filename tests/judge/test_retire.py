@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 from test_plan import REQUEST, URI
 
-from certbot_dns_persist.judge.plan import Standing
 from certbot_dns_persist.judge.retire import needed_by, ours, worthless
-from certbot_dns_persist.lookup.session import Found, ServerAnswer
+from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import Found, ServerAnswer
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest
 
 AT = 1_800_000_000

@@ -12,7 +12,8 @@ from support.need import need
 from support.process import claim_address, release_address
 from support.zones import Key, zone_text
 
-from certbot_dns_persist.lookup.session import Address, Inspection, Lookup
+from certbot_dns_persist.lookup.found import Inspection
+from certbot_dns_persist.lookup.session import Address, Lookup
 
 KEY = Key("test-key", "c2VjcmV0IG9mIHRoZSB0ZXN0cywgMzIgb2N0ZXRzISE=")
 SIGNED = {

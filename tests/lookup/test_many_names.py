@@ -23,7 +23,8 @@ from support.process import claim_address, free_port, release_address
 from support.zones import zone_text
 
 from certbot_dns_persist.lookup import session, transport
-from certbot_dns_persist.lookup.session import Address, Found, Lookup
+from certbot_dns_persist.lookup.found import Found
+from certbot_dns_persist.lookup.session import Address, Lookup
 
 
 class Timed(Nameserver):

@@ -20,8 +20,8 @@ from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.judge.audit import Known, KnownAccounts, notices
 from certbot_dns_persist.judge.checkup import Checked, worst
 from certbot_dns_persist.judge.diagnosis import diagnose
-from certbot_dns_persist.judge.plan import Standing
-from certbot_dns_persist.lookup.session import Found, Inspection, ServerAnswer
+from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.options import options_of
 from certbot_dns_persist.render.html import Html
 from certbot_dns_persist.request.request import make_request

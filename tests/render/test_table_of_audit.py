@@ -10,8 +10,8 @@ from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.judge.checkup import Checked, Notice
 from certbot_dns_persist.judge.diagnosis import Diagnosis
-from certbot_dns_persist.judge.plan import Standing
-from certbot_dns_persist.lookup.session import Found
+from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.options import options_of
 from certbot_dns_persist.render.table import OnScreen
 from certbot_dns_persist.request.request import make_request
