@@ -1,10 +1,8 @@
-"""Who we are to the CA: the hashed account URI and Certbot's account files."""
+"""Who we are to the CA: the thumbprint and the hashed account URI."""
 
 import base64
 import hashlib
-import json
 import struct
-from pathlib import Path
 from typing import Any
 
 import josepy
@@ -17,10 +15,8 @@ from hypothesis import strategies as st
 from certbot_dns_persist.account import (
     ANY_DOMAIN,
     hashed_account_uri,
-    read_account,
     thumbprint,
 )
-from certbot_dns_persist.errors import AccountError
 from certbot_dns_persist.record import normalize_domain_name
 
 KEY = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
@@ -117,24 +113,3 @@ def test_inputs_that_are_not_of_the_form_are_refused(change: dict[str, str], wor
         hashed_account_uri(
             PREFIX, **{"domain": "a.test", "thumbprint": KEY, "account_url": URL, **change}
         )
-
-
-def test_an_account_is_read_from_certbots_files(tmp_path: Path) -> None:
-    key, jwk = KEYS[2]
-    (tmp_path / "regr.json").write_text(json.dumps({"body": {}, "uri": URL}))
-    (tmp_path / "private_key.json").write_text(jwk.json_dumps())
-    account = read_account(tmp_path)
-    assert account.url == URL
-    assert account.thumbprint == jwk_thumbprint(key).decode()
-
-
-@pytest.mark.parametrize("damage", ["", "{}", "[]", "null", '{"uri": 1}', "\xff"])
-def test_damaged_account_files_are_named_and_their_content_is_not_shown(
-    tmp_path: Path, damage: str
-) -> None:
-    (tmp_path / "regr.json").write_text(damage, encoding="latin-1")
-    (tmp_path / "private_key.json").write_text('{"kty": "RSA", "d": "hush"}')
-    with pytest.raises(AccountError, match="Restore the directory from a backup") as error:
-        read_account(tmp_path)
-    assert str(tmp_path) in str(error.value)
-    assert "hush" not in str(error.value)

@@ -1,19 +1,21 @@
-"""Proof that an account's key and URL belong together and that the CA accepts them now.
+"""Whether an account's key and URL belong together and the CA accepts them now.
 
 Somebody else may publish what we print, and a record for an account that is not ours, or no more,
 would be in their DNS to no avail or to another's. So draft -02 asks for a proof first
 (section 4.5). Nothing is changed at the CA.
 """
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from certbot_dns_persist.account import accounts_directory, read_accounts, read_key
 from certbot_dns_persist.ca.authorization import signing_network
 from certbot_dns_persist.errors import AccountError, DirectoryError
 
+if TYPE_CHECKING:
+    from josepy.jwk import JWK
 
-def prove_account(config_dir: Path, server: str, account_url: str, *, verify: bool) -> None:
-    """Ask the CA for the account, signed with the key that Certbot keeps for it.
+
+def require_valid_account(key: "JWK", account_url: str, server: str, *, verify: bool) -> None:
+    """Ask the CA for the account at ``account_url``, signed with its ``key``.
 
     A POST-as-GET (RFC 8555 section 6.3) to exactly ``account_url``: the payload is the empty
     string and no redirect is followed. ``server`` is the directory's URL, ``verify`` whether its
@@ -24,12 +26,6 @@ def prove_account(config_dir: Path, server: str, account_url: str, *, verify: bo
     from acme import client, messages
     from acme import errors as acme_errors
 
-    directory = accounts_directory(config_dir, server)
-    key = next(
-        read_key(directory / name)
-        for name, account in read_accounts(directory).items()
-        if account.url == account_url
-    )
     network = signing_network(key, account_url, verify=verify)
     try:
         new_nonce = client.ClientV2.get_directory(server, network)["newNonce"]

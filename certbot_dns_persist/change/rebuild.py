@@ -12,7 +12,6 @@ from pathlib import Path
 
 from certbot_dns_persist.journal.notes import Logged, StandingRecord
 from certbot_dns_persist.journal.store import Journal
-from certbot_dns_persist.judge.audit import KnownAccounts, accounts_of_machine
 from certbot_dns_persist.judge.checkup import look_up
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.session import Lookup
@@ -24,6 +23,7 @@ from certbot_dns_persist.record import (
     format_time,
     parse_record,
 )
+from certbot_dns_persist.request.known_accounts import KnownAccounts, accounts_of_machine
 from certbot_dns_persist.request.subjects import Subject, Subjects
 
 logger = logging.getLogger(__name__)

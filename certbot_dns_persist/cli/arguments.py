@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from certbot_dns_persist import options
-from certbot_dns_persist.account import Account, closed_directory
+from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.errors import ConfigurationError, Error
 from certbot_dns_persist.journal.store import Journal
@@ -25,6 +25,7 @@ from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.lines import Lines
 from certbot_dns_persist.render.text import printable
+from certbot_dns_persist.request.accounts import closed_directory, find_key
 from certbot_dns_persist.request.subjects import Given, Identity, Subject, Subjects, normalize
 
 UNKNOWN = EXIT_STATUS_OF["unknown"]
@@ -276,6 +277,17 @@ def journal(args: argparse.Namespace) -> Journal:
 @functools.cache  # so that what is wrong with it is said once
 def _journal(logs_dir: str, config_dir: str) -> Journal:
     return Journal(logs_dir, config_dir)
+
+
+def require_valid_account(args: argparse.Namespace, server: str, account_url: str) -> None:
+    """Have the CA say that an account of Certbot's is valid.
+
+    Raises :class:`~certbot_dns_persist.errors.Error` when it does not.
+    """
+    from certbot_dns_persist.ca import account_status
+
+    key = find_key(Path(args.config_dir), server, account_url)
+    account_status.require_valid_account(key, account_url, server, verify=not args.no_verify_ssl)
 
 
 def command_line(args: argparse.Namespace, command: str) -> str:

@@ -11,8 +11,9 @@ from certbot_dns_persist.cli import arguments
 from certbot_dns_persist.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from certbot_dns_persist.judge.audit import Known, KnownAccount
+    from certbot_dns_persist.judge.audit import Known
     from certbot_dns_persist.judge.checkup import Checked
+    from certbot_dns_persist.request.known_accounts import KnownAccount
     from certbot_dns_persist.request.subjects import Subjects
 
 EXAMPLES = """\
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
-    from certbot_dns_persist.judge.audit import declared_account
+    from certbot_dns_persist.request.known_accounts import declared_account
 
     lines: list[str] = []
     if args.known_accounts:
@@ -106,11 +107,10 @@ def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
 
 def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAccount]") -> "Known":
     """Return whom and what we know: from Certbot's files, unless the command line stands in."""
-    from certbot_dns_persist.judge.audit import (
-        Known,
+    from certbot_dns_persist.judge.audit import Known, by_domain
+    from certbot_dns_persist.request.known_accounts import (
         KnownAccounts,
         accounts_of_machine,
-        by_domain,
         former_accounts,
     )
 

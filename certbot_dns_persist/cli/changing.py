@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from certbot_dns_persist.ca.account_status import prove_account
 from certbot_dns_persist.change.ensure import Ensure
 from certbot_dns_persist.change.publisher import Publisher, Record
 from certbot_dns_persist.change.surroundings import Surroundings
@@ -153,7 +152,7 @@ def find_groups(args: argparse.Namespace) -> list[Group]:
     return group_by_options(args, subjects)
 
 
-def prove_accounts(args: argparse.Namespace, groups: Iterable[Group]) -> None:
+def require_valid_accounts(args: argparse.Namespace, groups: Iterable[Group]) -> None:
     """Have the CA say that each account is valid: a record for another one would be in vain.
 
     Draft -02 section 4.5 asks for that before somebody else publishes; we do it before anything is
@@ -161,7 +160,7 @@ def prove_accounts(args: argparse.Namespace, groups: Iterable[Group]) -> None:
     """
     requests = [subject.request for group in groups for subject in group.subjects]
     for server, account_url in dict.fromkeys((r.server, r.account_url) for r in requests):
-        prove_account(Path(args.config_dir), server, account_url, verify=not args.no_verify_ssl)
+        arguments.require_valid_account(args, server, account_url)
 
 
 def group_by_options(args: argparse.Namespace, subjects: Iterable[Subject]) -> list[Group]:

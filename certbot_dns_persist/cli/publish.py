@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if not plans:
         changing.say(args, "Nothing is missing: DNS authorises every name.")
         return 0
-    changing.prove_accounts(args, groups)
+    changing.require_valid_accounts(args, groups)
     if not changing.agreed(args, "\n".join(lines)):
         return 0 if args.dry_run else changing.FAILED
     for group in groups:

@@ -5,10 +5,8 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-from certbot_dns_persist.ca.account_status import prove_account
 from certbot_dns_persist.cli import arguments
 from certbot_dns_persist.errors import DirectoryError
 from certbot_dns_persist.judge.prepared import PreparedRecord, prepare
@@ -87,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     subjects = list(made)
     if any(s.options.shared and not s.request.account_uris.shared for s in subjects):
         logger.warning("--dns-persist-shared has no effect: the CA does not hash the account URI.")
-    _prove(subjects, source, args)
+    _require_valid_accounts(subjects, source, args)
     with arguments.progress(count) as advance:
         records = prepare(
             subjects,
@@ -112,8 +110,12 @@ def run(args: argparse.Namespace) -> int:
     return int(not records or bool(source.troubles))
 
 
-def _prove(subjects: Iterable[Subject], source: Subjects, args: argparse.Namespace) -> None:
-    """Prove each account whose URI is hashed, as draft -02 section 4.5 asks before delegating.
+def _require_valid_accounts(
+    subjects: Iterable[Subject], source: Subjects, args: argparse.Namespace
+) -> None:
+    """Have the CA confirm each account whose URI is hashed.
+
+    Draft -02 section 4.5 asks for that before delegating.
 
     Raises :class:`~certbot_dns_persist.errors.Error`.
     """
@@ -132,9 +134,8 @@ def _prove(subjects: Iterable[Subject], source: Subjects, args: argparse.Namespa
         elif args.offline:
             logger.warning("The account %s was not proven, as it is --offline.", account_url)
         else:
-            verify = not args.no_verify_ssl
             try:
-                prove_account(Path(args.config_dir), server, account_url, verify=verify)
+                arguments.require_valid_account(args, server, account_url)
             except DirectoryError as error:
                 raise DirectoryError(
                     f"{error} With --offline the records are made without a proof."

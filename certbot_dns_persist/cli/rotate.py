@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from certbot_dns_persist.account import accounts_directory, read_accounts
 from certbot_dns_persist.cli import arguments, changing
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ConfigurationError, Error, NotAuthorized
@@ -20,6 +19,7 @@ from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.retire import needed_by, ours
 from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.render import text
+from certbot_dns_persist.request.accounts import accounts_directory, read_accounts
 from certbot_dns_persist.request.lineages import Lineage, change_lineage
 from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.request.subjects import Given, Subject, Subjects, bases
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             words += " An end by --dns-persist-valid-for moves when less than a third is left."
         changing.say(args, words)
         return 0
-    changing.prove_accounts(args, groups)
+    changing.require_valid_accounts(args, groups)
     shown = "\n".join([text.changes(plans), *lines])
     if not changing.agreed(args, f"To be replaced:\n{shown}"):
         return 0 if args.dry_run else changing.FAILED

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acme import challenges
-from josepy.jwk import JWK
 
-from certbot_dns_persist.account import Account, read_account, read_accounts, thumbprint
+from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.authorization import fetch_authorization
 from certbot_dns_persist.ca.challenge import DNSPersist01
 from certbot_dns_persist.ca.directory import fetch_directory
@@ -22,6 +21,7 @@ from certbot_dns_persist.errors import ChallengeError, ConfigurationError, Direc
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.options import Options, too_wide
 from certbot_dns_persist.record import format_time, normalize_domain_name
+from certbot_dns_persist.request.accounts import account_of_key, read_account, read_accounts
 from certbot_dns_persist.request.certificate import names_of_certificate
 from certbot_dns_persist.request.request import Proof, ValidationRequest, make_request
 
@@ -128,7 +128,7 @@ def read_order(
     """
     if not achalls:
         return Order({}, ())
-    account = _find_account(Path(config.accounts_dir), config.account, achalls[0].account_key)
+    account = account_of_key(Path(config.accounts_dir), config.account, achalls[0].account_key)
     verify = not config.no_verify_ssl
     names = names_of_order(config)
     asked = [domain_of(achall) for achall in achalls]
@@ -186,19 +186,6 @@ def domain_of(achall: Any) -> str:
     """Return the FQDN that an annotated challenge is about, normalised, without ``*.``."""
     identifier = getattr(achall, "identifier", None)  # since Certbot 5.3
     return normalize_domain_name(identifier.value if identifier else achall.domain)
-
-
-def _find_account(directory: Path, name: str | None, key: JWK) -> Account:
-    """Return the account of this run.
-
-    Certbot derives the name of its directory from its key; when the key has been rolled over, the
-    directory still has the earlier one's, and is told by the key inside.
-    """
-    if not (directory / str(name)).is_dir():
-        for account in read_accounts(directory).values():
-            if account.thumbprint == thumbprint(key):
-                return account
-    return read_account(directory / str(name))
 
 
 def _not_offered(config: "NamespaceConfig", domain: str, achall: Any, account: Account) -> str:

@@ -13,15 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from certbot_dns_persist.account import (
-    Account,
-    accounts_directory,
-    read_account,
-    read_accounts,
-)
+from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms, expected_terms
 from certbot_dns_persist.errors import (
-    AccountError,
     ConfigurationError,
     DirectoryError,
     Error,
@@ -35,6 +29,7 @@ from certbot_dns_persist.record import (
     normalize_domain_name,
     parse_record,
 )
+from certbot_dns_persist.request.accounts import find_account
 from certbot_dns_persist.request.lineages import AUTHENTICATOR, Lineage, lineage_names, read_lineage
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest, make_request
 
@@ -376,41 +371,3 @@ def normalize(name: str) -> str:
         reason = reason if len(reason) <= 2 * _SHOWN else "it is too long"
         raise ConfigurationError(f"{shown!r} is not a domain name: {reason}.") from error
     return f"*.{normalized}" if base != name else normalized
-
-
-def find_account(config_dir: Path, server: str, name: str | None) -> Account:
-    """Return the account ``name`` (Certbot's id or its URL) at ``server``, or the only one.
-
-    Raises :class:`~certbot_dns_persist.errors.AccountError`: none, several, or not that one.
-    """
-    directory = accounts_directory(config_dir, server)
-    try:
-        next(directory.iterdir(), None)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise AccountError(
-            f"Certbot's accounts in {directory} cannot be read: {error.strerror}. Run this as the "
-            "user that runs Certbot, usually root. Without Certbot's files, give --issuer and "
-            "--account-uri."
-        ) from error
-    if name and (directory / name).is_dir():
-        return read_account(directory / name)
-    accounts = read_accounts(directory)
-    if not accounts:
-        raise NoSuchAccount(
-            f"There is no account at {server} in {config_dir}, and a record names the account. "
-            f"Make one with: certbot register --server {server} --agree-tos -m you@example.com"
-        )
-    chosen = [a for key, a in accounts.items() if name in (None, "", key, a.url)]
-    if len(chosen) == 1:
-        return chosen[0]
-    known = "; ".join(f"{key} ({account.url})" for key, account in accounts.items())
-    if chosen:
-        raise AccountError(
-            f"There are several accounts at {server} in {config_dir}. Choose one with --account: "
-            f"{known}."
-        )
-    raise NoSuchAccount(
-        f"There is no account {name} at {server} in {config_dir}. There are: {known}."
-    )

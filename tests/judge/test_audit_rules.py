@@ -10,10 +10,7 @@ from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.journal.notes import StandingRecord
 from certbot_dns_persist.judge.audit import (
     Known,
-    KnownAccount,
-    KnownAccounts,
     by_domain,
-    declared_account,
     not_needed,
     notices,
     obsolete_notices,
@@ -23,6 +20,11 @@ from certbot_dns_persist.judge.diagnosis import diagnose
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.options import options_of
+from certbot_dns_persist.request.known_accounts import (
+    KnownAccount,
+    KnownAccounts,
+    declared_account,
+)
 from certbot_dns_persist.request.request import ValidationRequest, make_request
 from certbot_dns_persist.request.subjects import Subject
 

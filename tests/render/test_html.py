@@ -17,13 +17,14 @@ from support.pebble import ISSUER
 
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
-from certbot_dns_persist.judge.audit import Known, KnownAccounts, notices
+from certbot_dns_persist.judge.audit import Known, notices
 from certbot_dns_persist.judge.checkup import Checked, worst
 from certbot_dns_persist.judge.diagnosis import diagnose
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.options import options_of
 from certbot_dns_persist.render.html import Html
+from certbot_dns_persist.request.known_accounts import KnownAccounts
 from certbot_dns_persist.request.request import make_request
 from certbot_dns_persist.request.subjects import Subject
 

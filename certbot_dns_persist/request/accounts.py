@@ -1,0 +1,151 @@
+"""The accounts that Certbot keeps in its files, and which of them is meant."""
+
+import json
+import os
+import urllib.parse
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from certbot_dns_persist.account import Account, thumbprint
+from certbot_dns_persist.errors import AccountError, NoSuchAccount
+
+if TYPE_CHECKING:  # it brings all of cryptography, which only who has a key needs
+    from josepy.jwk import JWK
+
+# RFC 7518 section 6: what a private key has beside the public one.
+_PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth"}
+
+
+def find_account(config_dir: Path, server: str, name: str | None) -> Account:
+    """Return the account ``name`` (Certbot's id or its URL) at ``server``, or the only one.
+
+    Raises :class:`~certbot_dns_persist.errors.AccountError`: none, several, or not that one.
+    """
+    directory = accounts_directory(config_dir, server)
+    try:
+        next(directory.iterdir(), None)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise AccountError(
+            f"Certbot's accounts in {directory} cannot be read: {error.strerror}. Run this as the "
+            "user that runs Certbot, usually root. Without Certbot's files, give --issuer and "
+            "--account-uri."
+        ) from error
+    if name and (directory / name).is_dir():
+        return read_account(directory / name)
+    accounts = read_accounts(directory)
+    if not accounts:
+        raise NoSuchAccount(
+            f"There is no account at {server} in {config_dir}, and a record names the account. "
+            f"Make one with: certbot register --server {server} --agree-tos -m you@example.com"
+        )
+    chosen = [a for key, a in accounts.items() if name in (None, "", key, a.url)]
+    if len(chosen) == 1:
+        return chosen[0]
+    known = "; ".join(f"{key} ({account.url})" for key, account in accounts.items())
+    if chosen:
+        raise AccountError(
+            f"There are several accounts at {server} in {config_dir}. Choose one with --account: "
+            f"{known}."
+        )
+    raise NoSuchAccount(
+        f"There is no account {name} at {server} in {config_dir}. There are: {known}."
+    )
+
+
+def account_of_key(directory: Path, name: str | None, key: "JWK") -> Account:
+    """Return the account in ``directory`` that a run of Certbot's uses, whose ``key`` is given.
+
+    Certbot derives the ``name`` of its directory from its key; when the key has been rolled over,
+    the directory still has the earlier one's, and is told by the key inside. Raises
+    :class:`~certbot_dns_persist.errors.AccountError` when it cannot be read.
+    """
+    if not (directory / str(name)).is_dir():
+        for account in read_accounts(directory).values():
+            if account.thumbprint == thumbprint(key):
+                return account
+    return read_account(directory / str(name))
+
+
+def find_key(config_dir: Path, server: str, account_url: str) -> "JWK":
+    """Return the private key of the account at ``account_url``, which Certbot keeps.
+
+    Raises :class:`~certbot_dns_persist.errors.AccountError` when it is missing or damaged.
+    """
+    directory = accounts_directory(config_dir, server)
+    return next(
+        _read_account(directory / name)[1]
+        for name, account in read_accounts(directory).items()
+        if account.url == account_url
+    )
+
+
+def accounts_directory(config_dir: Path, server: str) -> Path:
+    """Return where Certbot keeps the accounts at the CA whose ACME directory is ``server``."""
+    url = urllib.parse.urlsplit(server)
+    return config_dir / "accounts" / f"{url.netloc}{url.path}"
+
+
+def read_accounts(directory: Path) -> dict[str, Account]:
+    """Return the accounts that Certbot keeps in ``directory``, by Certbot's id of each.
+
+    Raises :class:`~certbot_dns_persist.errors.AccountError` when one of them is damaged.
+    """
+    try:
+        places = sorted(place for place in directory.iterdir() if place.is_dir())
+    except OSError:  # no account yet, or none that this user may see
+        return {}
+    return {place.name: read_account(place) for place in places}
+
+
+def read_account(directory: Path) -> Account:
+    """Return the account that Certbot keeps in ``directory`` (regr.json and private_key.json).
+
+    Raises :class:`~certbot_dns_persist.errors.AccountError` when a file is missing or damaged.
+    """
+    # To tell whether a private key holds together takes longer than all else that is done here.
+    url, key = _read_account(directory, without=_PRIVATE_MEMBERS)
+    return Account(url=url, thumbprint=thumbprint(key))
+
+
+def closed_directory(config_dir: Path) -> Path | None:
+    """Return the directory that keeps this user from Certbot's accounts, ``None`` if none does."""
+    accounts = config_dir / "accounts"
+    try:
+        next(accounts.iterdir(), None)
+    except PermissionError:
+        above = [place for place in reversed(accounts.parents) if not os.access(place, os.X_OK)]
+        return next(iter(above), accounts)
+    except OSError:  # no account yet
+        pass
+    return None
+
+
+def _read_account(directory: Path, *, without: Collection[str] = ()) -> "tuple[str, JWK]":
+    from josepy.errors import DeserializationError
+    from josepy.jwk import JWK
+
+    try:
+        url = str(json.loads(_read(directory / "regr.json"))["uri"])
+        members = dict(json.loads(_read(directory / "private_key.json")))
+        wanted = {name: members[name] for name in members if name not in without}
+        return url, JWK.json_loads(json.dumps(wanted))
+    except (ValueError, KeyError, TypeError, DeserializationError) as error:
+        raise AccountError(
+            f"Certbot's account in {directory} cannot be used: its regr.json or private_key.json "
+            "is damaged. Restore the directory from a backup, or choose another account with "
+            "--account."
+        ) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise AccountError(
+            f"Certbot's account file {path} cannot be read: {error.strerror}. The records name "
+            "the account, so it is needed; restore it from a backup, or choose another account "
+            "with --account."
+        ) from error
