@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from certbot_dns_persist.atomic import replace_file
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.journal.notes import Change, Logged, StandingRecord
 
@@ -348,12 +349,8 @@ class Journal:
         content.pop("incomplete", None)
         if state.incomplete:
             content["incomplete"] = True
-        new = self._state.with_name("records.json.new")  # one name will do, under the lock
-        with _opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
-            _write(file, json.dumps(content, indent=2).encode() + b"\n")
-        new.replace(self._state)
-        with _opened(self._state.parent, os.O_RDONLY) as directory:
-            os.fsync(directory)  # the replacement itself
+        octets = json.dumps(content, indent=2).encode() + b"\n"
+        replace_file(self._state, octets, mode=0o600)
 
 
 class _Damaged(Exception):

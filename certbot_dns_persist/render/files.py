@@ -1,11 +1,9 @@
 """Reports that go into a file: complete, or not there at all."""
 
-import contextlib
 import os
-import stat
-import tempfile
 from pathlib import Path
 
+from certbot_dns_persist.atomic import replace_file
 from certbot_dns_persist.errors import ConfigurationError
 
 
@@ -30,19 +28,9 @@ def replace(option: str, path: Path, octets: bytes, *, mode: int | None) -> None
     its owner read a new one. ``option`` is for the message of
     :class:`~certbot_dns_persist.errors.ConfigurationError`.
     """
-    path = path.resolve()  # the file that a symbolic link leads to, not the link
-    if mode is None:
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
-    new = None
     try:
-        # Readers of a directory, as node exporters are, pass over hidden files and other suffixes.
-        descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(octets)
-            os.fchmod(descriptor, mode)
-        Path(new).replace(path)
+        replace_file(path, octets, mode=mode)
     except OSError as error:
-        if new is not None:
-            with contextlib.suppress(OSError):
-                Path(new).unlink()
-        raise ConfigurationError(f"{option} {path} cannot be written: {error.strerror}.") from error
+        raise ConfigurationError(
+            f"{option} {path.resolve()} cannot be written: {error.strerror}."
+        ) from error

@@ -1,14 +1,14 @@
 """Certbot's lineages: which names each certificate has, and with which options it is renewed."""
 
 import ast
-import contextlib
 import dataclasses
-import shutil
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 from configobj import ConfigObj, ConfigObjError
 
+from certbot_dns_persist.atomic import replace_file
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.request.certificate import names_of_certificate
 
@@ -100,10 +100,9 @@ def change_lineage(lineage: Lineage, changes: Mapping[str, str]) -> None:
     """Let the lineage be renewed with ``changes`` from now on, as if Certbot had been told so.
 
     The keys are ``server``, ``account`` (Certbot's id) or the name of an option of ours. The file
-    is replaced at once, and keeps its mode. Raises
+    is replaced at once, and keeps its owner and mode. Raises
     :class:`~certbot_dns_persist.errors.ConfigurationError` when it cannot be.
     """
-    new = lineage.path.with_name(f"{lineage.path.name}.new")
     try:
         content = ConfigObj(
             str(lineage.path), encoding="utf-8", file_error=True, interpolation=False
@@ -111,12 +110,9 @@ def change_lineage(lineage: Lineage, changes: Mapping[str, str]) -> None:
         parameters = content["renewalparams"]
         for name, value in changes.items():
             parameters[name if name in ("server", "account") else f"{_PREFIX}{name}"] = value
-        with contextlib.suppress(FileNotFoundError):
-            new.unlink()
-        shutil.copy2(lineage.path, new)  # its mode; what it says is replaced next
-        with new.open("wb") as file:
-            content.write(file)
-        new.replace(lineage.path)
+        written = io.BytesIO()
+        content.write(written)
+        replace_file(lineage.path, written.getvalue())
     except (OSError, ConfigObjError, KeyError) as error:
         raise ConfigurationError(
             f"Certbot's renewal configuration {lineage.path} cannot be changed: {error}."

@@ -6,7 +6,12 @@ import pytest
 from support.pebble import make_certificate
 
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.request.lineages import Lineage, lineage_names, read_lineage
+from certbot_dns_persist.request.lineages import (
+    Lineage,
+    change_lineage,
+    lineage_names,
+    read_lineage,
+)
 
 CONFIGURATION = """\
 # renew_before_expiry = 30 days
@@ -67,3 +72,26 @@ def test_a_name_of_no_lineage_is_told_with_those_that_there_are(path: Path, tmp_
 
 def test_where_certbot_has_not_been_there_are_none(tmp_path: Path) -> None:
     assert lineage_names(tmp_path / "nothing") == []
+
+
+def test_only_what_is_changed_is_changed_and_the_file_keeps_its_mode(
+    path: Path, tmp_path: Path
+) -> None:
+    path.chmod(0o640)
+    lineage = read_lineage(tmp_path, "name")
+    change_lineage(lineage, {"account": "fedcba9876543210", "valid_for": "90"})
+    after = read_lineage(tmp_path, "name")
+    assert after.account == "fedcba9876543210"
+    assert after.options == {**lineage.options, "valid_for": "90"}
+    others = {"# renew_before_expiry = 30 days", "dns_cloudflare_credentials = /root/cf.ini"}
+    assert others < set(path.read_text(encoding="utf-8").splitlines())
+    assert (path.stat().st_mode & 0o777, [*path.parent.iterdir()]) == (0o640, [path])
+
+
+def test_a_configuration_that_cannot_be_changed_is_named(path: Path, tmp_path: Path) -> None:
+    lineage = read_lineage(tmp_path, "name")
+    path.write_text(CONFIGURATION.replace("[renewalparams]", ""))
+    before = path.read_text()
+    with pytest.raises(ConfigurationError, match=rf"{path} cannot be changed"):
+        change_lineage(lineage, {"account": "fedcba9876543210"})
+    assert path.read_text() == before
