@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from certbot_dns_persist.cli import arguments
+from certbot_dns_persist.cli import arguments, report, setting
 from certbot_dns_persist.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     arguments.add_certbot(parser)
     arguments.add_identity(parser)
     arguments.add_options(parser, arguments.READING)
-    parser.set_defaults(run=run, failed=arguments.UNKNOWN)
+    parser.set_defaults(run=run, failed=report.UNKNOWN)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,12 +65,12 @@ def run(args: argparse.Namespace) -> int:
     from certbot_dns_persist.judge.checkup import check
 
     at = int(time.time())
-    files = arguments.file_reports(args, at=at)
+    files = report.file_reports(args, at=at)
     declared = list(_declared(args))
-    arguments.rebuild_state(args, at=at)
-    subjects, source, count = arguments.find_subjects(args)
+    setting.rebuild_state(args, at=at)
+    subjects, source, count = setting.find_subjects(args)
     known = _known(args, source, declared)
-    lookup_for = arguments.lookup_for(args)
+    lookup_for = setting.lookup_for(args)
 
     def checked() -> "Iterator[Checked]":
         shared: set[str] = set()
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
             yield from not_needed(left_over, shared)
 
     audited = audit(checked(), known, lookup_for)
-    return arguments.report(args, audited, source, at=at, count=count, files=files)
+    return report.show(args, audited, source, at=at, count=count, files=files)
 
 
 def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
@@ -116,14 +116,14 @@ def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAc
 
     if source.without_certbot:
         return Known(KnownAccounts(declared), None)
-    journal = arguments.journal(args)
+    journal = setting.journal(args)
     accounts = [*accounts_of_machine(Path(args.config_dir), journal), *declared]
     return Known(
         KnownAccounts(
             [*former_accounts(journal, accounts), *accounts], lambda: source.needed_domains
         ),
         by_domain(journal.standing()) if journal.exists() else None,
-        arguments.command_line(args, "revoke"),
+        setting.command_line(args, "revoke"),
         published={(entry.name, entry.value): entry.first_published for entry in journal.logged()},
         replaced=journal.replaced,
     )

@@ -12,7 +12,7 @@ from typing import Any
 from certbot_dns_persist.change.ensure import Ensure
 from certbot_dns_persist.change.publisher import Publisher, Record
 from certbot_dns_persist.change.surroundings import Surroundings
-from certbot_dns_persist.cli import arguments
+from certbot_dns_persist.cli import arguments, setting
 from certbot_dns_persist.errors import ConfigurationError, LookupFailed, ProviderError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.standing import Standing
@@ -109,7 +109,7 @@ class Group:
     @cached_property
     def journal(self) -> Journal:
         """The change log."""
-        return arguments.journal(self.args)
+        return setting.journal(self.args)
 
     @cached_property
     def publisher(self) -> Publisher:
@@ -143,7 +143,7 @@ def find_groups(args: argparse.Namespace) -> list[Group]:
     Raises :class:`~certbot_dns_persist.errors.Error` when one of them cannot be told: what is
     changed is all of it or nothing.
     """
-    found, source, _ = arguments.find_subjects(args)
+    found, source, _ = setting.find_subjects(args)
     subjects = list(found)
     if source.troubles:
         raise ConfigurationError("\n".join([*source.troubles, "Nothing was changed."]))
@@ -160,7 +160,7 @@ def require_valid_accounts(args: argparse.Namespace, groups: Iterable[Group]) ->
     """
     requests = [subject.request for group in groups for subject in group.subjects]
     for server, account_url in dict.fromkeys((r.server, r.account_url) for r in requests):
-        arguments.require_valid_account(args, server, account_url)
+        setting.require_valid_account(args, server, account_url)
 
 
 def group_by_options(args: argparse.Namespace, subjects: Iterable[Subject]) -> list[Group]:
@@ -287,7 +287,7 @@ def await_removal(group: Group, removals: Sequence[Removal]) -> list[str]:
 def standings_of_others(args: argparse.Namespace, *, but: Collection[str]) -> list[Standing]:
     """Return how all domains of our lineages stand, except for the lineages ``but``."""
     source = Subjects(
-        Path(args.config_dir), arguments.journal(args), Given(verify=not args.no_verify_ssl)
+        Path(args.config_dir), setting.journal(args), Given(verify=not args.no_verify_ssl)
     )
     names = [lineage.name for lineage in source.lineages if lineage.name not in but]
     return [

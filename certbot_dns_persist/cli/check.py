@@ -4,7 +4,7 @@ import argparse
 import time
 from typing import Any
 
-from certbot_dns_persist.cli import arguments
+from certbot_dns_persist.cli import arguments, report, setting
 
 EXAMPLES = """\
   certbot-dns-persist check --all
@@ -26,7 +26,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     arguments.add_certbot(parser)
     arguments.add_identity(parser)
     arguments.add_options(parser, arguments.READING)
-    parser.set_defaults(run=run, failed=arguments.UNKNOWN)
+    parser.set_defaults(run=run, failed=report.UNKNOWN)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
     from certbot_dns_persist.judge.checkup import check
 
     at = int(time.time())
-    files = arguments.file_reports(args, at=at)
-    arguments.rebuild_state(args, at=at)
-    subjects, source, count = arguments.find_subjects(args)
-    lookup_for = arguments.lookup_for(args)
+    files = report.file_reports(args, at=at)
+    setting.rebuild_state(args, at=at)
+    subjects, source, count = setting.find_subjects(args)
+    lookup_for = setting.lookup_for(args)
     checked = check(subjects, lookup_for, at=at, warn_days=args.warn_days, caa=not args.no_caa)
-    return arguments.report(args, checked, source, at=at, count=count, files=files)
+    return report.show(args, checked, source, at=at, count=count, files=files)

@@ -4,7 +4,7 @@ import argparse
 import time
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, changing
+from certbot_dns_persist.cli import arguments, changing, setting
 from certbot_dns_persist.judge.retire import needed_by, worthless
 
 EXAMPLES = """\
@@ -31,7 +31,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove what is expired or superseded; return the exit status."""
 
-    arguments.rebuild_state(args, at=int(time.time()))
+    setting.rebuild_state(args, at=int(time.time()))
     groups = changing.find_groups(args)
     others = changing.standings_of_others(args, but=())
     removals = []

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from certbot_dns_persist.cli import arguments
+from certbot_dns_persist.cli import arguments, report, setting
 from certbot_dns_persist.errors import DirectoryError
 from certbot_dns_persist.judge.prepared import PreparedRecord, prepare
 from certbot_dns_persist.render import (
@@ -81,12 +81,12 @@ def run(args: argparse.Namespace) -> int:
     """Print the records of all subjects; return 1 when something kept one from being made."""
     from certbot_dns_persist.lookup.session import Lookup
 
-    made, source, count = arguments.find_subjects(args)
+    made, source, count = setting.find_subjects(args)
     subjects = list(made)
     if any(s.options.shared and not s.request.account_uris.shared for s in subjects):
         logger.warning("--dns-persist-shared has no effect: the CA does not hash the account URI.")
     _require_valid_accounts(subjects, source, args)
-    with arguments.progress(count) as advance:
+    with report.progress(count) as advance:
         records = prepare(
             subjects,
             None if args.offline else Lookup.of,
@@ -135,7 +135,7 @@ def _require_valid_accounts(
             logger.warning("The account %s was not proven, as it is --offline.", account_url)
         else:
             try:
-                arguments.require_valid_account(args, server, account_url)
+                setting.require_valid_account(args, server, account_url)
             except DirectoryError as error:
                 raise DirectoryError(
                     f"{error} With --offline the records are made without a proof."

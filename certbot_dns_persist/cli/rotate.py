@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, changing
+from certbot_dns_persist.cli import arguments, changing, setting
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ConfigurationError, Error, NotAuthorized
 from certbot_dns_persist.judge.plan import Plan, make_plans
@@ -77,7 +77,7 @@ class _Rotation:
     def __init__(self, args: argparse.Namespace, group: Group) -> None:
         self._args = args
         self._group = group
-        self._given = arguments.given(args)
+        self._given = setting.given(args)
         self.plans = [plan for plan in self._make_plans() if _changes(plan)]
 
     def _make_plans(self) -> Iterator[Plan]:

@@ -1,0 +1,115 @@
+"""What a command that looks shows: its progress, its reports and its exit status."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from certbot_dns_persist.errors import Error
+from certbot_dns_persist.judge.checkup import Checked, worst
+from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF
+from certbot_dns_persist.render.as_json import Json
+from certbot_dns_persist.render.lines import Lines
+from certbot_dns_persist.render.text import printable
+from certbot_dns_persist.request.subjects import Subjects
+
+UNKNOWN = EXIT_STATUS_OF["unknown"]
+
+#: How many domains it takes for a progress bar.
+PROGRESS_FROM = 20
+
+
+def file_reports(args: argparse.Namespace, *, at: int) -> list["Report"]:
+    """Return the reports that go into files; called before any work, as it may be in vain.
+
+    ``at`` is UNIX seconds. Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when one
+    cannot be written.
+    """
+    reports: list[Report] = []
+    if args.metrics is not None:
+        from certbot_dns_persist.render.metrics import Metrics
+
+        reports.append(Metrics(Path(args.metrics), command=args.command, at=at))
+    if getattr(args, "html", None) is not None:  # of audit
+        from certbot_dns_persist.render.html import Html
+
+        reports.append(Html(Path(args.html), at=at))
+    return reports
+
+
+def show(
+    args: argparse.Namespace,
+    checked: Iterable[Checked],
+    source: Subjects,
+    *,
+    at: int,
+    count: int,
+    files: Sequence["Report"] = (),
+) -> int:
+    """Show what was ``checked`` as ``args`` want it; return the exit status.
+
+    ``count`` is how many there are at most; ``at`` is UNIX seconds; ``files`` are reports beside
+    that on standard output.
+    """
+    reports = [_report(args, at), *files]
+    severities: set[str] = set()
+    try:
+        with progress(count) as advance:
+            for each in checked:
+                severities.add(each.severity)
+                for one in reports:
+                    one.add(each)
+                advance()
+    except Error as error:  # there is no resolver; the report is finished all the same
+        source.troubles.append(str(error))
+    if not severities and not source.troubles:
+        source.troubles.append("There is nothing to check: no domain was named or found.")
+    for trouble in source.troubles:
+        print(printable(trouble), file=sys.stderr)
+    if source.troubles:
+        severities.add("critical" if source.lost_accounts else "unknown")
+    severity = worst(severities)
+    for one in reports:
+        one.conclude(severity, source.troubles)
+    return EXIT_STATUS_OF[severity]
+
+
+class Report(Protocol):
+    """One way to show what was checked."""
+
+    def add(self, checked: Checked) -> None:
+        """Take one domain; called in their order."""
+
+    def conclude(self, severity: str, troubles: Sequence[str]) -> None:
+        """Finish. ``severity`` is that of all; ``troubles`` are what could not be checked."""
+
+
+def _report(args: argparse.Namespace, at: int) -> Report:
+    if args.json:
+        return Json(sys.stdout, at=at)
+    if not sys.stdout.isatty():
+        return Lines(sys.stdout, quiet=args.quiet)
+    from rich.console import Console
+
+    from certbot_dns_persist.render.table import OnScreen
+
+    return OnScreen(Console(), quiet=args.quiet)
+
+
+@contextlib.contextmanager
+def progress(count: int) -> Iterator[Callable[[], None]]:
+    """Yield what to call for each of ``count`` that is done: a bar on standard error shows it.
+
+    Only at a terminal, and only when there is something to wait for.
+    """
+    if count < PROGRESS_FROM or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Looking up", total=count)
+        yield lambda: bar.advance(task)

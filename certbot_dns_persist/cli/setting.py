@@ -1,0 +1,213 @@
+"""What the command line and Certbot's files mean: the subjects, who asks, and with which tools."""
+
+import argparse
+import dataclasses
+import functools
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from certbot_dns_persist import options
+from certbot_dns_persist.account import Account
+from certbot_dns_persist.ca.terms import Terms
+from certbot_dns_persist.cli.arguments import CONFIG_DIR, LOGS_DIR, PREFIX
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.journal.store import Journal
+from certbot_dns_persist.lookup.session import Lookup
+from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
+from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
+from certbot_dns_persist.request.accounts import closed_directory, find_key
+from certbot_dns_persist.request.subjects import Given, Identity, Subject, Subjects, normalize
+
+_THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3.1
+
+
+def find_subjects(args: argparse.Namespace) -> tuple[Iterator[Subject], Subjects, int]:
+    """Return the subjects, who makes them (for its troubles), and how many there are at most.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when the arguments do not go
+    together.
+    """
+    said = given(args)
+    options.options_of(said.options, {})  # once, rather than in trouble with every domain
+    subjects = Subjects(Path(args.config_dir), journal(args), said)
+    ways = [args.cert_name, args.domains, args.all, args.from_file]
+    if sum(map(bool, ways)) != 1:
+        raise ConfigurationError(
+            "Say what it is about, with exactly one of --cert-name, -d, --all and --from-file."
+        )
+    if not subjects.without_certbot:
+        _refuse_closed(args)
+    if args.all or args.cert_name:
+        if subjects.without_certbot:
+            raise ConfigurationError(
+                "--issuer is for names without Certbot's files: give them with -d or --from-file."
+            )
+        found = list(subjects.of_lineages(args.cert_name or None))
+        return iter(found), subjects, len(found)
+    if args.from_file:
+        domains = list(_domains_in(args.from_file, subjects))
+    else:
+        domains = [normalize(part.strip()) for name in args.domains for part in name.split(",")]
+    return subjects.of_domains(domains), subjects, len(domains)
+
+
+def _refuse_closed(args: argparse.Namespace) -> None:
+    """Say once what would otherwise be said of every file of Certbot's."""
+    closed = closed_directory(Path(args.config_dir))
+    if closed is None:
+        return
+    advice = "Run this as the user that runs Certbot, usually root."
+    if hasattr(args, "issuer"):
+        advice += (
+            " To do without Certbot's files, name the domains with -d or --from-file, and give "
+            "--issuer and --account-uri."
+        )
+    raise ConfigurationError(
+        f"Certbot's directory {closed} cannot be read: Permission denied. {advice}"
+    )
+
+
+def lookup_for(args: argparse.Namespace) -> Callable[[options.Options], Lookup]:
+    """Return how names are looked up: at the pace that ``args`` say, if they can say one."""
+    rate = getattr(args, "queries_per_second", QUERIES_PER_SECOND)
+    return functools.partial(Lookup.of, queries_per_second=rate)
+
+
+def journal(args: argparse.Namespace) -> Journal:
+    """Return the change log of the Certbot installation that is meant."""
+    return _journal(args.logs_dir, args.config_dir)
+
+
+@functools.cache  # so that what is wrong with it is said once
+def _journal(logs_dir: str, config_dir: str) -> Journal:
+    return Journal(logs_dir, config_dir)
+
+
+def require_valid_account(args: argparse.Namespace, server: str, account_url: str) -> None:
+    """Have the CA say that an account of Certbot's is valid.
+
+    Raises :class:`~certbot_dns_persist.errors.Error` when it does not.
+    """
+    from certbot_dns_persist.ca import account_status
+
+    key = find_key(Path(args.config_dir), server, account_url)
+    account_status.require_valid_account(key, account_url, server, verify=not args.no_verify_ssl)
+
+
+def command_line(args: argparse.Namespace, command: str) -> str:
+    """Return how a command line for the same Certbot begins, to be pasted into a shell."""
+    parts = ["certbot-dns-persist", command]
+    for option, value, default in (
+        ("--config-dir", args.config_dir, CONFIG_DIR),
+        ("--logs-dir", args.logs_dir, LOGS_DIR),
+    ):
+        if value != default:
+            parts += [option, value]
+    return shlex.join(parts)
+
+
+def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
+    """Rebuild the notes of which records are ours, when they were lost.
+
+    ``at`` is UNIX seconds. To be called before anything reads them.
+    """
+    if _identity(args) is not None:
+        return
+    from certbot_dns_persist.change.rebuild import rebuild
+
+    config_dir = Path(args.config_dir)
+    # Each lineage's own CA and account, whatever this run is about.
+    said = dataclasses.replace(given(args), server=None, account=None)
+    subjects = Subjects(config_dir, journal(args), said)
+    rebuild(journal(args), subjects, config_dir, lookup_for(args), at=at)
+
+
+def _domains_in(path: str, subjects: Subjects) -> Iterator[str]:
+    source: Any = sys.stdin.fileno() if path == "-" else path
+    try:
+        # Windows' editors put a mark before the first line.
+        with open(source, encoding="utf-8-sig") as file:  # noqa: PTH123  # takes descriptors, too
+            for number, line in enumerate(file, start=1):
+                domain = line.partition("#")[0].strip()
+                try:
+                    if domain:
+                        yield normalize(domain)
+                except ConfigurationError as error:
+                    subjects.troubles.append(f"{path}, line {number}: {error}")
+    except OSError as error:
+        raise ConfigurationError(
+            f"The domains in {path} cannot be read: {error.strerror}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"The domains in {path} cannot be read: it is no text in UTF-8."
+        ) from error
+
+
+def given(args: argparse.Namespace) -> Given:
+    """Return what the command line says of CA, account and options."""
+    collected: dict[str, Any] = {}
+    own: list[str] = []
+    options.add_arguments(lambda name, **_: own.append(name))
+    for name in own:
+        collected[name] = getattr(args, f"{PREFIX}{name}".replace("-", "_"), None)
+    return Given(
+        server=args.server,
+        account=args.account,
+        identity=_identity(args),
+        options=collected,
+        verify=not args.no_verify_ssl,
+        offline=getattr(args, "offline", False),
+    )
+
+
+def _identity(args: argparse.Namespace) -> Identity | None:
+    """Return who asks, when the command line says all of it; ``None`` when it says nothing."""
+    if not hasattr(args, "issuer"):  # a command that changes something needs Certbot's files
+        return None
+    issuers, uri = args.issuer, args.account_uri
+    url, thumbprint, prefix = args.account_url, args.thumbprint, args.hash_prefix
+    if not (issuers or uri or url or thumbprint or prefix):
+        return None
+    plain = uri and not thumbprint and not prefix
+    hashed = url and thumbprint and prefix and not uri
+    if not issuers or not (plain or hashed):
+        raise ConfigurationError(
+            "Without Certbot's files, give --issuer with --account-uri or, for a CA that hashes "
+            "account URIs, with --account-url, --thumbprint and --hash-prefix."
+        )
+    if args.account is not None:
+        raise ConfigurationError("--account is for Certbot's files, --issuer for doing without.")
+    for option, value in (
+        ("--account-uri", uri),
+        ("--account-url", url),
+        ("--hash-prefix", prefix),
+    ):
+        if value and not is_parameter_value(value):
+            raise ConfigurationError(
+                f"{option} {value!r} cannot stand in a record: it holds a blank, a semicolon or "
+                "something else than printable ASCII."
+            )
+        if value and not _SCHEME.match(value):
+            raise ConfigurationError(f"{option} {value!r} is no URI: it does not begin as one.")
+    names = tuple(sorted(map(_issuer, issuers)))
+    if plain:
+        return Identity(Terms(names, uri), Account(url or uri, ""))
+    if not _THUMBPRINT.fullmatch(thumbprint):
+        raise ConfigurationError(
+            f"--thumbprint {thumbprint!r} is no SHA-256 thumbprint in base64url, which has 43 "
+            "characters (RFC 7638)."
+        )
+    return Identity(Terms(names, None, prefix), Account(url, thumbprint))
+
+
+def _issuer(name: str) -> str:
+    try:
+        return normalize_domain_name(name)
+    except ValueError as error:
+        raise ConfigurationError(f"--issuer {name!r} cannot be used: {error}.") from error
