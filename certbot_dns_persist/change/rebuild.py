@@ -24,7 +24,7 @@ from certbot_dns_persist.record import (
     parse_record,
 )
 from certbot_dns_persist.request.known_accounts import KnownAccounts, accounts_of_machine
-from certbot_dns_persist.request.subjects import Subject, Subjects
+from certbot_dns_persist.request.subjects import Subject, Subjects, only_subjects
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +54,12 @@ def rebuild(
     logged = {(entry.name, entry.value): entry for entry in journal.logged()}
     found: dict[Key, StandingRecord] = {}
     complete = True
-    subjects = source.of_lineages()
-    while batch := list(itertools.islice(subjects, BATCH)):
-        there = look_up(batch, lambda subject: [subject.request.name], lookup_for)
-        for subject in batch:
+    asked = source.of_lineages()
+    while batch := list(itertools.islice(asked, BATCH)):
+        subjects = list(only_subjects(batch))
+        complete = complete and len(subjects) == len(batch)
+        there = look_up(subjects, lambda subject: [subject.request.name], lookup_for)
+        for subject in subjects:
             at_name = there[subject.request.name]
             complete = complete and at_name.trouble is None
             for record in _ours(subject, at_name, logged, at):
@@ -69,7 +71,7 @@ def rebuild(
             found.setdefault((entry.name, entry.value), known)
     if not found and aside is None and not journal.exists():
         return  # a new machine
-    added = journal.rebuild(found.values(), complete=complete and not source.troubles)
+    added = journal.rebuild(found.values(), complete=complete)
     if added or aside is not None:
         logger.warning(
             "%s %s. %s",

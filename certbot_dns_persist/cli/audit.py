@@ -68,25 +68,23 @@ def run(args: argparse.Namespace) -> int:
     files = report.file_reports(args, at=at)
     declared = list(_declared(args))
     setting.rebuild_state(args, at=at)
-    subjects, source, count = setting.find_subjects(args)
-    known = _known(args, source, declared)
+    asked = setting.find_subjects(args)
+    known = _known(args, asked.source, declared)
     lookup_for = setting.lookup_for(args)
 
     def checked() -> "Iterator[Checked]":
         shared: set[str] = set()
-        for each in check(
-            subjects, lookup_for, at=at, warn_days=args.warn_days, caa=not args.no_caa
-        ):
+        for each in check(asked, lookup_for, at=at, warn_days=args.warn_days, caa=not args.no_caa):
             found = each.standing.found
             if found.canonical_name != found.name:
                 shared.add(found.canonical_name)
             yield each
         if args.all:
-            left_over = check(source.left_over(), lookup_for, at=at, warn_days=0, caa=False)
+            left_over = check(asked.source.left_over(), lookup_for, at=at, warn_days=0, caa=False)
             yield from not_needed(left_over, shared)
 
     audited = audit(checked(), known, lookup_for)
-    return report.show(args, audited, source, at=at, count=count, files=files)
+    return report.show(args, audited, asked, at=at, files=files)
 
 
 def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":

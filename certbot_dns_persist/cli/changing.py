@@ -19,7 +19,8 @@ from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.render import text
-from certbot_dns_persist.request.subjects import Given, Subject, Subjects
+from certbot_dns_persist.request.applicants import Given
+from certbot_dns_persist.request.subjects import Subject, Subjects, only_subjects
 from certbot_dns_persist.wait import look_until, patience
 
 FAILED = 1
@@ -143,10 +144,10 @@ def find_groups(args: argparse.Namespace) -> list[Group]:
     Raises :class:`~certbot_dns_persist.errors.Error` when one of them cannot be told: what is
     changed is all of it or nothing.
     """
-    found, source, _ = setting.find_subjects(args)
-    subjects = list(found)
-    if source.troubles:
-        raise ConfigurationError("\n".join([*source.troubles, "Nothing was changed."]))
+    asked = setting.find_subjects(args)
+    subjects = list(asked)
+    if asked.troubles:
+        raise ConfigurationError("\n".join([*asked.troubles, "Nothing was changed."]))
     if not subjects:
         raise ConfigurationError("There is nothing to do: no domain was named or found.")
     return group_by_options(args, subjects)
@@ -292,7 +293,7 @@ def standings_of_others(args: argparse.Namespace, *, but: Collection[str]) -> li
     names = [lineage.name for lineage in source.lineages if lineage.name not in but]
     return [
         standing
-        for group in group_by_options(args, source.of_lineages(names))
+        for group in group_by_options(args, only_subjects(source.of_lineages(names)))
         for standing in group.ensure.look([subject.request for subject in group.subjects])
     ]
 

@@ -81,12 +81,12 @@ def run(args: argparse.Namespace) -> int:
     """Print the records of all subjects; return 1 when something kept one from being made."""
     from certbot_dns_persist.lookup.session import Lookup
 
-    made, source, count = setting.find_subjects(args)
-    subjects = list(made)
+    asked = setting.find_subjects(args)
+    subjects = list(asked)
     if any(s.options.shared and not s.request.account_uris.shared for s in subjects):
         logger.warning("--dns-persist-shared has no effect: the CA does not hash the account URI.")
-    _require_valid_accounts(subjects, source, args)
-    with report.progress(count) as advance:
+    _require_valid_accounts(subjects, asked.source, args)
+    with report.progress(asked.count) as advance:
         records = prepare(
             subjects,
             None if args.offline else Lookup.of,
@@ -103,11 +103,12 @@ def run(args: argparse.Namespace) -> int:
             args.format,
         )
     sys.stdout.write(printed)
-    for trouble in source.troubles:
+    troubles = asked.troubles
+    for trouble in troubles:
         print(trouble, file=sys.stderr)
-    if not records and not source.troubles:
+    if not records and not troubles:
         print("There is no record to make: no domain was named or found.", file=sys.stderr)
-    return int(not records or bool(source.troubles))
+    return int(not records or bool(troubles))
 
 
 def _require_valid_accounts(

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from certbot_dns_persist.cli.setting import Asked
 from certbot_dns_persist.errors import Error
 from certbot_dns_persist.judge.checkup import Checked, worst
 from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.lines import Lines
 from certbot_dns_persist.render.text import printable
-from certbot_dns_persist.request.subjects import Subjects
 
 UNKNOWN = EXIT_STATUS_OF["unknown"]
 
@@ -42,37 +42,38 @@ def file_reports(args: argparse.Namespace, *, at: int) -> list["Report"]:
 def show(
     args: argparse.Namespace,
     checked: Iterable[Checked],
-    source: Subjects,
+    asked: Asked,
     *,
     at: int,
-    count: int,
     files: Sequence["Report"] = (),
 ) -> int:
     """Show what was ``checked`` as ``args`` want it; return the exit status.
 
-    ``count`` is how many there are at most; ``at`` is UNIX seconds; ``files`` are reports beside
-    that on standard output.
+    ``checked`` is of the subjects of ``asked``; ``at`` is UNIX seconds; ``files`` are reports
+    beside that on standard output.
     """
     reports = [_report(args, at), *files]
     severities: set[str] = set()
+    no_resolver: list[str] = []
     try:
-        with progress(count) as advance:
+        with progress(asked.count) as advance:
             for each in checked:
                 severities.add(each.severity)
                 for one in reports:
                     one.add(each)
                 advance()
     except Error as error:  # there is no resolver; the report is finished all the same
-        source.troubles.append(str(error))
-    if not severities and not source.troubles:
-        source.troubles.append("There is nothing to check: no domain was named or found.")
-    for trouble in source.troubles:
+        no_resolver.append(str(error))
+    troubles = asked.troubles + no_resolver
+    if not severities and not troubles:
+        troubles.append("There is nothing to check: no domain was named or found.")
+    for trouble in troubles:
         print(printable(trouble), file=sys.stderr)
-    if source.troubles:
-        severities.add("critical" if source.lost_accounts else "unknown")
+    if troubles:
+        severities.add("critical" if asked.lost_accounts else "unknown")
     severity = worst(severities)
     for one in reports:
-        one.conclude(severity, source.troubles)
+        one.conclude(severity, troubles)
     return EXIT_STATUS_OF[severity]
 
 

@@ -20,9 +20,10 @@ from certbot_dns_persist.judge.retire import needed_by, ours
 from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.render import text
 from certbot_dns_persist.request.accounts import accounts_directory, read_accounts
+from certbot_dns_persist.request.applicants import Given
 from certbot_dns_persist.request.lineages import Lineage, change_lineage
 from certbot_dns_persist.request.request import ValidationRequest
-from certbot_dns_persist.request.subjects import Given, Subject, Subjects, bases
+from certbot_dns_persist.request.subjects import Subject, Subjects, bases, only_subjects
 
 EXAMPLES = """\
   certbot-dns-persist rotate --cert-name example.com --dns-persist-valid-for 180
@@ -126,7 +127,8 @@ class _Rotation:
             Path(self._args.config_dir), self._group.journal, Given(verify=self._given.verify)
         )
         requests: dict[str, list[ValidationRequest]] = {}
-        for subject in source.of_lineages([lineage.name for lineage in self._lineages]):
+        names = [lineage.name for lineage in self._lineages]
+        for subject in only_subjects(source.of_lineages(names)):
             requests.setdefault(subject.request.domain, []).append(subject.request)
         return requests
 

@@ -3,10 +3,11 @@
 import argparse
 import dataclasses
 import functools
+import itertools
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +21,73 @@ from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
 from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
 from certbot_dns_persist.request.accounts import closed_directory, find_key
-from certbot_dns_persist.request.subjects import Given, Identity, Subject, Subjects, normalize
+from certbot_dns_persist.request.applicants import Given, Identity
+from certbot_dns_persist.request.subjects import Subject, Subjects, Trouble, in_words, normalize
 
 _THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3.1
 
 
-def find_subjects(args: argparse.Namespace) -> tuple[Iterator[Subject], Subjects, int]:
-    """Return the subjects, who makes them (for its troubles), and how many there are at most.
+class Asked:
+    """What a command is asked about: iterate over it for the subjects, once."""
+
+    def __init__(self, found: Iterable[Subject | Trouble], source: Subjects, count: int) -> None:
+        self._found = found
+        self.source = source
+        """Who makes the subjects."""
+        self.count = count
+        """How many subjects there are at most."""
+        self._troubles: list[Trouble] = []
+
+    def __iter__(self) -> Iterator[Subject]:
+        for each in self._found:
+            if isinstance(each, Trouble):
+                self._troubles.append(each)
+            else:
+                yield each
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why there are no more subjects than those that have been drawn, in words."""
+        return in_words(self._troubles)
+
+    @property
+    def lost_accounts(self) -> bool:
+        """Whether the account of a certificate is not there, so that it cannot be renewed."""
+        return any(trouble.lost_account for trouble in self._troubles)
+
+
+def find_subjects(args: argparse.Namespace) -> Asked:
+    """Return what ``args`` are about.
 
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when the arguments do not go
     together.
     """
     said = given(args)
     options.options_of(said.options, {})  # once, rather than in trouble with every domain
-    subjects = Subjects(Path(args.config_dir), journal(args), said)
+    source = Subjects(Path(args.config_dir), journal(args), said)
     ways = [args.cert_name, args.domains, args.all, args.from_file]
     if sum(map(bool, ways)) != 1:
         raise ConfigurationError(
             "Say what it is about, with exactly one of --cert-name, -d, --all and --from-file."
         )
-    if not subjects.without_certbot:
+    if not source.without_certbot:
         _refuse_closed(args)
     if args.all or args.cert_name:
-        if subjects.without_certbot:
+        if source.without_certbot:
             raise ConfigurationError(
                 "--issuer is for names without Certbot's files: give them with -d or --from-file."
             )
-        found = list(subjects.of_lineages(args.cert_name or None))
-        return iter(found), subjects, len(found)
+        found = list(source.of_lineages(args.cert_name or None))
+        return Asked(found, source, sum(isinstance(each, Subject) for each in found))
+    troubles: list[Trouble] = []
     if args.from_file:
-        domains = list(_domains_in(args.from_file, subjects))
+        lines = list(_domains_in(args.from_file))
+        troubles = [line for line in lines if isinstance(line, Trouble)]
+        domains = [line for line in lines if isinstance(line, str)]
     else:
         domains = [normalize(part.strip()) for name in args.domains for part in name.split(",")]
-    return subjects.of_domains(domains), subjects, len(domains)
+    return Asked(itertools.chain(troubles, source.of_domains(domains)), source, len(domains))
 
 
 def _refuse_closed(args: argparse.Namespace) -> None:
@@ -127,7 +161,7 @@ def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
     rebuild(journal(args), subjects, config_dir, lookup_for(args), at=at)
 
 
-def _domains_in(path: str, subjects: Subjects) -> Iterator[str]:
+def _domains_in(path: str) -> Iterator[str | Trouble]:
     source: Any = sys.stdin.fileno() if path == "-" else path
     try:
         # Windows' editors put a mark before the first line.
@@ -138,7 +172,7 @@ def _domains_in(path: str, subjects: Subjects) -> Iterator[str]:
                     if domain:
                         yield normalize(domain)
                 except ConfigurationError as error:
-                    subjects.troubles.append(f"{path}, line {number}: {error}")
+                    yield Trouble(f"{path}, line {number}: {error}")
     except OSError as error:
         raise ConfigurationError(
             f"The domains in {path} cannot be read: {error.strerror}."

@@ -56,6 +56,25 @@ def lineage_names(config_dir: Path) -> list[str]:
         ) from error
 
 
+def our_lineages(config_dir: Path) -> tuple[list[Lineage], list[str]]:
+    """Return the lineages that our authenticator renews, and why others cannot be read.
+
+    Both are sorted by the lineages' names.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when they cannot be listed.
+    """
+    lineages, unusable = [], []
+    for name in lineage_names(config_dir):
+        try:
+            lineage = read_lineage(config_dir, name)
+        except ConfigurationError as error:
+            unusable.append(str(error))
+            continue
+        if lineage.authenticator == AUTHENTICATOR:
+            lineages.append(lineage)
+    return lineages, unusable
+
+
 def read_lineage(config_dir: Path, name: str) -> Lineage:
     """Return the lineage called ``name``.
 

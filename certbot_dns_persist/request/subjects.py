@@ -8,19 +8,11 @@ import contextlib
 import dataclasses
 import ipaddress
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from certbot_dns_persist.account import Account
-from certbot_dns_persist.ca.terms import Terms, expected_terms
-from certbot_dns_persist.errors import (
-    ConfigurationError,
-    DirectoryError,
-    Error,
-    NoSuchAccount,
-)
+from certbot_dns_persist.errors import ConfigurationError, Error, NoSuchAccount
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.options import Options, options_of, too_wide
 from certbot_dns_persist.record import (
@@ -29,14 +21,11 @@ from certbot_dns_persist.record import (
     normalize_domain_name,
     parse_record,
 )
-from certbot_dns_persist.request.accounts import find_account
-from certbot_dns_persist.request.lineages import AUTHENTICATOR, Lineage, lineage_names, read_lineage
+from certbot_dns_persist.request.applicants import Applicants, Given
+from certbot_dns_persist.request.lineages import AUTHENTICATOR, Lineage, our_lineages, read_lineage
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest, make_request
 
 logger = logging.getLogger(__name__)
-
-#: Certbot's own default.
-DEFAULT_SERVER = "https://acme-v02.api.letsencrypt.org/directory"
 
 #: How many of the domains that share a trouble are named with it.
 _NAMED = 5
@@ -58,76 +47,47 @@ class Subject:
 
 
 @dataclasses.dataclass(frozen=True)
-class Identity:
-    """A CA and an account as somebody knows them who has none of Certbot's files."""
+class Trouble:
+    """Why there is no subject where one was asked for."""
 
-    terms: Terms
-    account: Account
-
-
-@dataclasses.dataclass(frozen=True)
-class Given:
-    """What the command line says of CA, account and options; it goes before what files say."""
-
-    server: str | None = None
-    account: str | None = None
-    """Certbot's id of an account, or its URL."""
-    identity: Identity | None = None
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """By the name of each without prefix; ``None`` when it is not given."""
-    verify: bool = True
-    """Whether the certificate of the CA's server is checked."""
-    offline: bool = False
-    """Whether the CA is not to be asked; what it said in the last order has to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Who:
-    """A CA's server, an account there, its id, and the terms."""
-
-    server: str
-    account: Account
-    terms: Terms
+    reason: str
+    domain: str | None = None
+    """The domain that it is about; ``None`` when it is about something else."""
+    lost_account: bool = False
+    """Whether the account of a certificate is not there, so that it cannot be renewed."""
 
 
 class Subjects:
-    """Makes subjects from names and lineages.
-
-    What cannot be told of one of them is added to ``troubles``, in words, and does not keep the
-    others from being made.
-    """
+    """Makes subjects from names and lineages; what cannot be told of one keeps no other back."""
 
     def __init__(self, config_dir: Path, journal: Journal, given: Given) -> None:
         self._config_dir = config_dir
         self._journal = journal
         self._given = given
-        self._known: dict[tuple[str, str | None], _Who | Error] = {}
-        self._keys: dict[str, list[str]] = {}
-        self._failures: dict[str, tuple[int, list[str]]] = {}
-        self.troubles: list[str] = []
-        self.lost_accounts = False
-        """Whether the account of a lineage is not there, so that it cannot be renewed."""
+        self._applicants = Applicants(config_dir, journal, given)
 
     @property
     def without_certbot(self) -> bool:
         """Whether Certbot's files are not asked who the account is."""
         return self._given.identity is not None
 
-    def of_lineages(self, names: Iterable[str] | None = None) -> Iterator[Subject]:
+    def of_lineages(self, names: Iterable[str] | None = None) -> Iterator[Subject | Trouble]:
         """Yield the domains of the lineages ``names``, by default of all that are ours.
 
         A domain of several lineages is yielded once for each account that needs it.
         """
-        lineages = self._all() if names is None else self._named(names)
         needed: dict[tuple[str, str, str], list[Lineage]] = {}
-        for lineage in lineages:
+        for lineage in self._all() if names is None else self._named(names):
+            if isinstance(lineage, Trouble):
+                yield lineage
+                continue
             for domain in bases(lineage.domains):
-                needed.setdefault((*self._key(lineage), domain), []).append(lineage)
+                needed.setdefault((*self._applicants.key(lineage), domain), []).append(lineage)
         for (_, _, domain), needs in needed.items():
             asked = {name for lineage in needs for name in lineage.domains}
-            yield from self._subject(domain, asked & {domain, f"*.{domain}"}, needs)
+            yield self._subject(domain, asked & {domain, f"*.{domain}"}, needs)
 
-    def of_domains(self, domains: Iterable[str]) -> Iterator[Subject]:
+    def of_domains(self, domains: Iterable[str]) -> Iterator[Subject | Trouble]:
         """Yield ``domains``, which are normalised and may begin with ``*.``; each base once.
 
         What lineages of ours say of one of them is used. Where these have different accounts, it
@@ -139,9 +99,9 @@ class Subjects:
         for domain, names in asked.items():
             lineages: dict[tuple[str, str], list[Lineage]] = {}
             for lineage in [] if self.without_certbot else self._by_domain.get(domain, []):
-                lineages.setdefault(self._key(lineage), []).append(lineage)
+                lineages.setdefault(self._applicants.key(lineage), []).append(lineage)
             for needs in lineages.values() or [[]]:
-                yield from self._subject(domain, names, needs)
+                yield self._subject(domain, names, needs)
 
     def left_over(self) -> Iterator[Subject]:
         """Yield the domains for which records of ours stand, as noted, and that no lineage needs.
@@ -180,64 +140,6 @@ class Subjects:
         """All lineages that are renewed by our authenticator, sorted by name."""
         return list(self._ours[0])
 
-    def _all(self) -> Iterable[Lineage]:
-        lineages, unusable = self._ours
-        self.troubles += unusable
-        # Records that are left over may be looked at all the same.
-        if not lineages and not unusable and not self._journal.standing():
-            self.troubles.append(
-                f"No certificate in {self._config_dir} has the authenticator {AUTHENTICATOR}. "
-                "Name the domains with -d, or another directory with --config-dir."
-            )
-        return lineages
-
-    def _named(self, names: Iterable[str]) -> Iterator[Lineage]:
-        for name in dict.fromkeys(names):
-            try:
-                lineage = read_lineage(self._config_dir, name)
-            except ConfigurationError as error:
-                self.troubles.append(str(error))
-                continue
-            if lineage.authenticator == AUTHENTICATOR:
-                yield lineage
-            else:
-                self.troubles.append(
-                    f"The certificate {name} is renewed by the authenticator "
-                    f"{lineage.authenticator!r}, not by {AUTHENTICATOR}, so it needs no record. "
-                    "Name its domains with -d to act on them all the same."
-                )
-
-    @cached_property
-    def _ours(self) -> tuple[list[Lineage], list[str]]:
-        """All lineages that are renewed by our authenticator, and why others cannot be read."""
-        lineages, unusable = [], []
-        for name in lineage_names(self._config_dir):
-            try:
-                lineage = read_lineage(self._config_dir, name)
-            except ConfigurationError as error:
-                unusable.append(str(error))
-                continue
-            if lineage.authenticator == AUTHENTICATOR:
-                lineages.append(lineage)
-        return lineages, unusable
-
-    @cached_property
-    def _by_domain(self) -> dict[str, list[Lineage]]:
-        """Our lineages by the domains that they are for; at the server that is given, if any."""
-        lineages, unusable = self._ours
-        for trouble in unusable:
-            logger.warning("%s", trouble)
-        found: dict[str, list[Lineage]] = {}
-        for lineage in lineages:
-            if self._server(lineage) == lineage.server:
-                for domain in bases(lineage.domains):
-                    found.setdefault(domain, []).append(lineage)
-        return found
-
-    def _key(self, lineage: Lineage) -> tuple[str, str]:
-        """Return what tells who asks: of those with the same, one record serves all."""
-        return self._server(lineage), self._account(lineage) or ""
-
     @property
     def needed_domains(self) -> Collection[str] | None:
         """The domains of all lineages that are ours, without ``*.``.
@@ -251,95 +153,99 @@ class Subjects:
 
     def _subject(
         self, domain: str, names: Collection[str], lineages: Sequence[Lineage]
-    ) -> Iterator[Subject]:
-        """Yield the subject or, when it cannot be told, note why."""
+    ) -> Subject | Trouble:
+        """Return the subject, whose ``lineages`` have the same applicant, or why there is none."""
         first = lineages[0] if lineages else None
         try:
             options = options_of(self._given.options, first.options) if first else self._options
             if f"*.{domain}" in names and options.policy == "exact":
                 raise too_wide(f"*.{domain}")
-            who = self._who(self._server(first), self._account(first))
+            applicant = self._applicants.find(first)
             request = make_request(
                 domain,
                 wildcard=f"*.{domain}" in names or options.policy == "wildcard",
                 shared=options.shared,
-                terms=who.terms,
-                account=who.account,
-                earlier_keys=lambda: self._earlier_keys(who.account),
-                server=who.server,
+                terms=applicant.terms,
+                account=applicant.account,
+                earlier_keys=lambda: self._applicants.earlier_keys(applicant.account),
+                server=applicant.server,
             )
         except Error as error:
-            self.lost_accounts |= bool(lineages) and isinstance(error, NoSuchAccount)
-            self._fail(domain, str(error))
-            return
-        yield Subject(request, options, tuple(lineages), tuple(sorted(names)))
-
-    def _fail(self, domain: str, reason: str) -> None:
-        """Note why there is no subject; what is the same for thousands of domains, once."""
-        place, domains = self._failures.setdefault(reason, (len(self.troubles), []))
-        domains.append(domain)
-        more = len(domains) - _NAMED
-        named = ", ".join(domains[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-        self.troubles[place : place + 1] = [f"{named}: {reason}"]
+            lost = bool(lineages) and isinstance(error, NoSuchAccount)
+            return Trouble(str(error), domain, lost_account=lost)
+        return Subject(request, options, tuple(lineages), tuple(sorted(names)))
 
     @cached_property
     def _options(self) -> Options:
         """Those of a domain that is in no lineage of ours; of which there may be thousands."""
         return options_of(self._given.options, {})
 
-    # Who asks, and whom
+    def _all(self) -> Iterator[Lineage | Trouble]:
+        lineages, unusable = self._ours
+        yield from map(Trouble, unusable)
+        # Records that are left over may be looked at all the same.
+        if not lineages and not unusable and not self._journal.standing():
+            yield Trouble(
+                f"No certificate in {self._config_dir} has the authenticator {AUTHENTICATOR}. "
+                "Name the domains with -d, or another directory with --config-dir."
+            )
+        yield from lineages
 
-    def _server(self, lineage: Lineage | None) -> str:
-        return self._given.server or (lineage.server if lineage else DEFAULT_SERVER)
-
-    def _account(self, lineage: Lineage | None) -> str | None:
-        if self._given.account is not None or lineage is None:
-            return self._given.account
-        # Another server has other accounts.
-        return lineage.account if self._server(lineage) == lineage.server else None
-
-    def _earlier_keys(self, account: Account) -> list[str]:
-        if self._given.identity is not None:
-            return []
-        if account.url not in self._keys:  # reads a file, which must not happen for every domain
-            self._keys[account.url] = self._journal.earlier_keys(account.url, account.thumbprint)
-        return self._keys[account.url]
-
-    def _who(self, server: str, account: str | None) -> _Who:
-        known = self._known.get((server, account))
-        if known is None:
+    def _named(self, names: Iterable[str]) -> Iterator[Lineage | Trouble]:
+        for name in dict.fromkeys(names):
             try:
-                known = self._find_out(server, account)
-            except Error as error:
-                known = error
-            self._known[server, account] = known
-        if isinstance(known, Error):
-            raise known
-        return known
-
-    def _find_out(self, server: str, name: str | None) -> _Who:
-        if self._given.identity is not None:
-            identity = self._given.identity
-            return _Who(self._given.server or "", identity.account, identity.terms)
-        account = find_account(self._config_dir, server, name)
-        noted = self._journal.terms(account.url)
-        if self._given.offline:
-            if noted is None:
-                raise DirectoryError(
-                    f"What the CA at {server} wants in a record is not known here: it is noted at "
-                    "the first order. Leave --offline out, so that the CA is asked."
+                lineage = read_lineage(self._config_dir, name)
+            except ConfigurationError as error:
+                yield Trouble(str(error))
+                continue
+            if lineage.authenticator == AUTHENTICATOR:
+                yield lineage
+            else:
+                yield Trouble(
+                    f"The certificate {name} is renewed by the authenticator "
+                    f"{lineage.authenticator!r}, not by {AUTHENTICATOR}, so it needs no record. "
+                    "Name its domains with -d to act on them all the same."
                 )
-            return _Who(server, account, noted)
-        from certbot_dns_persist.ca.directory import fetch_directory
 
-        try:
-            ca = fetch_directory(server, verify=self._given.verify)
-        except DirectoryError as error:
-            if noted is None:
-                raise
-            logger.warning("%s. What it said in the last order is taken for granted.", error)
-            return _Who(server, account, noted)
-        return _Who(server, account, expected_terms(ca, noted, account))
+    @cached_property
+    def _ours(self) -> tuple[list[Lineage], list[str]]:
+        return our_lineages(self._config_dir)
+
+    @cached_property
+    def _by_domain(self) -> dict[str, list[Lineage]]:
+        """Our lineages by the domains that they are for; at the server that is given, if any."""
+        lineages, unusable = self._ours
+        for reason in unusable:
+            logger.warning("%s", reason)
+        found: dict[str, list[Lineage]] = {}
+        for lineage in lineages:
+            if self._applicants.server(lineage) == lineage.server:
+                for domain in bases(lineage.domains):
+                    found.setdefault(domain, []).append(lineage)
+        return found
+
+
+def only_subjects(found: Iterable[Subject | Trouble]) -> Iterator[Subject]:
+    """Yield those of ``found`` that are subjects, where the others do not matter."""
+    return (each for each in found if isinstance(each, Subject))
+
+
+def in_words(troubles: Iterable[Trouble]) -> list[str]:
+    """Return ``troubles`` for a person; what is the same for thousands of domains, once."""
+    domains_of: dict[str, list[str]] = {}
+    for trouble in troubles:
+        domains = domains_of.setdefault(trouble.reason, [])
+        if trouble.domain is not None:
+            domains.append(trouble.domain)
+    return [
+        f"{_some(domains)}: {reason}" if domains else reason
+        for reason, domains in domains_of.items()
+    ]
+
+
+def _some(domains: Sequence[str]) -> str:
+    more = len(domains) - _NAMED
+    return ", ".join(domains[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def bases(domains: Iterable[str]) -> dict[str, bool]:
