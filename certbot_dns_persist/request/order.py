@@ -6,16 +6,16 @@ import functools
 import ipaddress
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acme import challenges
 
-from certbot_dns_persist.account import Account
-from certbot_dns_persist.ca.authorization import fetch_authorization
+from certbot_dns_persist.ca.authorization import Authorization, fetch_authorization
 from certbot_dns_persist.ca.challenge import DNSPersist01
-from certbot_dns_persist.ca.directory import fetch_directory
+from certbot_dns_persist.ca.directory import Directory, fetch_directory
 from certbot_dns_persist.ca.terms import stated_terms
 from certbot_dns_persist.errors import ChallengeError, ConfigurationError, DirectoryError
 from certbot_dns_persist.journal.store import Journal
@@ -59,18 +59,6 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
         )
 
 
-def refuse_ip_address(identifier: str) -> None:
-    """Raise :class:`~certbot_dns_persist.errors.ConfigurationError` when it is an IP address."""
-    try:
-        ipaddress.ip_address(identifier)
-    except ValueError:
-        return
-    raise ConfigurationError(
-        f"{identifier} is an IP address, and dns-persist-01 proves domain names only. Get its "
-        "certificate with another authenticator, for instance --standalone or --webroot."
-    )
-
-
 def warn_of_ended_records(config: "NamespaceConfig") -> None:
     """Warn when a record that we published for these names is past its persistUntil, or nearly.
 
@@ -94,20 +82,16 @@ def warn_of_ended_records(config: "NamespaceConfig") -> None:
             )
 
 
-def names_of_order(config: "NamespaceConfig") -> set[str]:
-    """Return the names that Certbot is about to ask for, wildcards with their ``*.``.
-
-    An annotated challenge does not say whether it is for a wildcard, so they are read where
-    Certbot keeps them: in its configuration or, for ``--cert-name`` alone, in the certificate.
-    Empty when neither has them, as when the user typed them at Certbot's prompt.
-    """
-    # Plain strings on old versions of Certbot, objects whose str() is the name on new ones.
-    names = {str(name).lower() for name in config.domains or ()}
-    if not names and config.certname:
-        # None yet, or one that Certbot complains about itself.
-        with contextlib.suppress(OSError, ValueError):
-            names = names_of_certificate(Path(config.live_dir) / config.certname / "cert.pem")
-    return names
+def refuse_ip_address(identifier: str) -> None:
+    """Raise :class:`~certbot_dns_persist.errors.ConfigurationError` when it is an IP address."""
+    try:
+        ipaddress.ip_address(identifier)
+    except ValueError:
+        return
+    raise ConfigurationError(
+        f"{identifier} is an IP address, and dns-persist-01 proves domain names only. Get its "
+        "certificate with another authenticator, for instance --standalone or --webroot."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,52 +112,19 @@ def read_order(
     """
     if not achalls:
         return Order({}, ())
-    account = account_of_key(Path(config.accounts_dir), config.account, achalls[0].account_key)
-    verify = not config.no_verify_ssl
-    names = names_of_order(config)
-    asked = [domain_of(achall) for achall in achalls]
-    directory = functools.cache(lambda: fetch_directory(config.server, verify=verify))
-    notes = journal(config)
-
-    @functools.cache
-    def earlier_keys() -> list[str]:
-        notes.note_key(account.url, account.thumbprint)
-        return notes.earlier_keys(account.url, account.thumbprint)
-
+    reader = _Reader(config, options, achalls)
     requests: dict[str, ValidationRequest] = {}
-    proofs = []
-    for domain, achall in zip(asked, achalls, strict=True):
+    proofs: list[Proof] = []
+    for achall in achalls:
+        domain = domain_of(achall)
         if isinstance(achall.chall, DNSPersist01):
-            wildcard = (
-                options.policy == "wildcard"
-                or f"*.{domain}" in names
-                # Two challenges for one name: the other is that of the wildcard.
-                or asked.count(domain) > 1
-                or (
-                    not names
-                    and fetch_authorization(achall, account, config.server, verify=verify).wildcard
-                )
-            )
-            if wildcard and options.policy == "exact":
-                raise too_wide(f"*.{domain}")  # typed at Certbot's prompt
-            terms = stated_terms(achall.chall, domain, account, directory)
-            notes.note_terms(account.url, terms)
-            requests[domain] = make_request(
-                domain,
-                wildcard=wildcard,
-                shared=options.shared,
-                terms=terms,
-                account=account,
-                earlier_keys=earlier_keys,
-                server=config.server,
-            )
+            requests[domain] = reader.request(domain, achall)
         elif options.fallback == "dns-01" and isinstance(achall.chall, challenges.DNS01):
-            value = achall.chall.validation(achall.account_key)
-            proofs.append(Proof(domain, value, config.server, account.url))
+            proofs.append(reader.proof(domain, achall))
         elif config.allow_subset_of_names:
-            logger.warning(_not_offered(config, domain, achall, account))
+            logger.warning(reader.not_offered(domain, achall))
         else:
-            raise ChallengeError(_not_offered(config, domain, achall, account))
+            raise ChallengeError(reader.not_offered(domain, achall))
     if options.shared and requests and not any(r.account_uris.shared for r in requests.values()):
         logger.warning(
             "--dns-persist-shared has no effect: the CA at %s does not hash the account URI.",
@@ -182,36 +133,112 @@ def read_order(
     return Order(dict(sorted(requests.items())), proofs)
 
 
+class _Reader:
+    """Reads the challenges of one order, each with what is the same for all of them."""
+
+    def __init__(
+        self, config: "NamespaceConfig", options: Options, achalls: "Sequence[AnnotatedChallenge]"
+    ) -> None:
+        self._config = config
+        self._options = options
+        self._account = account_of_key(
+            Path(config.accounts_dir), config.account, achalls[0].account_key
+        )
+        self._names = names_of_order(config)
+        self._domains = Counter(map(domain_of, achalls))
+        self._journal = journal(config)
+
+    def request(self, domain: str, achall: Any) -> ValidationRequest:
+        """Return what a dns-persist-01 challenge asks for."""
+        wildcard = self._options.policy == "wildcard" or self._is_for_wildcard(domain, achall)
+        if wildcard and self._options.policy == "exact":
+            raise too_wide(f"*.{domain}")  # typed at Certbot's prompt
+        terms = stated_terms(achall.chall, domain, self._account, lambda: self._directory)
+        self._journal.note_terms(self._account.url, terms)
+        return make_request(
+            domain,
+            wildcard=wildcard,
+            shared=self._options.shared,
+            terms=terms,
+            account=self._account,
+            earlier_keys=lambda: self._earlier_keys,
+            server=self._config.server,
+        )
+
+    def proof(self, domain: str, achall: Any) -> Proof:
+        """Return what a dns-01 challenge asks for."""
+        value = achall.chall.validation(achall.account_key)
+        return Proof(domain, value, self._config.server, self._account.url)
+
+    def not_offered(self, domain: str, achall: Any) -> str:
+        """Return the error for a domain for which neither of them is offered."""
+        preferred = getattr(self._config, "pref_challs", None) or []
+        if preferred and DNSPersist01.typ not in preferred:
+            return (
+                f"--preferred-challenges {','.join(preferred)} keeps Certbot from using "
+                f"{DNSPersist01.typ}. Add it there, or leave the option out."
+            )
+        try:
+            offered = self._authorization(achall).offered
+        except DirectoryError:  # the less important half of the message
+            offered = (achall.chall.typ,)
+        advice = "use another authenticator, for instance --standalone or --webroot."
+        if challenges.DNS01.typ in offered:
+            advice = (
+                "add --dns-persist-fallback dns-01, with a provider that can write, to prove "
+                "control the classic way and be switched over as soon as the CA offers it; or "
+                f"{advice}"
+            )
+        return (
+            f"The CA at {self._config.server} does not offer dns-persist-01 for {domain}; it "
+            f"offers {', '.join(offered)}. As of late 2026 Let's Encrypt offers dns-persist-01 on "
+            "its staging server (--test-cert) but not in production. Until your CA does, "
+            f"{advice}"
+        )
+
+    def _is_for_wildcard(self, domain: str, achall: Any) -> bool:
+        if f"*.{domain}" in self._names:
+            return True
+        if self._domains[domain] > 1:  # two challenges for one name: the other is the wildcard's
+            return True
+        return not self._names and self._authorization(achall).wildcard
+
+    def _authorization(self, achall: Any) -> Authorization:
+        return fetch_authorization(
+            achall, self._account, self._config.server, verify=not self._config.no_verify_ssl
+        )
+
+    @functools.cached_property
+    def _directory(self) -> Directory:
+        return fetch_directory(self._config.server, verify=not self._config.no_verify_ssl)
+
+    @functools.cached_property
+    def _earlier_keys(self) -> list[str]:
+        account = self._account
+        self._journal.note_key(account.url, account.thumbprint)
+        return self._journal.earlier_keys(account.url, account.thumbprint)
+
+
+def names_of_order(config: "NamespaceConfig") -> set[str]:
+    """Return the names that Certbot is about to ask for, wildcards with their ``*.``.
+
+    An annotated challenge does not say whether it is for a wildcard, so they are read where
+    Certbot keeps them: in its configuration or, for ``--cert-name`` alone, in the certificate.
+    Empty when neither has them, as when the user typed them at Certbot's prompt.
+    """
+    # Plain strings on old versions of Certbot, objects whose str() is the name on new ones.
+    names = {str(name).lower() for name in config.domains or ()}
+    if not names and config.certname:
+        # None yet, or one that Certbot complains about itself.
+        with contextlib.suppress(OSError, ValueError):
+            names = names_of_certificate(Path(config.live_dir) / config.certname / "cert.pem")
+    return names
+
+
 def domain_of(achall: Any) -> str:
     """Return the FQDN that an annotated challenge is about, normalised, without ``*.``."""
     identifier = getattr(achall, "identifier", None)  # since Certbot 5.3
     return normalize_domain_name(identifier.value if identifier else achall.domain)
-
-
-def _not_offered(config: "NamespaceConfig", domain: str, achall: Any, account: Account) -> str:
-    preferred = getattr(config, "pref_challs", None) or []
-    if preferred and DNSPersist01.typ not in preferred:
-        return (
-            f"--preferred-challenges {','.join(preferred)} keeps Certbot from using "
-            f"{DNSPersist01.typ}. Add it there, or leave the option out."
-        )
-    try:
-        offered = fetch_authorization(
-            achall, account, config.server, verify=not config.no_verify_ssl
-        ).offered
-    except DirectoryError:  # the less important half of the message
-        offered = (achall.chall.typ,)
-    advice = "use another authenticator, for instance --standalone or --webroot."
-    if challenges.DNS01.typ in offered:
-        advice = (
-            "add --dns-persist-fallback dns-01, with a provider that can write, to prove control "
-            f"the classic way and be switched over as soon as the CA offers it; or {advice}"
-        )
-    return (
-        f"The CA at {config.server} does not offer dns-persist-01 for {domain}; it offers "
-        f"{', '.join(offered)}. As of late 2026 Let's Encrypt offers dns-persist-01 on its staging "
-        f"server (--test-cert) but not in production. Until your CA does, {advice}"
-    )
 
 
 def journal(config: "NamespaceConfig") -> Journal:
