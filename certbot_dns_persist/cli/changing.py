@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from certbot_dns_persist.change.ensure import Ensure
-from certbot_dns_persist.change.publisher import Publisher, Record
+from certbot_dns_persist.change.publisher import Publisher
 from certbot_dns_persist.change.surroundings import Surroundings
 from certbot_dns_persist.cli import arguments, setting
-from certbot_dns_persist.errors import ConfigurationError, LookupFailed, ProviderError
+from certbot_dns_persist.errors import ConfigurationError, LookupFailed
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.session import Lookup
@@ -21,7 +21,6 @@ from certbot_dns_persist.options import Options
 from certbot_dns_persist.render import text
 from certbot_dns_persist.request.applicants import Given
 from certbot_dns_persist.request.subjects import Subject, Subjects, only_subjects
-from certbot_dns_persist.wait import look_until, patience
 
 FAILED = 1
 
@@ -197,92 +196,6 @@ def lock_certbot(args: argparse.Namespace) -> None:
             ) from error
         else:
             return
-
-
-@dataclasses.dataclass(frozen=True)
-class Removal:
-    """A record of ours that is to go."""
-
-    standing: Standing
-    value: str
-    reason: str
-
-    @property
-    def name(self) -> str:
-        """Where it stands."""
-        return self.standing.found.canonical_name
-
-
-def describe(removals: Iterable[Removal]) -> str:
-    """Return what is to go, for a person to read."""
-    lines: list[str] = []
-    name = None
-    for removal in removals:
-        if removal.name != name:
-            name = removal.name
-            lines.append(f"  {name} TXT")
-        lines.append(f"    - {text.printable(removal.value)} ({removal.reason})")
-    return "\n".join(lines)
-
-
-def remove(group: Group, removals: Iterable[Removal]) -> list[str]:
-    """Remove them; return, in words, what is left to do."""
-    left = []
-    for removal in removals:
-        request = removal.standing.request
-        record = Record(
-            name=removal.name,
-            value=removal.value,
-            ttl=group.options.ttl,
-            domain=request.domain,
-            server=request.server,
-            account_url=request.account_url,
-        )
-        try:
-            written = group.publisher.writes(removal.name)
-            group.publisher.remove(record, removal.reason)
-        except ProviderError as error:
-            left.append(f'{removal.name} TXT "{removal.value}" could not be removed. {error}')
-            continue
-        if not written:
-            left.append(
-                f'{removal.name} TXT "{removal.value}" is yours to remove: the provider for it '
-                "is manual."
-            )
-    return left
-
-
-def forget_gone(group: Group, standings: Iterable[Standing]) -> None:
-    """Note of the account's records which no server has any more that they are gone."""
-    for standing in standings:
-        found, request = standing.found, standing.request
-        if found.silent or found.warnings:
-            continue  # it may be there
-        for noted in group.journal.standing():
-            ours = (noted.name, noted.account_url) == (found.canonical_name, request.account_url)
-            if ours and noted.value not in found.values:
-                group.publisher.note_gone(
-                    Record(
-                        noted.name, noted.value, 0, noted.domain, noted.server, noted.account_url
-                    )
-                )
-
-
-def await_removal(group: Group, removals: Sequence[Removal]) -> list[str]:
-    """Wait until no server serves them any more; return, in words, where one still does."""
-
-    def look() -> list[str]:
-        requests = list(dict.fromkeys(removal.standing.request for removal in removals))
-        found = {standing.request: standing.found for standing in group.ensure.look(requests)}
-        return [
-            f'{removal.name} TXT "{removal.value}" is still served by {server}.'
-            for removal in removals
-            for server in found[removal.standing.request].answers
-            if removal.value in (server.values or ())
-        ]
-
-    seconds = patience(group.options, terminal=False)
-    return look_until(look, lambda still: not still, seconds, lambda still, left: None)
 
 
 def standings_of_others(args: argparse.Namespace, *, but: Collection[str]) -> list[Standing]:

@@ -4,8 +4,9 @@ import argparse
 import time
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, changing, setting
+from certbot_dns_persist.cli import arguments, changing, removing, setting
 from certbot_dns_persist.judge.retire import needed_by, worthless
+from certbot_dns_persist.judge.standing import Standing
 
 EXAMPLES = """\
   certbot-dns-persist prune --all --dry-run
@@ -30,33 +31,25 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Remove what is expired or superseded; return the exit status."""
-
     setting.rebuild_state(args, at=int(time.time()))
     groups = changing.find_groups(args)
     others = changing.standings_of_others(args, but=())
-    removals = []
-    for group in groups:
-        together: list[changing.Removal] = []
-        standings = group.look()
-        if not args.dry_run:
-            changing.forget_gone(group, standings)
-        for standing in standings:
-            name = standing.found.canonical_name
-            going: list[str] = []
-            for value, reason in worthless(standing, group.journal.replaced(name)).items():
-                if not needed_by(others, name, [*going, value]):
-                    going.append(value)
-                    together.append(changing.Removal(standing, value, reason))
-        removals.append(together)
-    if not any(removals):
+
+    def superfluous(group: changing.Group, standing: Standing) -> dict[str, str]:
+        name = standing.found.canonical_name
+        going: dict[str, str] = {}
+        for value, reason in worthless(standing, group.journal.replaced(name)).items():
+            if not needed_by(others, name, [*going, value]):
+                going[value] = reason
+        return going
+
+    found = removing.find_removals(args, groups, superfluous)
+    if not found:
         changing.say(args, "There is nothing to prune.")
         return 0
-    described = changing.describe(removal for together in removals for removal in together)
-    if not changing.agreed(args, f"To be removed:\n{described}"):
+    if not changing.agreed(args, removing.describe(found)):
         return 0 if args.dry_run else changing.FAILED
-    left = []
-    for group, together in zip(groups, removals, strict=True):
-        left += changing.remove(group, together)
+    left = [words for together in found for words in together.carry_out()]
     if not left:
         changing.say(args, "Removed.")
     return changing.conclude(left)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, changing
+from certbot_dns_persist.cli import arguments, changing, removing
 from certbot_dns_persist.judge.retire import ours
 from certbot_dns_persist.request.subjects import Subject
 
@@ -30,27 +30,17 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Remove every record of the account at the CA; return the exit status."""
-
     groups = changing.find_groups(args)
-    removals = []
-    for group in groups:
-        standings = group.look()
-        if not args.dry_run:
-            changing.forget_gone(group, standings)
-        removals.append(
-            [changing.Removal(s, value, "revoked") for s in standings for value in ours(s)]
-        )
-    if not any(removals):
+    found = removing.find_removals(
+        args, groups, lambda group, standing: dict.fromkeys(ours(standing), "revoked")
+    )
+    if not found:
         changing.say(args, "There is nothing to revoke: no record of this account is in DNS.")
         return 0
-    described = changing.describe(removal for together in removals for removal in together)
     subjects = [subject for group in groups for subject in group.subjects]
-    plan = f"To be removed:\n{described}\n{_consequences(subjects)}"
-    if not changing.agreed(args, plan):
+    if not changing.agreed(args, f"{removing.describe(found)}\n{_consequences(subjects)}"):
         return 0 if args.dry_run else changing.FAILED
-    left = []
-    for group, together in zip(groups, removals, strict=True):
-        left += changing.remove(group, together) or changing.await_removal(group, together)
+    left = [words for together in found for words in together.carry_out() or together.wait()]
     if not left:
         changing.say(args, "Removed: no name server serves them any more.")
     changing.say(args, _afterwards(args, subjects))
