@@ -33,7 +33,6 @@ PYOPENSSL = "pyOpenSSL<26.2"  # which dropped X509Extension, and 26.3 X509Req (j
 
 DEBIAN_12 = [
     # What decides there whether the oldest packages that we allow work.
-    "cryptography==38.0.4",
     "pyOpenSSL==23.0.0",
     "setuptools==66.1.1",  # one whose pkg_resources is particular about names: see setup.py
 ]

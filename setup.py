@@ -6,9 +6,12 @@ from setuptools import find_packages, setup
 INSTALL_REQUIRES = [
     "acme>=2.1.0",
     "certbot>=2.1.0",  # Debian 12
+    "configobj>=5.0.8",  # Debian 12; Certbot writes its renewal configurations with it
+    "cryptography>=38.0.4",  # Debian 12
     "dnspython>=2.3.0",  # Debian 12
     "idna>=2.10",  # names in a record are compared as A-labels; here through requests anyway
     "josepy>=1.13.0",
+    "requests>=2.28.1",  # Debian 12
     "rich>=13.0.0",
     # A hyphen for its dot: Certbot before 2.7 has pkg_resources check these names, which up to
     # setuptools 75.8.1 does not find a zope_interface-*.dist-info when asked for zope.interface,
@@ -34,7 +37,6 @@ TEST = [
     "certbot-dns-inwx",
     "certbot-dns-pdns",
     "certbot-dns-rfc2136",
-    "cryptography",
     "hypothesis",
     "jsonschema",  # with the next one, for what check and audit print
     "moto[server]",  # a Route 53 to test against
