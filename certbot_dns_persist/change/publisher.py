@@ -171,11 +171,7 @@ class Publisher:
     def note_added_by_hand(self, record: Record, reason: str) -> None:
         """Note that a person has published ``record``."""
         change = self._change("add", record, f"{reason}; published by hand", "manual", None)
-        self._journal.record(change)
-
-    def note_gone(self, record: Record) -> None:
-        """Note that ``record`` is in DNS no longer, though nobody removed it through us."""
-        self._journal.record(self._change("remove", record, "was gone already", "manual", None))
+        self._journal.done(change)
 
     def _change(
         self,
@@ -204,10 +200,10 @@ class Publisher:
         try:
             ttl = work()
         except ProviderError as error:
-            self._journal.record(dataclasses.replace(change, result=str(error)))
+            self._journal.done(dataclasses.replace(change, result=str(error)))
             raise
         except BaseException as error:
             unknown = f"interrupted by {type(error).__name__}, the outcome is unknown"
-            self._journal.record(dataclasses.replace(change, result=unknown))
+            self._journal.done(dataclasses.replace(change, result=unknown))
             raise
-        self._journal.record(dataclasses.replace(change, ttl=ttl))
+        self._journal.done(dataclasses.replace(change, ttl=ttl))

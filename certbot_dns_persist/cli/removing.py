@@ -110,11 +110,7 @@ def _note_gone(group: Group, standings: Iterable[Standing]) -> None:
         for noted in group.journal.standing():
             ours = (noted.name, noted.account_url) == (found.canonical_name, request.account_url)
             if ours and noted.value not in found.values:
-                group.publisher.note_gone(
-                    Record(
-                        noted.name, noted.value, 0, noted.domain, noted.server, noted.account_url
-                    )
-                )
+                group.journal.gone(noted)
 
 
 def describe(found: Iterable[Removals]) -> str:

@@ -52,7 +52,7 @@ class Journal:
         """Where the current state is kept."""
         return self._state
 
-    def record(self, change: Change) -> None:
+    def done(self, change: Change) -> None:
         """Note a change that was made or tried. What cannot be written is only warned about."""
         for path, note in ((self._log, self._append), (self._state, self._note)):
             try:
@@ -67,6 +67,23 @@ class Journal:
                     path,
                     error,
                 )
+
+    def gone(self, record: StandingRecord) -> None:
+        """Note that ``record`` is in DNS no longer, though nobody removed it through us."""
+        self.done(
+            Change(
+                action="remove",
+                name=record.name,
+                value=record.value,
+                ttl=None,
+                provider="manual",
+                zone=None,
+                reason="was gone already",
+                server=record.server,
+                account_url=record.account_url,
+                domain=record.domain,
+            )
+        )
 
     def exists(self) -> bool:
         """Whether there are notes of records that stand, and they can be read."""

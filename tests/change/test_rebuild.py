@@ -165,7 +165,7 @@ def test_a_state_that_may_not_be_read_is_a_warning_and_nothing_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     journal = Journal("log", "etc")
-    journal.record(_change("one"))
+    journal.done(_change("one"))
     journal.state_file.chmod(0)
     assert not journal.lost()
     assert not journal.exists()
@@ -180,7 +180,7 @@ def test_a_state_that_may_not_be_read_is_a_warning_and_nothing_else(
 @pytest.mark.usefixtures("somebody")
 def test_where_nothing_can_be_written_nothing_is_rebuilt(caplog: pytest.LogCaptureFixture) -> None:
     journal = Journal("log", "etc")
-    journal.record(_change("one"))
+    journal.done(_change("one"))
     journal.state_file.unlink()
     assert journal.lost()
     journal.state_file.parent.chmod(0o500)
@@ -224,7 +224,7 @@ def _rebuild_or_record(root: Path, writer: int) -> None:
     journal = Journal(str(root / "log"), str(root / "etc"))
     for number in range(20):
         if writer % 2:
-            journal.record(_change(f"writer {writer}, {number}"))
+            journal.done(_change(f"writer {writer}, {number}"))
         else:
             journal.set_aside_damaged()
             journal.rebuild([_standing(f"lost {n}") for n in range(5)], complete=True)
@@ -252,7 +252,7 @@ def test_who_rebuilds_and_who_writes_at_the_same_time_lose_nothing(tmp_path: Pat
 
 def test_what_was_noted_before_is_not_changed_by_rebuilding(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "log"), str(tmp_path / "etc"))
-    journal.record(_change("one"))
+    journal.done(_change("one"))
     before = journal.standing()
     assert journal.rebuild([_standing("one"), _standing("two")], complete=True) == 1
     assert journal.standing()[0] == before[0]
@@ -262,7 +262,7 @@ def test_what_was_noted_before_is_not_changed_by_rebuilding(tmp_path: Path) -> N
 def test_lines_of_the_log_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "log"), str(tmp_path / "etc"))
     for change in (_change("one"), _change("two"), _change("one")):
-        journal.record(change)
+        journal.done(change)
     log = tmp_path / "log" / "dns-persist-changes.jsonl"
     first, second, third = log.read_text().splitlines()
     removed = {**json.loads(second), "action": "remove"}

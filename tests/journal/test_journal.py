@@ -56,8 +56,8 @@ def files(tmp_path: Path) -> Files:
 
 def test_a_change_is_one_json_line(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SUDO_USER", raising=False)
-    files.journal().record(ADDED)
-    files.journal().record(dataclasses.replace(REMOVED, result="REFUSED\nby the server"))
+    files.journal().done(ADDED)
+    files.journal().done(dataclasses.replace(REMOVED, result="REFUSED\nby the server"))
 
     first, second = files.lines()
     assert first == {
@@ -79,13 +79,13 @@ def test_a_change_is_one_json_line(files: Files, monkeypatch: pytest.MonkeyPatch
 
 def test_who_used_sudo_is_noted(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "alice")
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
     user = pwd.getpwuid(os.geteuid()).pw_name
     assert files.lines()[0]["user"] == f"{user} (sudo by alice)"
 
 
 def test_nobody_else_may_read_the_files(files: Files) -> None:
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
 
     for path in (files.log, files.state, files.state.with_name("records.lock")):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -94,10 +94,10 @@ def test_nobody_else_may_read_the_files(files: Files) -> None:
 
 
 def test_a_line_torn_by_a_crash_spoils_no_other(files: Files) -> None:
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
     whole = files.log.read_text()
     files.log.write_text(whole + whole[:40])
-    files.journal().record(REMOVED)
+    files.journal().done(REMOVED)
 
     lines = files.log.read_text().splitlines()
     assert len(lines) == 3
@@ -107,7 +107,7 @@ def test_a_line_torn_by_a_crash_spoils_no_other(files: Files) -> None:
 
 
 def test_what_was_added_stands_until_it_is_removed(files: Files) -> None:
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
 
     (record,) = files.journal().standing()
     assert dataclasses.asdict(record) == {
@@ -123,13 +123,24 @@ def test_what_was_added_stands_until_it_is_removed(files: Files) -> None:
         "first_published": RFC3339,
         "last_changed": RFC3339,
     }
-    files.journal().record(REMOVED)
+    files.journal().done(REMOVED)
     assert files.journal().standing() == []
 
 
+def test_what_somebody_else_removed_stands_no_longer(files: Files) -> None:
+    files.journal().done(ADDED)
+    (record,) = files.journal().standing()
+    files.journal().gone(record)
+
+    assert files.journal().standing() == []
+    line = json.loads(files.log.read_text().splitlines()[-1])
+    told = (line["action"], line["name"], line["value"], line["provider"], line["reason"])
+    assert told == ("remove", ADDED.name, ADDED.value, "manual", "was gone already")
+
+
 def test_adding_again_keeps_the_day_of_first_publication(files: Files) -> None:
-    files.journal().record(ADDED)
-    files.journal(NOW + 3600).record(dataclasses.replace(ADDED, ttl=60))
+    files.journal().done(ADDED)
+    files.journal(NOW + 3600).done(dataclasses.replace(ADDED, ttl=60))
 
     (record,) = files.journal().standing()
     assert record.first_published == RFC3339
@@ -138,9 +149,9 @@ def test_adding_again_keeps_the_day_of_first_publication(files: Files) -> None:
 
 
 def test_what_failed_changes_nothing_that_stands(files: Files) -> None:
-    files.journal().record(ADDED)
-    files.journal().record(dataclasses.replace(REMOVED, result="REFUSED"))
-    files.journal().record(dataclasses.replace(ADDED, value="other", result="REFUSED"))
+    files.journal().done(ADDED)
+    files.journal().done(dataclasses.replace(REMOVED, result="REFUSED"))
+    files.journal().done(dataclasses.replace(ADDED, value="other", result="REFUSED"))
 
     assert [record.value for record in files.journal().standing()] == [ADDED.value]
     assert len(files.lines()) == 3
@@ -157,7 +168,7 @@ def test_nothing_stands_before_the_first_change(
 def _write_fifty(root: Path, writer: int) -> None:
     for number in range(50):
         value = f"writer {writer}, value {number}"
-        Files(root).journal().record(dataclasses.replace(ADDED, value=value))
+        Files(root).journal().done(dataclasses.replace(ADDED, value=value))
 
 
 def test_processes_that_write_at_once_lose_nothing(files: Files, tmp_path: Path) -> None:
@@ -198,7 +209,7 @@ def test_a_damaged_state_file_is_put_aside_with_a_warning(
     assert files.state.read_text(encoding="latin-1") == content  # a reader moves nothing
 
     caplog.clear()
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
     aside = files.state.with_name(f"records.json.damaged-{RFC3339}")
     assert aside.read_text(encoding="latin-1") == content
     assert str(aside) in caplog.text
@@ -214,7 +225,7 @@ def test_a_state_file_of_an_older_version_is_taken_over(
     files.log.parent.mkdir()
     files.log.write_text('{"action": "add", "name": "a.example", "value": "b"}\n')
 
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
     assert files.journal().earlier_keys(ADDED.account_url, "one") == []
 
     assert [record.name for record in files.journal().standing()] == [ADDED.name, "a.example"]
@@ -225,16 +236,16 @@ def test_a_state_file_of_an_older_version_is_taken_over(
 def test_what_a_newer_program_notes_besides_outlives_us(
     files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
-    files.journal().record(ADDED)
-    files.journal().record(dataclasses.replace(ADDED, value="another"))
+    files.journal().done(ADDED)
+    files.journal().done(dataclasses.replace(ADDED, value="another"))
     content = json.loads(files.state.read_text())
     content["zones"] = ["example.com"]
     for entry in content["records"]:
         entry["seen"] = ["ns1"]
     files.state.write_text(json.dumps(content))
 
-    files.journal().record(ADDED)
-    files.journal().record(dataclasses.replace(REMOVED, value="another"))
+    files.journal().done(ADDED)
+    files.journal().done(dataclasses.replace(REMOVED, value="another"))
     files.journal().earlier_keys(ADDED.account_url, "one")
 
     content = json.loads(files.state.read_text())
@@ -245,7 +256,7 @@ def test_what_a_newer_program_notes_besides_outlives_us(
 
 
 def test_a_date_that_a_hand_made_text_is_damage(files: Files) -> None:
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
     files.state.write_text(files.state.read_text().replace("1830000000", '"next year"'))
 
     assert files.journal().standing() == []
@@ -257,7 +268,7 @@ def test_a_state_file_of_a_newer_version_is_left_alone(
     files.state.parent.mkdir(parents=True)
     files.state.write_text('{"version": 2}')
 
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
 
     assert files.state.read_text() == '{"version": 2}'
     assert files.journal().standing() == []
@@ -270,7 +281,7 @@ def test_a_file_that_cannot_be_written_is_a_warning_and_stops_not_the_other(
 ) -> None:
     files.logs.write_text("a file where the directory should be")
 
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
 
     (warning,) = caplog.records
     assert warning.levelno == logging.WARNING
@@ -284,7 +295,7 @@ def test_a_state_file_that_cannot_be_written_or_read_is_a_warning(
 ) -> None:
     files.config.write_text("a file where the directory should be")
 
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
     assert files.journal().standing() == []
 
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
@@ -297,7 +308,7 @@ def test_a_full_disk_is_a_warning(files: Files, caplog: pytest.LogCaptureFixture
     files.logs.mkdir()
     files.log.symlink_to("/dev/full")
 
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
 
     assert "No space left on device" in caplog.text
     assert len(files.journal().standing()) == 1
@@ -316,7 +327,7 @@ def test_the_keys_of_an_account_are_remembered_latest_first(files: Files) -> Non
     assert earlier("three") == ["two", "one"]
     assert earlier("one") == ["three", "two"]
     assert files.journal().earlier_keys("https://ca.example/acct/2", "one") == []
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
     assert files.journal().earlier_keys(url, "one") == ["three", "two"]
 
 
@@ -326,7 +337,7 @@ def test_what_a_ca_wants_is_remembered(files: Files) -> None:
         files.journal().note_terms(ADDED.account_url, terms)
         assert files.journal().terms(ADDED.account_url) == terms
     assert files.journal().terms("https://ca.example/acct/2") is None
-    files.journal().record(ADDED)
+    files.journal().done(ADDED)
     assert files.journal().terms(ADDED.account_url) == hashed
 
 
