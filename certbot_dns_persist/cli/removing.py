@@ -8,7 +8,7 @@ from certbot_dns_persist.change.publisher import Record
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ProviderError
 from certbot_dns_persist.judge.standing import Standing
-from certbot_dns_persist.render import text
+from certbot_dns_persist.value.txt import printable
 from certbot_dns_persist.wait import look_until, patience
 
 
@@ -122,5 +122,5 @@ def describe(found: Iterable[Removals]) -> str:
             if removal.name != name:
                 name = removal.name
                 lines.append(f"  {name} TXT")
-            lines.append(f"    - {text.printable(removal.value)} ({removal.reason})")
+            lines.append(f"    - {printable(removal.value)} ({removal.reason})")
     return "\n".join(lines)

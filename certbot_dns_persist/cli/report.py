@@ -13,7 +13,7 @@ from certbot_dns_persist.judge.checkup import Checked, worst
 from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.lines import Lines
-from certbot_dns_persist.render.text import printable
+from certbot_dns_persist.value.txt import printable
 
 UNKNOWN = EXIT_STATUS_OF["unknown"]
 

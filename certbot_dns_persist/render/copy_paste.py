@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from certbot_dns_persist.judge.prepared import PreparedRecord
-from certbot_dns_persist.render.text import printable, to_copy
+from certbot_dns_persist.value.txt import printable, to_copy
 
 
 def render(records: Sequence[PreparedRecord]) -> str:

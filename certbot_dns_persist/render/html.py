@@ -22,7 +22,7 @@ from certbot_dns_persist.judge.diagnosis import SEVERITIES
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.render import files
 from certbot_dns_persist.render.as_json import server_status
-from certbot_dns_persist.render.text import printable
+from certbot_dns_persist.value.txt import printable
 
 OPTION = "--html"
 

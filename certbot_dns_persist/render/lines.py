@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from certbot_dns_persist.judge.checkup import Checked
-from certbot_dns_persist.render.text import printable
+from certbot_dns_persist.value.txt import printable
 
 
 class Lines:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from certbot_dns_persist.judge.prepared import PreparedRecord
-from certbot_dns_persist.render.text import zone_line
+from certbot_dns_persist.value.txt import zone_line
 
 #: Records in one update: few enough for one DNS message, whatever their length.
 _AT_ONCE = 50

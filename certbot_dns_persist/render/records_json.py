@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from certbot_dns_persist.judge.prepared import PreparedRecord
 from certbot_dns_persist.record import parse_record
-from certbot_dns_persist.render.text import zone_line
+from certbot_dns_persist.value.txt import zone_line
 
 
 def render(records: Sequence[PreparedRecord]) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.diagnosis import SEVERITIES
-from certbot_dns_persist.render.text import printable
+from certbot_dns_persist.value.txt import printable
 
 COLOURS = {"ok": "green", "warning": "yellow", "unknown": "magenta", "critical": "red"}
 

@@ -10,14 +10,7 @@ from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.request.request import ValidationRequest
-from certbot_dns_persist.value.txt import quoted
-
-
-def printable(value: str) -> str:
-    """Return ``value`` safe for a terminal: what other people publish may hold anything."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value
-    )
+from certbot_dns_persist.value.txt import printable, to_copy
 
 
 def fitted(words: str, out: TextIO) -> str:
@@ -34,11 +27,6 @@ def fitted(words: str, out: TextIO) -> str:
     )
 
 
-def zone_line(name: str, ttl: int, value: str) -> str:
-    """Return the record as a line of a zone file (RFC 1035 section 5.1), split where it must be."""
-    return f"{name}. {ttl} IN TXT {quoted(value)}"
-
-
 def record_to_publish(plan: Plan) -> str:
     """Return one record in copy-and-paste form."""
     names = [standing.request.name for standing in plan.standings]
@@ -48,25 +36,6 @@ def record_to_publish(plan: Plan) -> str:
         plan.name,
         plan.ttl,
         plan.value,
-    )
-
-
-def to_copy(title: str, aliases: Iterable[str], name: str, ttl: int, value: str) -> str:
-    """Return one record in copy-and-paste form, with the names that are ``aliases`` of its own."""
-    return "\n".join(
-        [
-            title,
-            *(
-                f"  ({alias} is an alias for {name}, so the record belongs there)"
-                for alias in aliases
-            ),
-            f"  Name:   {name}",
-            "  Type:   TXT",
-            f"  TTL:    {ttl}",
-            f"  Value:  {value}",
-            "  The same as a line of a zone file:",
-            f"  {zone_line(name, ttl, value)}",
-        ]
     )
 
 
