@@ -5,6 +5,7 @@ fails. So only what Certbot itself has loaded is imported here; the rest comes w
 """
 
 import contextlib
+import functools
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -116,15 +117,18 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
             from certbot_dns_persist.change.ensure import Ensure
             from certbot_dns_persist.change.publisher import Publisher
             from certbot_dns_persist.change.surroundings import Surroundings
+            from certbot_dns_persist.render import live
             from certbot_dns_persist.request import order
 
         with _errors_for_certbot():
             checked = self._options()
             lookup = self._lookup(checked)
             self._order = order.read_order(self.config, checked, achalls)
+            terminal = not self.config.noninteractive_mode and _at_a_terminal()
             here = Surroundings(
                 notify=display_util.notify,
-                terminal=not self.config.noninteractive_mode and _at_a_terminal(),
+                watch=functools.partial(live.watching, terminal),
+                terminal=terminal,
                 dry_run=self.config.dry_run,
                 subset=self.config.allow_subset_of_names,
             )

@@ -4,25 +4,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from certbot_dns_persist.options import (
-    MANUAL_PROPAGATION_SECONDS,
-    PROPAGATION_SECONDS,
-    Options,
-)
-
 #: Seconds between two looks.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 
 _T = TypeVar("_T")
-
-
-def patience(options: Options, *, terminal: bool) -> int:
-    """Return for how many seconds a record is waited for."""
-    if options.propagation_seconds is not None:
-        return options.propagation_seconds
-    if options.providers != ("manual",):
-        return PROPAGATION_SECONDS
-    return MANUAL_PROPAGATION_SECONDS if terminal else 0
 
 
 def look_until(

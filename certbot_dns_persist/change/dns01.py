@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.change.publisher import Publisher, Record
-from certbot_dns_persist.change.surroundings import Surroundings
+from certbot_dns_persist.change.surroundings import Surroundings, patience
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import Proof
-from certbot_dns_persist.wait import look_until, patience
+from certbot_dns_persist.wait import look_until
 
 REASON = "dns-01, as the CA does not offer dns-persist-01"
 

@@ -11,20 +11,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.change import words
 from certbot_dns_persist.change.publisher import Publisher, Record
-from certbot_dns_persist.change.surroundings import Surroundings
+from certbot_dns_persist.change.surroundings import Surroundings, patience
 from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.standing import Standing, ends_soon
+from certbot_dns_persist.judge.words import expiring_or_outdated, lagging
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
-from certbot_dns_persist.render import live, text
 from certbot_dns_persist.request.request import ValidationRequest
-from certbot_dns_persist.wait import look_until, patience
+from certbot_dns_persist.wait import look_until
 
 logger = logging.getLogger(__name__)
 
 #: Why a record is published, as the change log says it.
-MISSING, WORN = "nothing there authorises", "what is there will not do for long"
+MISSING, EXPIRING_OR_OUTDATED = "nothing there authorises", "what is there will not do for long"
 #: Why one is removed.
 SUPERSEDED = "superseded"
 
@@ -82,7 +83,7 @@ class Ensure:
         now = self._wait({r: plan.retire for plan in plans for r in plan.requests})
         unseen = [standing for standing in now.values() if not standing.everywhere]
         if unseen:
-            self._fail(text.not_replaced(unseen, self._patience()), unseen[0].request)
+            self._fail(words.not_replaced(unseen, self._patience()), unseen[0].request)
         between()
         return [p for p in plans if not self._conclude(p, [now[r] for r in p.requests])]
 
@@ -100,7 +101,7 @@ class Ensure:
             logger.warning("The name server %s. The CA may ask it, and fail.", trouble)
         unknown = [s for s in standings if s.found.trouble]
         if unknown:
-            self._fail(text.cannot_be_looked_up(unknown), unknown[0].request)
+            self._fail(words.cannot_be_looked_up(unknown), unknown[0].request)
 
     # Publish
 
@@ -115,14 +116,14 @@ class Ensure:
             except errors.Error as error:
                 failed.setdefault(str(error), []).append(plan)
         if by_hand and not (self._here.terminal or self._options.propagation_seconds):
-            failed[text.by_hand(self._options)] = by_hand
+            failed[words.by_hand(self._options)] = by_hand
             by_hand = []
         published = self._apply(ours, failed)
         if failed:
-            message = "\n\n".join(text.cannot_publish(v, why) for why, v in failed.items())
+            message = "\n\n".join(words.cannot_publish(v, why) for why, v in failed.items())
             self._fail(message, plans[0].requests[0])
         if by_hand:
-            self._here.notify(f"Please publish in DNS:\n\n{text.missing_records(by_hand)}\n")
+            self._here.notify(f"Please publish in DNS:\n\n{words.missing_records(by_hand)}\n")
         return published + by_hand
 
     def _apply(self, plans: Sequence[Plan], failed: dict[str, list[Plan]]) -> list[Plan]:
@@ -130,7 +131,7 @@ class Ensure:
         published: list[Plan] = []
         if plans:
             names = ", ".join(dict.fromkeys(self._publisher.names(plan.name) for plan in plans))
-            self._here.notify(f"Publishing through {names}:\n{text.changes(plans)}")
+            self._here.notify(f"Publishing through {names}:\n{words.changes(plans)}")
         for plan in plans:
             try:
                 self._publisher.add(_record(plan), plan.reason)
@@ -154,7 +155,7 @@ class Ensure:
                     "The record of %s is not on all of its servers. The CA may ask one of these, "
                     "and refuse:\n%s",
                     request.domain,
-                    text.lagging([standings[request]]),
+                    lagging([standings[request]]),
                 )
         unseen = []
         for plan in published:
@@ -164,7 +165,7 @@ class Ensure:
             else:
                 unseen += now
         if unseen:
-            self._fail(text.not_seen(unseen, self._patience()), unseen[0].request)
+            self._fail(words.not_seen(unseen, self._patience()), unseen[0].request)
 
     def _wait(
         self, awaited: Mapping[ValidationRequest, tuple[str, ...]]
@@ -178,12 +179,12 @@ class Ensure:
             return [s.without(awaited[s.request]) for s in self.look([*awaited])]
 
         try:
-            with live.watching(self._here.terminal) as show:
+            with self._here.watch() as show:
                 standings = look_until(
                     look, lambda now: all(s.everywhere for s in now), self._patience(), show
                 )
         except KeyboardInterrupt:
-            raise errors.NotAuthorized(text.interrupted(awaited)) from None
+            raise errors.NotAuthorized(words.interrupted(awaited)) from None
         return {standing.request: standing for standing in standings}
 
     def _patience(self) -> int:
@@ -222,7 +223,7 @@ class Ensure:
 
     def _refresh(self, standings: Sequence[Standing]) -> None:
         """Replace what will not do for long, where we may write; this cannot fail an order."""
-        due = [s for s in standings if self._worn(s)]
+        due = [s for s in standings if self._expiring_or_outdated(s)]
         if not due:
             return
         why = (
@@ -233,7 +234,7 @@ class Ensure:
             plans = self._due(due)
             ours = [plan for plan in plans if self._publisher.writes(plan.name)]
             if plans != ours:
-                why = f"It cannot be written from here; please publish:\n{text.changes(plans)}"
+                why = f"It cannot be written from here; please publish:\n{words.changes(plans)}"
             failed: dict[str, list[Plan]] = {}
             published = self._apply(ours, failed)
             if failed:
@@ -245,19 +246,21 @@ class Ensure:
         for standing in due:
             # What is outdated goes on for now; what ends does not, and must be read with -q too.
             level = logging.WARNING if standing.outdated else logging.ERROR
-            logger.log(level, "%s %s", text.worn(standing), why)
+            logger.log(level, "%s %s", expiring_or_outdated(standing), why)
 
     def _due(self, standings: Sequence[Standing]) -> list[Plan]:
         """Return what would last longer, or be of a newer form, than what authorises now."""
-        due = [s for s in standings if s.authorized and self._worn(s)]
-        return [plan for plan in make_plans(due, self._options, WORN) if plan.improves]
+        due = [s for s in standings if s.authorized and self._expiring_or_outdated(s)]
+        return [
+            plan for plan in make_plans(due, self._options, EXPIRING_OR_OUTDATED) if plan.improves
+        ]
 
-    def _worn(self, standing: Standing) -> bool:
+    def _expiring_or_outdated(self, standing: Standing) -> bool:
         return standing.outdated or ends_soon(standing, self._options)
 
     def _fail(self, message: str, request: ValidationRequest) -> None:
         if self._here.dry_run:
-            message = f"{message}\n\n{text.dry_run(request)}"
+            message = f"{message}\n\n{words.dry_run(request)}"
         if not self._here.subset:
             raise errors.NotAuthorized(message)
         logger.warning(message)

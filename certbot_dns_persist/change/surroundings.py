@@ -1,7 +1,23 @@
 """Where the workflow runs: who reads, who waits, and what may stay."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.options import (
+    MANUAL_PROPAGATION_SECONDS,
+    PROPAGATION_SECONDS,
+    Options,
+)
+
+#: Shows how requests stand, and for how many seconds more they are waited for.
+Show = Callable[[Sequence[Standing], float], None]
+
+
+def _unwatched() -> AbstractContextManager[Show]:
+    return contextlib.nullcontext(lambda standings, left: None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,6 +27,9 @@ class Surroundings:
     notify: Callable[[str], None]
     """Shows text to the user, unless quiet was asked for."""
 
+    watch: Callable[[], AbstractContextManager[Show]] = _unwatched
+    """Opens a view of what is waited for; it ends with the wait."""
+
     terminal: bool = False
     """Whether somebody sits at a terminal and may be waited for."""
 
@@ -19,3 +38,12 @@ class Surroundings:
 
     subset: bool = False
     """Whether a name that cannot be proven must not stop the others."""
+
+
+def patience(options: Options, *, terminal: bool) -> int:
+    """Return for how many seconds a record is waited for; ``terminal`` as of the surroundings."""
+    if options.propagation_seconds is not None:
+        return options.propagation_seconds
+    if options.providers != ("manual",):
+        return PROPAGATION_SECONDS
+    return MANUAL_PROPAGATION_SECONDS if terminal else 0

@@ -20,8 +20,8 @@ from certbot_dns_persist.cli import (
     revoke,
     rotate,
 )
+from certbot_dns_persist.cli.terminal import fitted
 from certbot_dns_persist.errors import Error
-from certbot_dns_persist.render import text
 
 COMMANDS = (record, check, audit, publish, rotate, revoke, prune, explain)
 
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = args.run(args)
         sys.stdout.flush()
     except Error as error:
-        print(text.fitted(str(error), sys.stderr), file=sys.stderr)
+        print(fitted(str(error), sys.stderr), file=sys.stderr)
         return int(args.failed)
     except KeyboardInterrupt:
         print(_interrupted(args), file=sys.stderr)

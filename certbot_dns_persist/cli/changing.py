@@ -5,20 +5,22 @@ import dataclasses
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from certbot_dns_persist.change.ensure import Ensure
 from certbot_dns_persist.change.publisher import Publisher
 from certbot_dns_persist.change.surroundings import Surroundings
+from certbot_dns_persist.change.words import cannot_be_looked_up
 from certbot_dns_persist.cli import arguments, setting
+from certbot_dns_persist.cli.terminal import fitted
 from certbot_dns_persist.errors import ConfigurationError, LookupFailed
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
-from certbot_dns_persist.render import text
+from certbot_dns_persist.render import live
 from certbot_dns_persist.request.applicants import Given
 from certbot_dns_persist.request.subjects import Subject, Subjects, only_subjects
 
@@ -63,7 +65,7 @@ def say(args: argparse.Namespace, words: str) -> None:
 
 
 def _show(words: str) -> None:
-    print(text.fitted(words, sys.stdout), flush=True)
+    print(fitted(words, sys.stdout), flush=True)
 
 
 def agreed(args: argparse.Namespace, plan: str) -> bool:
@@ -119,7 +121,10 @@ class Group:
     @cached_property
     def ensure(self) -> Ensure:
         """The workflow."""
-        here = Surroundings(notify=self._notify, terminal=at_terminal())
+        terminal = at_terminal()
+        here = Surroundings(
+            notify=self._notify, watch=partial(live.watching, terminal), terminal=terminal
+        )
         return Ensure(self.options, Lookup.of(self.options), self.publisher, here)
 
     def _notify(self, words: str) -> None:
@@ -133,7 +138,7 @@ class Group:
         standings = self.ensure.look([subject.request for subject in self.subjects])
         unknown = [standing for standing in standings if standing.found.trouble]
         if unknown:
-            raise LookupFailed(text.cannot_be_looked_up(unknown))
+            raise LookupFailed(cannot_be_looked_up(unknown))
         return standings
 
 
@@ -214,5 +219,5 @@ def standings_of_others(args: argparse.Namespace, *, but: Collection[str]) -> li
 def conclude(left: Sequence[str]) -> int:
     """Say what is left to do; return the exit status."""
     for words in left:
-        print(text.fitted(words, sys.stderr), file=sys.stderr)
+        print(fitted(words, sys.stderr), file=sys.stderr)
     return FAILED if left else 0

@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
+from certbot_dns_persist.change.words import changes
 from certbot_dns_persist.cli import changing
-from certbot_dns_persist.render import text
 
 EXAMPLES = """\
   certbot-dns-persist publish --cert-name example.com --dry-run
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         foreseen = group.ensure.foresee(group.look())
         # By whom; this also reads the credentials, before anybody is asked.
         by = dict.fromkeys(group.publisher.names(plan.name) for plan in foreseen)
-        lines += [f"To be published ({', '.join(by)}):", text.changes(foreseen)] if by else []
+        lines += [f"To be published ({', '.join(by)}):", changes(foreseen)] if by else []
         plans += foreseen
     if not plans:
         changing.say(args, "Nothing is missing: DNS authorises every name.")

@@ -5,11 +5,12 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from certbot_dns_persist.change.publisher import Record
+from certbot_dns_persist.change.surroundings import patience
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ProviderError
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.value.txt import printable
-from certbot_dns_persist.wait import look_until, patience
+from certbot_dns_persist.wait import look_until
 
 
 @dataclasses.dataclass(frozen=True)

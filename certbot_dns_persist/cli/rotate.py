@@ -12,13 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from certbot_dns_persist.change.words import changes
 from certbot_dns_persist.cli import arguments, changing, setting
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ConfigurationError, Error, NotAuthorized
 from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.retire import needed_by, ours
 from certbot_dns_persist.judge.standing import Standing, ends_soon
-from certbot_dns_persist.render import text
 from certbot_dns_persist.request.accounts import accounts_directory, read_accounts
 from certbot_dns_persist.request.applicants import Given
 from certbot_dns_persist.request.lineages import Lineage, change_lineage
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         changing.say(args, words)
         return 0
     changing.require_valid_accounts(args, groups)
-    shown = "\n".join([text.changes(plans), *lines])
+    shown = "\n".join([changes(plans), *lines])
     if not changing.agreed(args, f"To be replaced:\n{shown}"):
         return 0 if args.dry_run else changing.FAILED
     left = [words for rotation in rotations for words in rotation.carry_out()]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from certbot_dns_persist.errors import Error
 from certbot_dns_persist.judge.diagnosis import diagnose
 from certbot_dns_persist.judge.standing import WARN_DAYS, Standing
+from certbot_dns_persist.judge.words import what_stands
 from certbot_dns_persist.lookup.session import Lookup
-from certbot_dns_persist.render import text
 from certbot_dns_persist.request.request import ValidationRequest
 
 
@@ -20,7 +20,7 @@ def explain(requests: Sequence[ValidationRequest], lookup: Lookup) -> str:
         for request, inspection in zip(requests, inspections, strict=True):
             standing = Standing(request, inspection.found, at)
             diagnosis = diagnose(standing, inspection, warn_days=WARN_DAYS)
-            lines.append(f"{request.domain}: {diagnosis.reason}\n{text.what_stands(standing)}")
+            lines.append(f"{request.domain}: {diagnosis.reason}\n{what_stands(standing)}")
             if diagnosis.status in ("ok", "expiring"):
                 lines.append(
                     "  So the CA saw something else: an answer from a cache, which lasts for the "

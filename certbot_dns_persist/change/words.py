@@ -1,30 +1,13 @@
-"""Plain text: records to copy and paste, what stands at a name, what is about to change."""
+"""What is about to change in DNS, and why it could not be changed, in words for a person."""
 
-import shutil
-import textwrap
 from collections.abc import Iterable
-from typing import TextIO
 
 from certbot_dns_persist.judge.plan import Plan
 from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.judge.words import lagging, what_stands
 from certbot_dns_persist.options import Options
-from certbot_dns_persist.record import format_time
 from certbot_dns_persist.request.request import ValidationRequest
-from certbot_dns_persist.value.txt import printable, to_copy
-
-
-def fitted(words: str, out: TextIO) -> str:
-    """Return ``words`` broken where the terminal ends; as they are when ``out`` is none.
-
-    Lines that begin with a space hold records, to be copied as they are.
-    """
-    if not out.isatty():
-        return words
-    width = shutil.get_terminal_size().columns
-    return "\n".join(
-        line if line.startswith(" ") else textwrap.fill(line, width, break_on_hyphens=False)
-        for line in words.split("\n")
-    )
+from certbot_dns_persist.value.txt import to_copy
 
 
 def record_to_publish(plan: Plan) -> str:
@@ -37,24 +20,6 @@ def record_to_publish(plan: Plan) -> str:
         plan.ttl,
         plan.value,
     )
-
-
-def what_stands(standing: Standing) -> str:
-    """Return what is at the name now, and why each value does not authorise."""
-    found, name = standing.found, standing.found.canonical_name
-    if found.trouble:
-        return f"  {name}: {found.trouble}"
-    lines = [f"  Now at {name}:"]
-    findings = standing.evaluation.findings
-    lines += [f'    "{printable(f.value)}"\n      {f.reason}' for f in findings]
-    if not findings:
-        lines.append(f"    no TXT record ({_asked(standing)})")
-    lines += [f"    {server} {server.trouble}" for server in found.silent]
-    return "\n".join(lines)
-
-
-def _asked(standing: Standing) -> str:
-    return "asked: " + ", ".join(str(server) for server in standing.found.answers)
 
 
 def missing_records(plans: Iterable[Plan]) -> str:
@@ -147,35 +112,9 @@ def cannot_be_looked_up(standings: Iterable[Standing]) -> str:
     )
 
 
-def lagging(standings: Iterable[Standing]) -> str:
-    """Return which servers do not serve an authorising record, per name."""
-    return "\n".join(
-        f"  {standing.found.canonical_name}: {server} {standing.why_not(server)}"
-        for standing in standings
-        for server in standing.lagging or standing.found.silent
-    )
-
-
 def interrupted(requests: Iterable[ValidationRequest]) -> str:
     """Return how to go on after Ctrl-C."""
     return (
         f"Stopped while waiting for {', '.join(request.name for request in requests)}. Nothing is "
         "lost: run the same command again when the record is published; it finds it and goes on."
-    )
-
-
-def worn(standing: Standing) -> str:
-    """Return the warning that what authorises now will not do so for long."""
-    subject = (
-        f"The record at {standing.found.canonical_name} that authorises {standing.request.domain}"
-    )
-    if standing.outdated:
-        return (
-            f"{subject} is accepted, but was made with an earlier account key or for an earlier "
-            "draft, and should be replaced."
-        )
-    end = "" if standing.end is None else f" at {format_time(standing.end)}"
-    return (
-        f"{subject} ends{end} (persistUntil), and certificates cannot be renewed with it "
-        "afterwards."
     )

@@ -1,0 +1,51 @@
+"""How things stand, in words for a person."""
+
+from collections.abc import Iterable
+
+from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.record import format_time
+from certbot_dns_persist.value.txt import printable
+
+
+def what_stands(standing: Standing) -> str:
+    """Return what is at the name now, and why each value does not authorise."""
+    found, name = standing.found, standing.found.canonical_name
+    if found.trouble:
+        return f"  {name}: {found.trouble}"
+    lines = [f"  Now at {name}:"]
+    findings = standing.evaluation.findings
+    lines += [f'    "{printable(f.value)}"\n      {f.reason}' for f in findings]
+    if not findings:
+        lines.append(f"    no TXT record ({_asked(standing)})")
+    lines += [f"    {server} {server.trouble}" for server in found.silent]
+    return "\n".join(lines)
+
+
+def _asked(standing: Standing) -> str:
+    return "asked: " + ", ".join(str(server) for server in standing.found.answers)
+
+
+def lagging(standings: Iterable[Standing]) -> str:
+    """Return which servers do not serve an authorising record, per name."""
+    return "\n".join(
+        f"  {standing.found.canonical_name}: {server} {standing.why_not(server)}"
+        for standing in standings
+        for server in standing.lagging or standing.found.silent
+    )
+
+
+def expiring_or_outdated(standing: Standing) -> str:
+    """Return the warning that what authorises now will not do so for long."""
+    subject = (
+        f"The record at {standing.found.canonical_name} that authorises {standing.request.domain}"
+    )
+    if standing.outdated:
+        return (
+            f"{subject} is accepted, but was made with an earlier account key or for an earlier "
+            "draft, and should be replaced."
+        )
+    end = "" if standing.end is None else f" at {format_time(standing.end)}"
+    return (
+        f"{subject} ends{end} (persistUntil), and certificates cannot be renewed with it "
+        "afterwards."
+    )
