@@ -8,6 +8,7 @@ import contextlib
 import functools
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,7 +167,8 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 "These names were proven by dns-01, whose records were on all of their servers. "
                 "Wait for the caches of the CA's resolvers, then run the same command again."
             )
-        explained = hint.explain(requests, self._lookup(self._options()))
+        inspections = self._lookup(self._options()).inspect(r.domain for r in requests)
+        explained = hint.explain(requests, inspections, at=int(time.time()))
         if self.config.quiet:
             logger.error(explained)  # Certbot shows hints only when it may talk
         return explained

@@ -7,15 +7,12 @@ that names the account of a lineage at the lineage's CA is ours.
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from certbot_dns_persist.journal.notes import Logged, StandingRecord
 from certbot_dns_persist.journal.store import Journal
-from certbot_dns_persist.judge.checkup import look_up
 from certbot_dns_persist.lookup.found import Found
-from certbot_dns_persist.lookup.session import Lookup
-from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import (
     VALIDATION_LABEL,
     MalformedRecord,
@@ -38,14 +35,15 @@ def rebuild(
     journal: Journal,
     source: Subjects,
     config_dir: Path,
-    lookup_for: Callable[[Options], Lookup],
+    look: Callable[[Sequence[Subject]], Mapping[str, Found]],
     *,
     at: int,
 ) -> None:
     """Rebuild the state of ``journal``, if it was lost, from all lineages of ``source``.
 
     A warning says what was done, and nothing is said where nothing was lost, as on a new machine.
-    ``at`` is UNIX seconds. Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is
+    ``look`` returns what stands at the validation domain names of subjects, by name; ``at`` is UNIX
+    seconds. Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is
     no resolver to ask.
     """
     if not journal.lost():
@@ -58,7 +56,7 @@ def rebuild(
     while batch := list(itertools.islice(asked, BATCH)):
         subjects = list(only_subjects(batch))
         complete = complete and len(subjects) == len(batch)
-        there = look_up(subjects, lambda subject: [subject.request.name], lookup_for)
+        there = look(subjects)
         for subject in subjects:
             at_name = there[subject.request.name]
             complete = complete and at_name.trouble is None

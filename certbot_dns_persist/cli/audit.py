@@ -3,11 +3,11 @@
 import argparse
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from certbot_dns_persist.cli import arguments, report, setting
+from certbot_dns_persist.cli import arguments, lookups, report, setting
 from certbot_dns_persist.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from certbot_dns_persist.judge.checkup import Checked
     from certbot_dns_persist.request.known_accounts import KnownAccount
     from certbot_dns_persist.request.subjects import Subjects
+
+#: Domains whose old names are looked up at once.
+BATCH = 100
 
 EXAMPLES = """\
   certbot-dns-persist audit --all --html report.html
@@ -61,7 +64,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Audit the subjects; return the exit status that monitoring expects."""
-    from certbot_dns_persist.judge.audit import audit, not_needed
+    from certbot_dns_persist.judge.audit import not_needed
     from certbot_dns_persist.judge.checkup import check
 
     at = int(time.time())
@@ -74,17 +77,31 @@ def run(args: argparse.Namespace) -> int:
 
     def checked() -> "Iterator[Checked]":
         shared: set[str] = set()
-        for each in check(asked, lookup_for, at=at, warn_days=args.warn_days, caa=not args.no_caa):
+        inspected = lookups.inspect(asked, lookup_for, caa=not args.no_caa)
+        for each in check(inspected, at=at, warn_days=args.warn_days):
             found = each.standing.found
             if found.canonical_name != found.name:
                 shared.add(found.canonical_name)
             yield each
         if args.all:
-            left_over = check(asked.source.left_over(), lookup_for, at=at, warn_days=0, caa=False)
-            yield from not_needed(left_over, shared)
+            inspected = lookups.inspect(asked.source.left_over(), lookup_for, caa=False)
+            yield from not_needed(check(inspected, at=at, warn_days=0), shared)
 
-    audited = audit(checked(), known, lookup_for)
+    audited = _audited(checked(), known, lookup_for)
     return report.show(args, audited, asked, at=at, files=files)
+
+
+def _audited(
+    checked: "Iterable[Checked]", known: "Known", lookup_for: lookups.LookupFor
+) -> "Iterator[Checked]":
+    """Yield each of ``checked`` with what there is to say of every record at its names."""
+    from certbot_dns_persist.judge.audit import audit, old_names
+
+    remaining = iter(checked)
+    while batch := list(itertools.islice(remaining, BATCH)):
+        found = lookups.find((each.subject for each in batch), old_names, lookup_for)
+        for each in batch:
+            yield audit(each, found, known)
 
 
 def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":

@@ -4,7 +4,7 @@ import argparse
 import time
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, report, setting
+from certbot_dns_persist.cli import arguments, lookups, report, setting
 
 EXAMPLES = """\
   certbot-dns-persist check --all
@@ -37,6 +37,6 @@ def run(args: argparse.Namespace) -> int:
     files = report.file_reports(args, at=at)
     setting.rebuild_state(args, at=at)
     asked = setting.find_subjects(args)
-    lookup_for = setting.lookup_for(args)
-    checked = check(asked, lookup_for, at=at, warn_days=args.warn_days, caa=not args.no_caa)
+    inspected = lookups.inspect(asked, setting.lookup_for(args), caa=not args.no_caa)
+    checked = check(inspected, at=at, warn_days=args.warn_days)
     return report.show(args, checked, asked, at=at, files=files)

@@ -1,15 +1,23 @@
 """``certbot-dns-persist record``: print the records to publish, before any order."""
 
 import argparse
+import itertools
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, report, setting
-from certbot_dns_persist.errors import DirectoryError
-from certbot_dns_persist.judge.prepared import PreparedRecord, prepare
+from certbot_dns_persist.cli import arguments, lookups, report, setting
+from certbot_dns_persist.errors import DirectoryError, LookupFailed
+from certbot_dns_persist.judge.checkup import Checked, check
+from certbot_dns_persist.judge.prepared import (
+    PreparedRecord,
+    not_looked_up,
+    prepare,
+    zone_to_change,
+)
+from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.render import (
     copy_paste,
     nsupdate,
@@ -79,20 +87,13 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the records of all subjects; return 1 when something kept one from being made."""
-    from certbot_dns_persist.lookup.session import Lookup
-
     asked = setting.find_subjects(args)
     subjects = list(asked)
     if any(s.options.shared and not s.request.account_uris.shared for s in subjects):
         logger.warning("--dns-persist-shared has no effect: the CA does not hash the account URI.")
     _require_valid_accounts(subjects, asked.source, args)
     with report.progress(asked.count) as advance:
-        records = prepare(
-            subjects,
-            None if args.offline else Lookup.of,
-            at=int(time.time()),
-            advance=advance,
-        )
+        records = prepare(_standings(subjects, look=not args.offline, advance=advance))
     printed = FORMATS[args.format](records) if records else ""
     blind = [record.name for record in records if not record.looked]
     if blind and args.format in OWNING:
@@ -109,6 +110,56 @@ def run(args: argparse.Namespace) -> int:
     if not records and not troubles:
         print("There is no record to make: no domain was named or found.", file=sys.stderr)
     return int(not records or bool(troubles))
+
+
+def _standings(
+    subjects: Sequence[Subject], *, look: bool, advance: Callable[[], None]
+) -> Iterator[tuple[Subject, Standing]]:
+    """Yield how each of ``subjects`` stands, as far as DNS says; ``advance`` counts them."""
+    from certbot_dns_persist.lookup.session import Lookup
+
+    at = int(time.time())
+    looked = 0
+    if look:
+        inspected = lookups.inspect(subjects, Lookup.of, caa=False)
+        try:
+            for checked in check(inspected, at=at, warn_days=0):
+                _warn(checked)
+                looked += 1
+                yield checked.subject, checked.standing
+                advance()
+        except LookupFailed as error:
+            logger.warning("DNS could not be asked what is there already: %s", error)
+    for subject in itertools.islice(subjects, looked, None):
+        yield subject, not_looked_up(subject, at)
+        advance()
+
+
+def _warn(checked: Checked) -> None:
+    """Warn of what DNS does not say, as before a domain is delegated."""
+    found = checked.standing.found
+    if found.trouble:
+        logger.warning(
+            "%s cannot be looked up, so it is unknown what is there and whether it is an alias: "
+            "%s. The record is for the name itself.",
+            found.name,
+            found.trouble,
+        )
+    elif found.zone is not None and zone_to_change(found) is None:
+        logger.warning(
+            "%s is not delegated yet: the servers of %s know nothing of it. The record is for the "
+            "zone to come.",
+            checked.subject.request.domain,
+            found.zone,
+        )
+    if checked.diagnosis.status == "dnssec-bogus":
+        logger.warning(
+            "The DNSSEC signatures at %s do not verify. Until they do, CAs refuse whatever stands "
+            "there.",
+            found.name,
+        )
+    for warning in found.warnings:
+        logger.warning("%s", warning)
 
 
 def _require_valid_accounts(

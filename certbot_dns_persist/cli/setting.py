@@ -7,16 +7,18 @@ import itertools
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from certbot_dns_persist import options
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
+from certbot_dns_persist.cli import lookups
 from certbot_dns_persist.cli.arguments import CONFIG_DIR, LOGS_DIR, PREFIX
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.journal.store import Journal
+from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
 from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
@@ -106,7 +108,7 @@ def _refuse_closed(args: argparse.Namespace) -> None:
     )
 
 
-def lookup_for(args: argparse.Namespace) -> Callable[[options.Options], Lookup]:
+def lookup_for(args: argparse.Namespace) -> lookups.LookupFor:
     """Return how names are looked up: at the pace that ``args`` say, if they can say one."""
     rate = getattr(args, "queries_per_second", QUERIES_PER_SECOND)
     return functools.partial(Lookup.of, queries_per_second=rate)
@@ -158,7 +160,11 @@ def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
     # Each lineage's own CA and account, whatever this run is about.
     said = dataclasses.replace(given(args), server=None, account=None)
     subjects = Subjects(config_dir, journal(args), said)
-    rebuild(journal(args), subjects, config_dir, lookup_for(args), at=at)
+
+    def look(batch: Sequence[Subject]) -> dict[str, Found]:
+        return lookups.find(batch, lambda subject: [subject.request.name], lookup_for(args))
+
+    rebuild(journal(args), subjects, config_dir, look, at=at)
 
 
 def _domains_in(path: str) -> Iterator[str | Trouble]:

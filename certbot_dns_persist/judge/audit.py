@@ -2,8 +2,7 @@
 
 A record is a standing permission (draft -02 section 7.11): whoever holds the key of the account
 that it names gets certificates for the domain. So besides what is missing, somebody has to look at
-what is there and should not be. The judging is pure; only :func:`audit` asks DNS, for names that
-articles from before the standard told people to use.
+what is there and should not be. Pure: nothing is looked up.
 """
 
 import dataclasses
@@ -12,12 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import cached_property
 
 from certbot_dns_persist.journal.notes import StandingRecord
-from certbot_dns_persist.judge.checkup import Checked, Notice, look_up
+from certbot_dns_persist.judge.checkup import Checked, Notice
 from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis
 from certbot_dns_persist.judge.plan import supersedes
 from certbot_dns_persist.lookup.found import Found
-from certbot_dns_persist.lookup.session import Lookup
-from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import (
     Finding,
     MalformedRecord,
@@ -30,9 +27,6 @@ from certbot_dns_persist.request.known_accounts import KnownAccounts
 from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.request.subjects import Subject
 from certbot_dns_persist.value.obsolete import NAMES, recognize
-
-#: Domains whose old names are looked up at once.
-BATCH = 100
 
 #: What is shown of a value; TXT records may hold 64 KiB.
 MOST_CHARACTERS = 300
@@ -73,20 +67,18 @@ def by_domain(records: Iterable[StandingRecord]) -> dict[str, list[StandingRecor
     return found
 
 
-def audit(
-    checked: Iterable[Checked], known: Known, lookup_for: Callable[[Options], Lookup]
-) -> Iterator[Checked]:
-    """Yield each of ``checked`` with what there is to say of the records beside the diagnosis.
+def audit(checked: Checked, at_old_names: Mapping[str, Found], known: Known) -> Checked:
+    """Return ``checked`` with what there is to say of the records beside the diagnosis.
 
-    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+    ``at_old_names`` is what stands, by name, at the domain's :func:`old_names`.
     """
-    remaining = iter(checked)
-    while batch := list(itertools.islice(remaining, BATCH)):
-        old = look_up((each.subject for each in batch), _old_names, lookup_for)
-        for each in batch:
-            yield dataclasses.replace(
-                each, notices=(*notices(each, known), *obsolete_notices(each, old))
-            )
+    told = (*notices(checked, known), *obsolete_notices(checked, at_old_names))
+    return dataclasses.replace(checked, notices=told)
+
+
+def old_names(subject: Subject) -> list[str]:
+    """Return the names that articles from before the standard told people to use."""
+    return [f"{label}.{subject.request.domain}" for label in NAMES]
 
 
 def not_needed(checked: Iterable[Checked], shared: Collection[str]) -> Iterator[Checked]:
@@ -100,10 +92,6 @@ def not_needed(checked: Iterable[Checked], shared: Collection[str]) -> Iterator[
         domain = each.subject.request.domain
         reason = f"No certificate of this machine needs a record for {domain} any more."
         yield dataclasses.replace(each, diagnosis=Diagnosis("ok", reason), needed=False)
-
-
-def _old_names(subject: Subject) -> list[str]:
-    return [f"{label}.{subject.request.domain}" for label in NAMES]
 
 
 def notices(checked: Checked, known: Known) -> tuple[Notice, ...]:

@@ -1,17 +1,13 @@
-"""How many subjects stand, judged one after the other as DNS answers."""
+"""How subjects stand, judged one after the other as DNS answers. Pure: nothing is looked up."""
 
 import dataclasses
-import itertools
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis, diagnose
 from certbot_dns_persist.judge.plan import make_plans
 from certbot_dns_persist.judge.standing import Standing
-from certbot_dns_persist.lookup.found import Found
-from certbot_dns_persist.lookup.session import Lookup
-from certbot_dns_persist.options import Options
+from certbot_dns_persist.lookup.found import Inspection
 from certbot_dns_persist.request.subjects import Subject
 
 
@@ -84,52 +80,14 @@ def worst(severities: Iterable[str]) -> str:
     return max(severities, key=SEVERITIES.index, default=SEVERITIES[0])
 
 
-def look_up(
-    subjects: Iterable[Subject],
-    names: Callable[[Subject], Iterable[str]],
-    lookup_for: Callable[[Options], Lookup],
-) -> dict[str, Found]:
-    """Return what stands at the ``names`` of each of ``subjects``, all looked up at once.
-
-    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
-    """
-    groups: dict[tuple[object, str], list[Subject]] = {}
-    for subject in subjects:
-        key = (subject.options.resolvers, subject.options.check)
-        groups.setdefault(key, []).append(subject)
-    found: dict[str, Found] = {}
-    for group in groups.values():
-        lookup = lookup_for(group[0].options)
-        found |= lookup.find([name for subject in group for name in names(subject)])
-    return found
-
-
 def check(
-    subjects: Iterable[Subject],
-    lookup_for: Callable[[Options], Lookup],
-    *,
-    at: int,
-    warn_days: int,
-    caa: bool = True,
+    inspected: Iterable[tuple[Subject, Inspection]], *, at: int, warn_days: int
 ) -> Iterator[Checked]:
-    """Yield each of ``subjects`` with its diagnosis, in their order; all are looked up at once.
+    """Yield each subject with its diagnosis, as it comes with what DNS holds for its domain.
 
-    Subjects are drawn, and results yielded, as DNS answers, so there may be any number of them.
-    ``at`` is UNIX seconds; ``caa`` is whether CAA records are asked for. Raises
-    :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+    ``at`` is UNIX seconds.
     """
-    for _, group in itertools.groupby(subjects, lambda s: (s.options.resolvers, s.options.check)):
-        first = next(group)
-        drawn: deque[Subject] = deque()
-
-        def domains(subjects: Iterable[Subject], drawn: deque[Subject] = drawn) -> Iterator[str]:
-            for subject in subjects:
-                drawn.append(subject)
-                yield subject.request.domain
-
-        lookup = lookup_for(first.options)
-        for inspection in lookup.inspect(domains(itertools.chain([first], group)), caa=caa):
-            subject = drawn.popleft()
-            standing = Standing(subject.request, inspection.found, at)
-            diagnosis = diagnose(standing, inspection, warn_days=warn_days, names=subject.names)
-            yield Checked(subject, standing, diagnosis)
+    for subject, inspection in inspected:
+        standing = Standing(subject.request, inspection.found, at)
+        diagnosis = diagnose(standing, inspection, warn_days=warn_days, names=subject.names)
+        yield Checked(subject, standing, diagnosis)

@@ -1,22 +1,25 @@
 """Why the CA refused, as far as DNS tells."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from certbot_dns_persist.errors import Error
 from certbot_dns_persist.judge.diagnosis import diagnose
 from certbot_dns_persist.judge.standing import WARN_DAYS, Standing
 from certbot_dns_persist.judge.words import what_stands
-from certbot_dns_persist.lookup.session import Lookup
+from certbot_dns_persist.lookup.found import Inspection
 from certbot_dns_persist.request.request import ValidationRequest
 
 
-def explain(requests: Sequence[ValidationRequest], lookup: Lookup) -> str:
-    """Return, for each request that the CA refused, what DNS serves now and the likely cause."""
-    at = int(time.time())
+def explain(
+    requests: Sequence[ValidationRequest], inspections: Iterable[Inspection], *, at: int
+) -> str:
+    """Return, for each request that the CA refused, what DNS serves now and the likely cause.
+
+    ``inspections`` are of their domains, in their order, and may be drawn from DNS as they come;
+    ``at`` is UNIX seconds.
+    """
+    lines = []
     try:
-        inspections = lookup.inspect(request.domain for request in requests)
-        lines = []
         for request, inspection in zip(requests, inspections, strict=True):
             standing = Standing(request, inspection.found, at)
             diagnosis = diagnose(standing, inspection, warn_days=WARN_DAYS)

@@ -1,24 +1,18 @@
 """Records that somebody is to publish, made before any order (draft -02 section 4.5).
 
 They are the ones that the plugin would publish: the same plan is made, from what DNS says now.
+Pure: nothing is looked up.
 """
 
 import dataclasses
-import itertools
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from certbot_dns_persist.errors import LookupFailed
-from certbot_dns_persist.judge.checkup import check
 from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.lookup.found import Found
-from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import validation_domain_name
 from certbot_dns_persist.request.subjects import Subject
-
-logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,28 +79,18 @@ def record_sets(records: Iterable[PreparedRecord]) -> list[RecordSet]:
     ]
 
 
-def prepare(
-    subjects: Iterable[Subject],
-    lookup_for: Callable[[Options], Lookup] | None,
-    *,
-    at: int,
-    advance: Callable[[], None] = lambda: None,
-) -> list[PreparedRecord]:
-    """Return the records for ``subjects``; several that lead to one name may share one.
+def prepare(standings: Iterable[tuple[Subject, Standing]]) -> list[PreparedRecord]:
+    """Return the records for subjects that stand so; several that lead to one name may share one.
 
-    Without ``lookup_for``, DNS is not asked. Of what it does not say, as before a domain is
-    delegated, there is a warning, and the record is for the validation domain name itself. ``at``
-    is UNIX seconds; ``advance`` is called for each subject. Raises
-    :class:`~certbot_dns_persist.errors.ConfigurationError` when an option forbids a record.
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when an option forbids a record.
     """
     needed: dict[Options, list[Standing]] = {}
-    for subject, standing in _standings(list(subjects), lookup_for, at):
+    for subject, standing in standings:
         options = subject.options
         if standing.authorized and not ends_soon(standing, options):
             # The end of what will do is not moved, or the same question had a new answer each day.
             options = dataclasses.replace(options, valid_for=None)
         needed.setdefault(options, []).append(standing)
-        advance()
     plans = [
         plan for options, standings in needed.items() for plan in make_plans(standings, options, "")
     ]
@@ -117,51 +101,14 @@ def prepare(
     return [_prepared(together, retired) for together in alike.values()]
 
 
-def _standings(
-    subjects: Sequence[Subject], lookup_for: Callable[[Options], Lookup] | None, at: int
-) -> Iterable[tuple[Subject, Standing]]:
-    looked = 0
-    if lookup_for is not None:
-        try:
-            for checked in check(subjects, lookup_for, at=at, warn_days=0, caa=False):
-                _warn(checked.standing, bogus=checked.diagnosis.status == "dnssec-bogus")
-                looked += 1
-                yield checked.subject, checked.standing
-        except LookupFailed as error:
-            logger.warning("DNS could not be asked what is there already: %s", error)
-    for subject in itertools.islice(subjects, looked, None):
-        name = subject.request.name
-        yield subject, Standing(subject.request, Found(name, name, None, ()), at)
+def not_looked_up(subject: Subject, at: int) -> Standing:
+    """Return how a subject stands of which DNS was not asked: nothing is known to be there."""
+    name = subject.request.name
+    return Standing(subject.request, Found(name, name, None, ()), at)
 
 
-def _warn(standing: Standing, *, bogus: bool) -> None:
-    found = standing.found
-    if found.trouble:
-        logger.warning(
-            "%s cannot be looked up, so it is unknown what is there and whether it is an alias: "
-            "%s. The record is for the name itself.",
-            found.name,
-            found.trouble,
-        )
-    elif found.zone is not None and _zone(found) is None:
-        logger.warning(
-            "%s is not delegated yet: the servers of %s know nothing of it. The record is for the "
-            "zone to come.",
-            standing.request.domain,
-            found.zone,
-        )
-    if bogus:
-        logger.warning(
-            "The DNSSEC signatures at %s do not verify. Until they do, CAs refuse whatever stands "
-            "there.",
-            found.name,
-        )
-    for warning in found.warnings:
-        logger.warning("%s", warning)
-
-
-def _zone(found: Found) -> str | None:
-    """Return the zone to change; not a top-level domain, where none of us may write."""
+def zone_to_change(found: Found) -> str | None:
+    """Return the zone that holds the name; not a top-level domain, where none of us may write."""
     return found.zone if found.zone and "." in found.zone else None
 
 
@@ -174,7 +121,7 @@ def _prepared(plans: Sequence[Plan], retired: set[tuple[str, str]]) -> PreparedR
         value=first.value,
         ttl=first.ttl,
         domains=tuple(domain for standing in standings for domain in _domains(standing)),
-        zone=_zone(standings[0].found),
+        zone=zone_to_change(standings[0].found),
         looked=all(standing.found.answers for standing in standings),
         authorized=tuple(
             domain for standing in standings if standing.everywhere for domain in _domains(standing)

@@ -4,61 +4,49 @@ import dataclasses
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from test_plan import DAY, NOW, OPTIONS, REQUEST, URI, ours
 
 from certbot_dns_persist.judge.checkup import Checked, check, worst
 from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
-from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.lines import Lines
 from certbot_dns_persist.request.subjects import Subject
 
-WINDOW = 5
 
-
-class Window(Lookup):
-    """Stands for a look-up that has ``WINDOW`` domains under way, all with one record."""
-
-    def inspect(self, domains: Iterable[str], *, caa: bool = True) -> Iterator[Inspection]:
-        rest = iter(domains)
-        under_way = list(itertools.islice(rest, WINDOW))
-        while under_way:
-            domain = under_way.pop(0)
-            name = f"_validation-persist.{domain}"
-            answer = ServerAnswer("ns1", "192.0.2.1", (ours(),))
-            yield Inspection(domain, Found(name, name, "test", (answer,)), bogus=False)
-            under_way += itertools.islice(rest, 1)
+def inspection(domain: str, *values: str) -> Inspection:
+    name = f"_validation-persist.{domain}"
+    answer = ServerAnswer("ns1", "192.0.2.1", values)
+    return Inspection(domain, Found(name, name, "test", (answer,)), bogus=False)
 
 
 def subject(domain: str, options: Options = OPTIONS) -> Subject:
     return Subject(dataclasses.replace(REQUEST, domain=domain), options)
 
 
-def many(drawn: list[str]) -> Iterator[Subject]:
-    """Yield as many subjects as are wanted, without end; note each."""
+def many(drawn: list[str]) -> Iterator[tuple[Subject, Inspection]]:
+    """Yield as many subjects as are wanted, without end, all with one record; note each."""
     for number in itertools.count():
         drawn.append(f"n{number}.test")
-        yield subject(drawn[-1])
+        yield subject(drawn[-1]), inspection(drawn[-1], ours())
 
 
-def test_subjects_are_drawn_as_they_are_needed_from_a_list_without_end() -> None:
+def test_subjects_are_judged_as_they_come_from_a_list_without_end() -> None:
     drawn: list[str] = []
-    checked = check(many(drawn), lambda _: Window(), at=NOW, warn_days=30)
-    first = list(itertools.islice(checked, 1000))
-    assert [each.subject.request.domain for each in first] == drawn[:1000]
-    assert {each.diagnosis.status for each in first} == {"ok"}
-    assert len(drawn) < 1000 + 2 * WINDOW
+    checked = check(many(drawn), at=NOW, warn_days=30)
+    for count, each in enumerate(itertools.islice(checked, 1000), start=1):
+        assert each.subject.request.domain == drawn[-1]
+        assert (each.diagnosis.status, len(drawn)) == ("ok", count)
 
 
 @pytest.mark.parametrize("report", [Json, Lines])
 def test_reports_are_written_as_results_come_and_keep_none(report: type) -> None:
     out = io.StringIO()
     writing = Json(out, at=NOW) if report is Json else Lines(out, quiet=False)
-    checked = check(many([]), lambda _: Window(), at=NOW, warn_days=30)
+    checked = check(many([]), at=NOW, warn_days=30)
     size = 0
     for each in itertools.islice(checked, 50):
         writing.add(each)
@@ -72,25 +60,11 @@ def test_reports_are_written_as_results_come_and_keep_none(report: type) -> None
 def test_json_is_whole_however_much_there_is(count: int, troubles: list[str]) -> None:
     out = io.StringIO()
     report = Json(out, at=NOW)
-    for each in itertools.islice(check(many([]), lambda _: Window(), at=NOW, warn_days=30), count):
+    for each in itertools.islice(check(many([]), at=NOW, warn_days=30), count):
         report.add(each)
     report.conclude("unknown", troubles)
     read = json.loads(out.getvalue())
     assert (len(read["records"]), read["errors"], read["status"]) == (count, troubles, "unknown")
-
-
-def test_subjects_with_other_resolvers_have_a_look_up_of_their_own_and_keep_their_order() -> None:
-    near, far = (dataclasses.replace(OPTIONS, resolvers=((a, 53),)) for a in ("::1", "::2"))
-    subjects = [subject("a.test", near), subject("b.test", near), subject("c.test", far)]
-    asked: list[Options] = []
-
-    def look_up_for(options: Options) -> Lookup:
-        asked.append(options)
-        return Window()
-
-    checked = list(check(subjects, look_up_for, at=NOW, warn_days=30))
-    assert [each.subject for each in checked] == subjects
-    assert asked == [near, far]
 
 
 @pytest.mark.parametrize(
@@ -109,13 +83,8 @@ def test_what_is_unknown_counts_more_than_a_warning_and_less_than_what_is_critic
 
 
 def expected(*values: str, options: Options = OPTIONS) -> str | None:
-    class Serving(Window):
-        def inspect(self, domains: Iterable[str], *, caa: bool = True) -> Iterator[Inspection]:
-            for domain in domains:
-                answer = ServerAnswer("ns1", "192.0.2.1", values)
-                yield Inspection(domain, Found(domain, domain, "test", (answer,)), bogus=False)
-
-    (checked,) = check([subject("a.test", options)], lambda _: Serving(), at=NOW, warn_days=30)
+    asked = subject("a.test", options), inspection("a.test", *values)
+    (checked,) = check([asked], at=NOW, warn_days=30)
     return checked.expected_value
 
 

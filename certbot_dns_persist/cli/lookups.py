@@ -1,0 +1,57 @@
+"""Look-ups for subjects, each by way of the resolvers that its options name."""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from certbot_dns_persist.lookup.found import Found, Inspection
+from certbot_dns_persist.lookup.session import Lookup
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.request.subjects import Subject
+
+LookupFor = Callable[[Options], Lookup]
+
+
+def inspect(
+    subjects: Iterable[Subject], lookup_for: LookupFor, *, caa: bool = True
+) -> Iterator[tuple[Subject, Inspection]]:
+    """Yield each of ``subjects`` with what DNS holds for it, in their order; all at once.
+
+    Subjects are drawn, and results yielded, as DNS answers, so there may be any number of them.
+    ``caa`` is whether CAA records are asked for. Raises
+    :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+    """
+    for _, group in itertools.groupby(subjects, _whom):
+        first = next(group)
+        drawn: deque[Subject] = deque()
+
+        def domains(subjects: Iterable[Subject], drawn: deque[Subject] = drawn) -> Iterator[str]:
+            for subject in subjects:
+                drawn.append(subject)
+                yield subject.request.domain
+
+        lookup = lookup_for(first.options)
+        for inspection in lookup.inspect(domains(itertools.chain([first], group)), caa=caa):
+            yield drawn.popleft(), inspection
+
+
+def find(
+    subjects: Iterable[Subject], names: Callable[[Subject], Iterable[str]], lookup_for: LookupFor
+) -> dict[str, Found]:
+    """Return what stands at the ``names`` of each of ``subjects``, all looked up at once.
+
+    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+    """
+    groups: dict[object, list[Subject]] = {}
+    for subject in subjects:
+        groups.setdefault(_whom(subject), []).append(subject)
+    found: dict[str, Found] = {}
+    for group in groups.values():
+        lookup = lookup_for(group[0].options)
+        found |= lookup.find([name for subject in group for name in names(subject)])
+    return found
+
+
+def _whom(subject: Subject) -> tuple[object, ...]:
+    """Return what tells whom to ask: subjects with the same are looked up together."""
+    return subject.options.resolvers, subject.options.check
