@@ -10,6 +10,7 @@ The value is an RFC 8659 issue-value::
 
 import dataclasses
 import datetime
+import enum
 import functools
 import math
 import re
@@ -194,19 +195,29 @@ def _parse_persist_until(content: str | None) -> int | None:
     return int(content)
 
 
+class Verdict(str, enum.Enum):
+    """The kind of a CA's answer (sections 4.3.2 and 9.3.1); compares and prints as its word."""
+
+    VALID = "valid"
+    MALFORMED = "malformed"
+    UNAUTHORIZED = "unauthorized"
+
+    __str__ = str.__str__
+
+
 @dataclasses.dataclass(frozen=True)
 class Finding:
     """What a CA makes of one value. ``record`` is ``None`` when the value cannot be parsed."""
 
     value: str
-    verdict: str
+    verdict: Verdict
     reason: str
     record: ValidationRecord | None
 
     @property
     def authorized(self) -> bool:
         """Whether this value alone authorises."""
-        return self.verdict == "valid"
+        return self.verdict == Verdict.VALID
 
     @property
     def end(self) -> float:
@@ -219,18 +230,18 @@ class Finding:
 class Evaluation:
     """What a CA makes of all values at one name: ``verdict`` is the kind of its answer.
 
-    ``"malformed"`` means that a record naming this CA could not be read and none authorises;
-    otherwise ``"unauthorized"`` (sections 4.3.2 and 9.3.1). Each finding has the verdict for
+    ``MALFORMED`` means that a record naming this CA could not be read and none authorises;
+    otherwise ``UNAUTHORIZED`` (sections 4.3.2 and 9.3.1). Each finding has the verdict for
     its value alone; a value for another CA is unauthorized, however it is formed.
     """
 
-    verdict: str
+    verdict: Verdict
     findings: tuple[Finding, ...]
 
     @property
     def authorized(self) -> bool:
         """Whether at least one of the values authorises."""
-        return self.verdict == "valid"
+        return self.verdict == Verdict.VALID
 
     @functools.cached_property
     def authorizing(self) -> dict[str, ValidationRecord]:
@@ -275,7 +286,7 @@ def _evaluate(
     issuers = frozenset(normalize_domain_name(name) for name in issuer_domain_names)
     findings = tuple(_judge(value, issuers, account_uris, wildcard, at) for value in values)
     verdicts = {finding.verdict for finding in findings}
-    verdict = next((v for v in ("valid", "malformed") if v in verdicts), "unauthorized")
+    verdict = next((v for v in Verdict if v in verdicts), Verdict.UNAUTHORIZED)
     return Evaluation(verdict, findings)
 
 
@@ -287,13 +298,15 @@ def _judge(
     try:
         named = normalize_domain_name(issuer)
     except ValueError:
-        return Finding(value, "unauthorized", "does not start with a CA's name", _record(value))
+        return Finding(
+            value, Verdict.UNAUTHORIZED, "does not start with a CA's name", _record(value)
+        )
     if named not in issuers:
-        return Finding(value, "unauthorized", f"is for another CA, {named}", _record(value))
+        return Finding(value, Verdict.UNAUTHORIZED, f"is for another CA, {named}", _record(value))
     try:
         record = parse_record(value)
     except MalformedRecord as error:
-        return Finding(value, "malformed", error.reason, None)
+        return Finding(value, Verdict.MALFORMED, error.reason, None)
     if record.account_uri not in account_uris:
         reason = f"names another account, {record.account_uri}"
     elif wildcard and not record.wildcard:
@@ -301,8 +314,8 @@ def _judge(
     elif record.expired(at):
         reason = f"expired: its persistUntil was {format_time(record.persist_until or 0)}"
     else:
-        return Finding(value, "valid", "authorises", record)
-    return Finding(value, "unauthorized", reason, record)
+        return Finding(value, Verdict.VALID, "authorises", record)
+    return Finding(value, Verdict.UNAUTHORIZED, reason, record)
 
 
 def _record(value: str) -> ValidationRecord | None:

@@ -11,6 +11,7 @@ from typing import Any
 from certbot_dns_persist.cli import arguments, lookups, report, setting
 from certbot_dns_persist.errors import DirectoryError, LookupFailed
 from certbot_dns_persist.judge.checkup import Checked, check
+from certbot_dns_persist.judge.diagnosis import Status
 from certbot_dns_persist.judge.prepared import (
     PreparedRecord,
     not_looked_up,
@@ -152,7 +153,7 @@ def _warn(checked: Checked) -> None:
             checked.subject.request.domain,
             found.zone,
         )
-    if checked.diagnosis.status == "dnssec-bogus":
+    if checked.diagnosis.status == Status.DNSSEC_BOGUS:
         logger.warning(
             "The DNSSEC signatures at %s do not verify. Until they do, CAs refuse whatever stands "
             "there.",

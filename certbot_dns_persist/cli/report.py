@@ -10,12 +10,12 @@ from typing import Protocol
 from certbot_dns_persist.cli.setting import Asked
 from certbot_dns_persist.errors import Error
 from certbot_dns_persist.judge.checkup import Checked, worst
-from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF
+from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF, Severity
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.lines import Lines
 from certbot_dns_persist.value.txt import printable
 
-UNKNOWN = EXIT_STATUS_OF["unknown"]
+UNKNOWN = EXIT_STATUS_OF[Severity.UNKNOWN]
 
 #: How many domains it takes for a progress bar.
 PROGRESS_FROM = 20
@@ -53,7 +53,7 @@ def show(
     beside that on standard output.
     """
     reports = [_report(args, at), *files]
-    severities: set[str] = set()
+    severities: set[Severity] = set()
     no_resolver: list[str] = []
     try:
         with progress(asked.count) as advance:
@@ -70,7 +70,7 @@ def show(
     for trouble in troubles:
         print(printable(trouble), file=sys.stderr)
     if troubles:
-        severities.add("critical" if asked.lost_accounts else "unknown")
+        severities.add(Severity.CRITICAL if asked.lost_accounts else Severity.UNKNOWN)
     severity = worst(severities)
     for one in reports:
         one.conclude(severity, troubles)
@@ -83,7 +83,7 @@ class Report(Protocol):
     def add(self, checked: Checked) -> None:
         """Take one domain; called in their order."""
 
-    def conclude(self, severity: str, troubles: Sequence[str]) -> None:
+    def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Finish. ``severity`` is that of all; ``troubles`` are what could not be checked."""
 
 

@@ -11,14 +11,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import cached_property
 
 from certbot_dns_persist.journal.notes import StandingRecord
-from certbot_dns_persist.judge.checkup import Checked, Notice
-from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis
+from certbot_dns_persist.judge.checkup import Checked, Notice, NoticeKind
+from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis, Severity, Status
 from certbot_dns_persist.judge.plan import supersedes
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.record import (
     Finding,
     MalformedRecord,
     ValidationRecord,
+    Verdict,
     format_time,
     normalize_domain_name,
     parse_record,
@@ -91,7 +92,7 @@ def not_needed(checked: Iterable[Checked], shared: Collection[str]) -> Iterator[
             continue
         domain = each.subject.request.domain
         reason = f"No certificate of this machine needs a record for {domain} any more."
-        yield dataclasses.replace(each, diagnosis=Diagnosis("ok", reason), needed=False)
+        yield dataclasses.replace(each, diagnosis=Diagnosis(Status.OK, reason), needed=False)
 
 
 def notices(checked: Checked, known: Known) -> tuple[Notice, ...]:
@@ -121,8 +122,8 @@ def obsolete_notices(checked: Checked, at_old_names: Mapping[str, Found]) -> Ite
             if recognize(value) is None and _parsed(value) is None:
                 continue  # as a wildcard TXT record of the zone answers
             yield Notice(
-                "obsolete",
-                "warning",
+                NoticeKind.OBSOLETE,
+                Severity.WARNING,
                 name,
                 value,
                 f'No CA looks at {name}, {origin}; "{_shown(value)}" proves nothing there. '
@@ -153,7 +154,7 @@ class _Judge:
             return self._left_over(finding.value, finding.record)
         return self._ours(finding, finding.record)
 
-    def _notice(self, kind: str, severity: str, value: str, reason: str) -> Notice:
+    def _notice(self, kind: NoticeKind, severity: Severity, value: str, reason: str) -> Notice:
         return Notice(kind, severity, self._name, value, f'"{_shown(value)}" {reason}')
 
     def _unreadable(self, finding: Finding) -> Notice:
@@ -161,23 +162,23 @@ class _Judge:
         old = recognize(value)
         if old is not None:
             return self._notice(
-                "obsolete",
-                "warning",
+                NoticeKind.OBSOLETE,
+                Severity.WARNING,
                 value,
                 f"is {old.form}, and no CA accepts it. certbot-dns-persist record -d "
                 f"{self._request.domain} prints what is needed; then remove it.",
             )
-        if finding.verdict == "malformed" or _meant_as_record(value):
+        if finding.verdict == Verdict.MALFORMED or _meant_as_record(value):
             return self._notice(
-                "malformed",
-                "warning",
+                NoticeKind.MALFORMED,
+                Severity.WARNING,
                 value,
                 f"is accepted by no CA: {_fault(value)}. Mend it or, if nobody needs it, "
                 "remove it.",
             )
         return self._notice(
-            "unrelated",
-            "ok",
+            NoticeKind.UNRELATED,
+            Severity.OK,
             value,
             "is no validation record, and CAs pass over it. If nobody put it there, it comes from "
             "a wildcard TXT record of the zone.",
@@ -211,8 +212,8 @@ class _Judge:
     ) -> Notice:
         written = f" It was written by the provider {provider}." if provider else ""
         return self._notice(
-            "left-over",
-            "warning",
+            NoticeKind.LEFT_OVER,
+            Severity.WARNING,
             value,
             f"is a permission that no certificate of this machine needs: it lets "
             f"{_account(record)} get certificates for {self._scope(record, domain)}. To take it "
@@ -222,8 +223,8 @@ class _Judge:
 
     def _expired(self, value: str, record: ValidationRecord) -> Notice:
         return self._notice(
-            "expired",
-            "ok",
+            NoticeKind.EXPIRED,
+            Severity.OK,
             value,
             f"is ours, ended at {_end(record)} and does no harm; certbot-dns-persist prune "
             "removes it.",
@@ -236,36 +237,39 @@ class _Judge:
             return self._expired(value, record) if self._standing.authorized else None
         if self._superseded(value):
             return self._notice(
-                "superseded",
-                "ok",
+                NoticeKind.SUPERSEDED,
+                Severity.OK,
                 value,
                 "is ours, and another record of ours says the same and more; certbot-dns-persist "
                 "prune removes it.",
             )
         if record.account_uri not in uris.accepted:
             return self._notice(
-                "outdated", "ok", value, "is ours, in a form that this CA does not accept any more."
+                NoticeKind.OUTDATED,
+                Severity.OK,
+                value,
+                "is ours, in a form that this CA does not accept any more.",
             )
         if record.account_uri in uris.outdated:
             return self._notice(
-                "outdated",
-                "ok",
+                NoticeKind.OUTDATED,
+                Severity.OK,
                 value,
                 "is ours, made with an earlier account key or for an earlier draft. The CA accepts "
                 "it for now; certbot-dns-persist rotate replaces it.",
             )
         if record.wildcard and not self._request.wildcard:
             return self._notice(
-                "wider",
-                "ok",
+                NoticeKind.WIDER,
+                Severity.OK,
                 value,
                 f"is ours, and wider than what was asked for: policy=wildcard also covers "
                 f"*.{self._request.domain} and every name below it.",
             )
         if self._known.noted is not None and (self._name, value) not in self._known.by_place:
             return self._notice(
-                "unrecorded",
-                "ok",
+                NoticeKind.UNRECORDED,
+                Severity.OK,
                 value,
                 "names our account, and was published outside of this program, or before it "
                 "began to take notes.",
@@ -314,15 +318,15 @@ class _Judge:
             )
         if account is not None:
             return self._notice(
-                "known-account" if account.declared else "other-account",
-                "ok",
+                NoticeKind.KNOWN_ACCOUNT if account.declared else NoticeKind.OTHER_ACCOUNT,
+                Severity.OK,
                 value,
                 f"is for {account.whose}, and the CA {record.issuer_domain_name}.",
             )
         if record.expired(self._standing.at):
             return self._notice(
-                "expired",
-                "warning",
+                NoticeKind.EXPIRED,
+                Severity.WARNING,
                 value,
                 f"is for an unknown account, and ended at {_end(record)}. It permits nothing any "
                 "more, but somebody has put it there; remove it.",
@@ -330,8 +334,8 @@ class _Judge:
         same_ca = record.issuer_domain_name in self._request.issuer_domain_names
         known_ca = "" if same_ca else ", a CA that is not used here"
         return self._notice(
-            "unknown-account" if same_ca else "other-ca",
-            "critical",
+            NoticeKind.UNKNOWN_ACCOUNT if same_ca else NoticeKind.OTHER_CA,
+            Severity.CRITICAL,
             value,
             f"is for an unknown account at {record.issuer_domain_name}{known_ca}. Whoever holds "
             f"that account's key can get certificates for {self._scope(record)}. If nobody in your "
@@ -349,7 +353,10 @@ class _Judge:
         whose = f"is for a former account of this machine, {_shown(account_url)}{published}"
         if record.expired(self._standing.at):
             return self._notice(
-                "expired", "ok", value, f"{whose}; it ended at {_end(record)} and does no harm."
+                NoticeKind.EXPIRED,
+                Severity.OK,
+                value,
+                f"{whose}; it ended at {_end(record)} and does no harm.",
             )
         servers = {lineage.server for lineage in self._lineages}
         if self._needed and value in self._known.replaced(self._name):
@@ -359,8 +366,8 @@ class _Judge:
         else:
             way = f"Remove exactly this TXT value at {self._name}."
         return self._notice(
-            "former-account",
-            "warning",
+            NoticeKind.FORMER_ACCOUNT,
+            Severity.WARNING,
             value,
             f"{whose}. Certbot has it no longer. If it was not deactivated, whoever holds its key "
             f"can get certificates for {self._scope(record)}. {way}",
@@ -397,9 +404,9 @@ class _Judge:
                 what = f"was published at {noted.name}, and CAs look at {self._name} now"
                 then = "If it still stands there, remove it."
             yield Notice(
-                "gone",
+                NoticeKind.GONE,
                 # When nothing authorises, the diagnosis says so, and gravely.
-                "warning" if missed else "ok",
+                Severity.WARNING if missed else Severity.OK,
                 noted.name,
                 noted.value,
                 f'"{_shown(noted.value)}" {what}: changed outside of this program since '

@@ -1,24 +1,45 @@
 """How subjects stand, judged one after the other as DNS answers. Pure: nothing is looked up."""
 
 import dataclasses
+import enum
 from collections.abc import Iterable, Iterator
 
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis, diagnose
+from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis, Severity, Status, diagnose
 from certbot_dns_persist.judge.plan import make_plans
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Inspection
 from certbot_dns_persist.request.subjects import Subject
 
 
+class NoticeKind(str, enum.Enum):
+    """What a notice is about, in a word of ``audit``'s; compares and prints as that word."""
+
+    OBSOLETE = "obsolete"
+    MALFORMED = "malformed"
+    UNRELATED = "unrelated"
+    UNRECORDED = "unrecorded"
+    WIDER = "wider"
+    OUTDATED = "outdated"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+    LEFT_OVER = "left-over"
+    GONE = "gone"
+    KNOWN_ACCOUNT = "known-account"
+    OTHER_ACCOUNT = "other-account"
+    FORMER_ACCOUNT = "former-account"
+    UNKNOWN_ACCOUNT = "unknown-account"
+    OTHER_CA = "other-ca"
+
+    __str__ = str.__str__
+
+
 @dataclasses.dataclass(frozen=True)
 class Notice:
     """Something beside the diagnosis that whoever looks after the domain should know."""
 
-    kind: str
-    """What it is, in a word of ``audit``'s."""
-    severity: str
-    """One of :data:`~certbot_dns_persist.judge.diagnosis.SEVERITIES`."""
+    kind: NoticeKind
+    severity: Severity
     name: str
     """Where it is."""
     value: str | None
@@ -39,8 +60,8 @@ class Checked:
     """Whether a certificate, or whoever asks, needs a record there."""
 
     @property
-    def severity(self) -> str:
-        """Return the gravest severity of all that was found."""
+    def severity(self) -> Severity:
+        """The gravest severity of all that was found."""
         return worst([self.diagnosis.severity, *(notice.severity for notice in self.notices)])
 
     @property
@@ -53,7 +74,7 @@ class Checked:
         if not self.needed:
             return None
         authorizing = self.standing.evaluation.authorizing
-        if authorizing and self.diagnosis.status != "expiring":
+        if authorizing and self.diagnosis.status != Status.EXPIRING:
             return next(reversed(authorizing))
         try:
             (plan,) = make_plans([self.standing], self.subject.options, "")
@@ -67,7 +88,7 @@ class Checked:
 
         UNIX seconds; ``None`` when it never does.
         """
-        if self.diagnosis.status != "expired":
+        if self.diagnosis.status != Status.EXPIRED:
             return self.standing.end
         request = self.standing.request
         found = (finding.record for finding in self.standing.evaluation.findings)
@@ -75,9 +96,9 @@ class Checked:
         return max(r.persist_until for r in ours if r.persist_until is not None)
 
 
-def worst(severities: Iterable[str]) -> str:
-    """Return the gravest of ``severities``, ``"ok"`` when there are none."""
-    return max(severities, key=SEVERITIES.index, default=SEVERITIES[0])
+def worst(severities: Iterable[Severity]) -> Severity:
+    """Return the gravest of ``severities``, ``OK`` when there are none."""
+    return max(severities, key=SEVERITIES.index, default=Severity.OK)
 
 
 def check(

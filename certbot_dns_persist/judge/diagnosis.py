@@ -1,47 +1,83 @@
 """How one request stands: a single status, and the sentence that goes with it."""
 
 import dataclasses
+import enum
 from collections.abc import Collection
 
 from certbot_dns_persist.judge import caa
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Inspection
-from certbot_dns_persist.record import Finding, format_time
+from certbot_dns_persist.record import Finding, Verdict, format_time
+
+
+class Severity(str, enum.Enum):
+    """How grave something is, from the best to the worst; compares and prints as its word.
+
+    What is unknown may be worse than a warning.
+    """
+
+    OK = "ok"
+    WARNING = "warning"
+    UNKNOWN = "unknown"
+    CRITICAL = "critical"
+
+    __str__ = str.__str__
+
+
+SEVERITIES = tuple(Severity)
+
+#: What ``check`` and ``audit`` exit with for the worst that they found, as monitoring plugins do.
+EXIT_STATUS_OF = {
+    Severity.OK: 0,
+    Severity.WARNING: 1,
+    Severity.CRITICAL: 2,
+    Severity.UNKNOWN: 3,
+}
+
+
+class Status(str, enum.Enum):
+    """How one request stands, in a word of ``check``'s; compares and prints as that word."""
+
+    OK = "ok"
+    EXPIRING = "expiring"
+    INCONSISTENT = "inconsistent"
+    UNREACHABLE = "unreachable"
+    EXPIRED = "expired"
+    MISSING = "missing"
+    MISMATCH = "mismatch"
+    DNSSEC_BOGUS = "dnssec-bogus"
+    CAA_FORBIDS = "caa-forbids"
+
+    __str__ = str.__str__
+
+
+SEVERITIES_OF = {
+    Status.OK: Severity.OK,
+    Status.EXPIRING: Severity.WARNING,
+    Status.INCONSISTENT: Severity.WARNING,
+    Status.UNREACHABLE: Severity.WARNING,
+    Status.EXPIRED: Severity.CRITICAL,
+    Status.MISSING: Severity.CRITICAL,
+    Status.MISMATCH: Severity.CRITICAL,
+    Status.DNSSEC_BOGUS: Severity.CRITICAL,
+    Status.CAA_FORBIDS: Severity.CRITICAL,
+}
+"""How grave each status is."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
     """``status`` is a word of the contract for ``check``; ``reason`` is for a person."""
 
-    status: str
+    status: Status
     reason: str
     determined: bool = True
     """False when DNS does not say how the request stands, as far as it can be asked."""
 
     @property
-    def severity(self) -> str:
-        """Return how grave it is, in the words of :data:`SEVERITIES`."""
-        return SEVERITIES_OF[self.status] if self.determined else "unknown"
-
-
-#: From the best to the worst; what is unknown may be worse than a warning.
-SEVERITIES = ("ok", "warning", "unknown", "critical")
-
-#: What ``check`` and ``audit`` exit with for the worst that they found, as monitoring plugins do.
-EXIT_STATUS_OF = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
-
-SEVERITIES_OF = {
-    "ok": "ok",
-    "expiring": "warning",
-    "inconsistent": "warning",
-    "unreachable": "warning",
-    "expired": "critical",
-    "missing": "critical",
-    "mismatch": "critical",
-    "dnssec-bogus": "critical",
-    "caa-forbids": "critical",
-}
-"""How grave each status is."""
+    def severity(self) -> Severity:
+        """How grave it is."""
+        return SEVERITIES_OF[self.status] if self.determined else Severity.UNKNOWN
 
 
 def diagnose(
@@ -55,13 +91,13 @@ def diagnose(
     request, found = standing.request, standing.found
     if inspection.bogus:
         return Diagnosis(
-            "dnssec-bogus",
+            Status.DNSSEC_BOGUS,
             f"The DNSSEC signatures at {request.name} do not verify, so CAs refuse whatever "
             "stands there. Have the zone's signatures and its DS record mended.",
         )
     if found.trouble:
         return Diagnosis(
-            "unreachable",
+            Status.UNREACHABLE,
             f"{request.name} cannot be looked up: {found.trouble}. Check that the domain is "
             "delegated, and the resolvers that are asked.",
             determined=False,
@@ -71,7 +107,7 @@ def diagnose(
         return dataclasses.replace(refused, reason=" ".join([refused.reason, *_unheard(standing)]))
     if inspection.caa_trouble:
         return Diagnosis(
-            "unreachable",
+            Status.UNREACHABLE,
             f"The record at {found.canonical_name} authorises, but the CAA records of "
             f"{request.domain} cannot be looked up: {inspection.caa_trouble}. A CA that cannot "
             "read them must refuse.",
@@ -80,7 +116,7 @@ def diagnose(
     refusal = caa.forbids(inspection.caa, request, names)
     if refusal:
         return Diagnosis(
-            "caa-forbids",
+            Status.CAA_FORBIDS,
             f"The CAA records of {request.domain} forbid it: {refusal}. The record at "
             f"{found.canonical_name} authorises; change the CAA records.",
         )
@@ -88,10 +124,12 @@ def diagnose(
     if warnings:
         # The first gives the status; no other may stay hidden behind it until it is too late.
         return Diagnosis(warnings[0][0], " ".join(reason for _, reason in warnings))
-    return Diagnosis("ok", f"The record at {found.canonical_name} authorises{_remark(standing)}.")
+    return Diagnosis(
+        Status.OK, f"The record at {found.canonical_name} authorises{_remark(standing)}."
+    )
 
 
-def _warnings(standing: Standing, warn_days: int) -> list[tuple[str, str]]:
+def _warnings(standing: Standing, warn_days: int) -> list[tuple[Status, str]]:
     """Return what is not well although the CA accepts the request: status and reason of each."""
     name = standing.found.canonical_name
     warnings = []
@@ -99,7 +137,7 @@ def _warnings(standing: Standing, warn_days: int) -> list[tuple[str, str]]:
         servers = "; ".join(f"{server} {standing.why_not(server)}" for server in standing.lagging)
         warnings.append(
             (
-                "inconsistent",
+                Status.INCONSISTENT,
                 f"The record at {name} is not on every server yet: {servers}. The CA may ask any "
                 "of them; if that lasts, see why the zone does not get there.",
             )
@@ -107,12 +145,12 @@ def _warnings(standing: Standing, warn_days: int) -> list[tuple[str, str]]:
     if standing.end is not None and standing.end < standing.at + warn_days * 86400:
         warnings.append(
             (
-                "expiring",
+                Status.EXPIRING,
                 f"The record at {name} ends at {format_time(standing.end)}. Publish one that ends "
                 f"later{_how(standing)}.",
             )
         )
-    return warnings + [("unreachable", reason) for reason in _unheard(standing)]
+    return warnings + [(Status.UNREACHABLE, reason) for reason in _unheard(standing)]
 
 
 def _unheard(standing: Standing) -> list[str]:
@@ -136,7 +174,7 @@ def _refused(standing: Standing) -> Diagnosis:
     findings = standing.evaluation.findings
     if not findings:
         return Diagnosis(
-            "missing", f"There is no TXT record at {name}. Publish it{_how(standing)}."
+            Status.MISSING, f"There is no TXT record at {name}. Publish it{_how(standing)}."
         )
     # Of several, the one that is closest to being right tells most; in whichever order they come.
     closest = max(
@@ -147,13 +185,14 @@ def _refused(standing: Standing) -> Diagnosis:
     there = f'At {name}, "{closest.value}"'
     if closeness == _FOREIGN:
         return Diagnosis(
-            "missing",
+            Status.MISSING,
             f"No record at {name} is for this CA ({', '.join(request.issuer_domain_names)}). "
             f"Publish one beside what is there{_how(standing)}.",
         )
     if closeness == _EXPIRED:
         return Diagnosis(
-            "expired", f"{there} {closest.reason}. Publish one that ends later{_how(standing)}."
+            Status.EXPIRED,
+            f"{there} {closest.reason}. Publish one that ends later{_how(standing)}.",
         )
     if closeness == _MALFORMED:
         reason = f"{there} is malformed: {closest.reason}. Put a correct one in its place"
@@ -169,7 +208,7 @@ def _refused(standing: Standing) -> Diagnosis:
         )
     else:
         reason = f"{there} {closest.reason}. Put one that has it in its place"
-    return Diagnosis("mismatch", f"{reason}{_how(standing)}.")
+    return Diagnosis(Status.MISMATCH, f"{reason}{_how(standing)}.")
 
 
 def _how(standing: Standing) -> str:
@@ -185,7 +224,7 @@ _FOREIGN, _MALFORMED, _OTHER_ACCOUNT, _OURS, _EXPIRED = range(5)
 
 def _closeness(standing: Standing, finding: Finding) -> int:
     request, record = standing.request, finding.record
-    if finding.verdict == "malformed":
+    if finding.verdict == Verdict.MALFORMED:
         return _MALFORMED
     if record is None or record.issuer_domain_name not in request.issuer_domain_names:
         return _FOREIGN

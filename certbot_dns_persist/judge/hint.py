@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from certbot_dns_persist.errors import Error
-from certbot_dns_persist.judge.diagnosis import diagnose
+from certbot_dns_persist.judge.diagnosis import Status, diagnose
 from certbot_dns_persist.judge.standing import WARN_DAYS, Standing
 from certbot_dns_persist.judge.words import what_stands
 from certbot_dns_persist.lookup.found import Inspection
@@ -24,7 +24,7 @@ def explain(
             standing = Standing(request, inspection.found, at)
             diagnosis = diagnose(standing, inspection, warn_days=WARN_DAYS)
             lines.append(f"{request.domain}: {diagnosis.reason}\n{what_stands(standing)}")
-            if diagnosis.status in ("ok", "expiring"):
+            if diagnosis.status in (Status.OK, Status.EXPIRING):
                 lines.append(
                     "  So the CA saw something else: an answer from a cache, which lasts for the "
                     "record's TTL, or a server that this machine does not reach. Its own words "

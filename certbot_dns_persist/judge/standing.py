@@ -6,7 +6,7 @@ from functools import cached_property
 
 from certbot_dns_persist.lookup.found import Found, ServerAnswer
 from certbot_dns_persist.options import Options
-from certbot_dns_persist.record import Evaluation
+from certbot_dns_persist.record import Evaluation, Verdict
 from certbot_dns_persist.request.request import ValidationRequest
 
 #: Days before its persistUntil from which a record counts as ending, without --…-valid-for.
@@ -45,7 +45,7 @@ class Standing:
             return server.trouble or "gives no answer"
         findings = self.request.evaluate(server.values, self.at).findings
         ours = [f for f in findings if f.record and self.request.is_ours(f.record)]
-        for finding in [*ours, *(f for f in findings if f.verdict == "malformed")]:
+        for finding in [*ours, *(f for f in findings if f.verdict == Verdict.MALFORMED)]:
             return f"serves a record that {finding.reason}"
         return "does not serve a record that authorises" if findings else "serves no record"
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from certbot_dns_persist.judge.checkup import Checked
+from certbot_dns_persist.judge.diagnosis import Severity
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import ServerAnswer
 from certbot_dns_persist.record import format_time
@@ -27,7 +28,7 @@ class Json:
         self._out.write(f"{self._separator}  {json.dumps(record(checked))}")
         self._separator = ",\n"
 
-    def conclude(self, severity: str, troubles: Sequence[str]) -> None:
+    def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Write what is known only at the end."""
         errors = json.dumps(list(troubles))
         self._out.write(f'\n], "errors": {errors}, "status": {json.dumps(severity)}}}\n')

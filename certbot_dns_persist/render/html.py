@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from certbot_dns_persist.judge.checkup import Checked, Notice
-from certbot_dns_persist.judge.diagnosis import SEVERITIES
+from certbot_dns_persist.judge.diagnosis import SEVERITIES, Severity
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.render import files
 from certbot_dns_persist.render.as_json import server_status
@@ -36,10 +36,10 @@ _MOST_CHARACTERS = 300
 _DOMAIN, _VALUE, _ACCOUNT, _END, _END_TIME = "\ue000\ue001\ue002\ue003\ue004"
 
 _VERDICTS = {
-    "ok": "All is well: {count}, and nothing there that should not be.",
-    "warning": "{grave} of {count} should be looked at.",
-    "unknown": "Not everything could be looked at; of {count}, {grave} should be looked at.",
-    "critical": "{grave} of {count} should be looked at, {critical} of them now.",
+    Severity.OK: "All is well: {count}, and nothing there that should not be.",
+    Severity.WARNING: "{grave} of {count} should be looked at.",
+    Severity.UNKNOWN: "Not everything could be looked at; of {count}, {grave} should be looked at.",
+    Severity.CRITICAL: "{grave} of {count} should be looked at, {critical} of them now.",
 }
 
 
@@ -58,16 +58,20 @@ class Html:
         self._host = socket.gethostname() if host is None else host
         self._strings: dict[str, int] = {}
         self._records: list[list[Any]] = []
-        self._severities: Counter[str] = Counter()
+        self._severities: Counter[Severity] = Counter()
         self._listed: list[tuple[str, str]] = []
 
     def add(self, checked: Checked) -> None:
         """Keep one domain."""
         severity = checked.severity
         self._severities[severity] += 1
-        if severity != "ok" and len(self._listed) < MOST_LISTED:
-            told = [n.reason for n in checked.notices if n.severity != "ok"]
-            told = told if checked.diagnosis.severity == "ok" else [checked.diagnosis.reason, *told]
+        if severity != Severity.OK and len(self._listed) < MOST_LISTED:
+            told = [n.reason for n in checked.notices if n.severity != Severity.OK]
+            told = (
+                told
+                if checked.diagnosis.severity == Severity.OK
+                else [checked.diagnosis.reason, *told]
+            )
             text = printable(" ".join(told))
             if len(text) > _MOST_CHARACTERS:
                 text = f"{text[:_MOST_CHARACTERS]}…"
@@ -125,7 +129,7 @@ class Html:
         """Return the number of a string."""
         return self._strings.setdefault(text, len(self._strings))
 
-    def conclude(self, severity: str, troubles: Sequence[str]) -> None:
+    def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Write the page, for its owner only: it tells which hashed account is whose."""
         data = {
             "at": self._at,
@@ -147,12 +151,12 @@ class Html:
         )
         files.replace(OPTION, self._path, page.encode(), mode=None)
 
-    def _verdict(self, severity: str) -> str:
+    def _verdict(self, severity: Severity) -> str:
         total = self._severities.total()
         return _VERDICTS[severity].format(
             count=f"{total:,} domain{'' if total == 1 else 's'}",
-            grave=f"{total - self._severities['ok']:,}",
-            critical=f"{self._severities['critical']:,}",
+            grave=f"{total - self._severities[Severity.OK]:,}",
+            critical=f"{self._severities[Severity.CRITICAL]:,}",
         )
 
     def _noscript(self, troubles: Sequence[str]) -> str:
@@ -163,7 +167,7 @@ class Html:
             f"<li><strong>{html.escape(domain)}</strong>: {html.escape(told)}</li>"
             for domain, told in rows
         )
-        left = self._severities.total() - self._severities["ok"] - len(self._listed)
+        left = self._severities.total() - self._severities[Severity.OK] - len(self._listed)
         more = f"<p>And {left:,} more domains.</p>" if left else ""
         return f"<p>{counted}.</p>\n<ul>{items}</ul>{more}"
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from certbot_dns_persist.judge.checkup import Checked
+from certbot_dns_persist.judge.diagnosis import Severity
 from certbot_dns_persist.value.txt import printable
 
 
@@ -18,16 +19,18 @@ class Lines:
     def add(self, checked: Checked) -> None:
         """Write one domain and what was noticed there."""
         diagnosis = checked.diagnosis
-        told = [(diagnosis.severity, diagnosis.status, diagnosis.reason)]
+        told: list[tuple[Severity, str, str]] = [
+            (diagnosis.severity, diagnosis.status, diagnosis.reason)
+        ]
         told += [(notice.severity, notice.kind, notice.reason) for notice in checked.notices]
         for severity, what, reason in told:
-            if not (self._quiet and severity == "ok"):
+            if not (self._quiet and severity == Severity.OK):
                 self._write(subject(checked), what, reason)
 
     def _write(self, *parts: str) -> None:
         print(*map(printable, parts), sep="\t", file=self._out, flush=True)
 
-    def conclude(self, severity: str, troubles: Sequence[str]) -> None:
+    def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Nothing is left to say; troubles go to standard error."""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.judge.checkup import Checked
-from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF
+from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF, Severity
 from certbot_dns_persist.render import files
 
 OPTION = "--metrics"
@@ -98,7 +98,7 @@ class Metrics:
             self._notices.labels(*labels, kind, severity).set(count)
         self._count += 1
 
-    def conclude(self, severity: str, troubles: Sequence[str]) -> None:
+    def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Write the file."""
         for gauge, value in (
             (self._exit, EXIT_STATUS_OF[severity]),

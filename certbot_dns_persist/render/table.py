@@ -9,10 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from certbot_dns_persist.judge.checkup import Checked
-from certbot_dns_persist.judge.diagnosis import SEVERITIES
+from certbot_dns_persist.judge.diagnosis import SEVERITIES, Severity
 from certbot_dns_persist.value.txt import printable
 
-COLOURS = {"ok": "green", "warning": "yellow", "unknown": "magenta", "critical": "red"}
+COLOURS = {
+    Severity.OK: "green",
+    Severity.WARNING: "yellow",
+    Severity.UNKNOWN: "magenta",
+    Severity.CRITICAL: "red",
+}
 
 #: More rows than this are shown only for what is not as it should be.
 MOST_ROWS = 200
@@ -33,13 +38,13 @@ class OnScreen:
     def add(self, checked: Checked) -> None:
         """Keep one domain for the table."""
         self._statuses[checked.diagnosis.status] += 1
-        self._kinds.update(n.kind for n in checked.notices if n.severity != "ok")
-        if checked.severity != "ok":
+        self._kinds.update(n.kind for n in checked.notices if n.severity != Severity.OK)
+        if checked.severity != Severity.OK:
             self._others.append(checked)
         elif not self._quiet and len(self._fine) <= MOST_ROWS:
             self._fine.append(checked)
 
-    def conclude(self, severity: str, troubles: Sequence[str]) -> None:
+    def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Show the table."""
         fine = [] if len(self._fine) > MOST_ROWS else self._fine
         # The gravest last: that is where the eye is, and what has not scrolled away.
@@ -58,7 +63,7 @@ class OnScreen:
     def _show_notices(self, rows: Sequence[Checked]) -> None:
         """Show what else was noticed, below the table: it takes the whole width to be read."""
         for checked in rows:
-            told = [n for n in checked.notices if not (self._quiet and n.severity == "ok")]
+            told = [n for n in checked.notices if not (self._quiet and n.severity == Severity.OK)]
             if told:
                 self._console.print(Text(f"\n{checked.subject.request.domain}", style="bold"))
             for notice in sorted(told, key=lambda n: -SEVERITIES.index(n.severity)):
@@ -71,8 +76,8 @@ class OnScreen:
 
 def _status(checked: Checked) -> Text:
     """Return the status, and how many things of which kind were noticed; the gravest first."""
-    kinds = Counter((n.severity, n.kind) for n in checked.notices if n.severity != "ok")
-    told = [(checked.diagnosis.severity, checked.diagnosis.status)]
+    kinds = Counter((n.severity, n.kind) for n in checked.notices if n.severity != Severity.OK)
+    told: list[tuple[Severity, str]] = [(checked.diagnosis.severity, checked.diagnosis.status)]
     told += [
         (severity, f"{kind} ({count})" if count > 1 else kind)
         for (severity, kind), count in kinds.items()

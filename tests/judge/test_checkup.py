@@ -10,6 +10,7 @@ import pytest
 from test_plan import DAY, NOW, OPTIONS, REQUEST, URI, ours
 
 from certbot_dns_persist.judge.checkup import Checked, check, worst
+from certbot_dns_persist.judge.diagnosis import Severity
 from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.render.as_json import Json
@@ -62,7 +63,7 @@ def test_json_is_whole_however_much_there_is(count: int, troubles: list[str]) ->
     report = Json(out, at=NOW)
     for each in itertools.islice(check(many([]), at=NOW, warn_days=30), count):
         report.add(each)
-    report.conclude("unknown", troubles)
+    report.conclude(Severity.UNKNOWN, troubles)
     read = json.loads(out.getvalue())
     assert (len(read["records"]), read["errors"], read["status"]) == (count, troubles, "unknown")
 
@@ -70,16 +71,16 @@ def test_json_is_whole_however_much_there_is(count: int, troubles: list[str]) ->
 @pytest.mark.parametrize(
     ("severities", "gravest"),
     [
-        ([], "ok"),
-        (["ok", "warning"], "warning"),
-        (["warning", "unknown"], "unknown"),
-        (["unknown", "critical", "ok"], "critical"),
+        ([], Severity.OK),
+        ([Severity.OK, Severity.WARNING], Severity.WARNING),
+        ([Severity.WARNING, Severity.UNKNOWN], Severity.UNKNOWN),
+        ([Severity.UNKNOWN, Severity.CRITICAL, Severity.OK], Severity.CRITICAL),
     ],
 )
 def test_what_is_unknown_counts_more_than_a_warning_and_less_than_what_is_critical(
-    severities: list[str], gravest: str
+    severities: list[Severity], gravest: Severity
 ) -> None:
-    assert worst(severities) == gravest
+    assert worst(severities) is gravest
 
 
 def expected(*values: str, options: Options = OPTIONS) -> str | None:

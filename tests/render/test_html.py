@@ -19,7 +19,7 @@ from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.judge.audit import Known, notices
 from certbot_dns_persist.judge.checkup import Checked, worst
-from certbot_dns_persist.judge.diagnosis import diagnose
+from certbot_dns_persist.judge.diagnosis import Severity, diagnose
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.options import options_of
@@ -102,7 +102,7 @@ def write(path: Path, audited: list[Checked], troubles: list[str] | None = None)
     for each in audited:
         page.add(each)
     severity = worst(each.severity for each in audited)
-    page.conclude("critical" if troubles else severity, troubles or [])
+    page.conclude(Severity.CRITICAL if troubles else severity, troubles or [])
     return path
 
 

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
-from certbot_dns_persist.judge.checkup import Checked, Notice
-from certbot_dns_persist.judge.diagnosis import Diagnosis
+from certbot_dns_persist.judge.checkup import Checked, Notice, NoticeKind
+from certbot_dns_persist.judge.diagnosis import Diagnosis, Severity, Status
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.options import options_of
@@ -31,7 +31,7 @@ def audited(domain: str, *notices: Notice) -> Checked:
         server="https://ca.example/directory",
     )
     standing = Standing(request, Found(request.name, request.name, None, ()), 0)
-    diagnosis = Diagnosis("ok", f"The record at {request.name} authorises.")
+    diagnosis = Diagnosis(Status.OK, f"The record at {request.name} authorises.")
     return Checked(Subject(request, options_of({}, {})), standing, diagnosis, notices)
 
 
@@ -39,9 +39,11 @@ ROWS = (
     audited("fine.example"),
     audited(
         "strange.example",
-        Notice("unrelated", "ok", "n", "v", "is nothing"),
-        Notice("unknown-account", "critical", "n", "v", f"\x1b]0;owned\x07 {REASON}"),
-        Notice("unknown-account", "critical", "n", "w", "again"),
+        Notice(NoticeKind.UNRELATED, Severity.OK, "n", "v", "is nothing"),
+        Notice(
+            NoticeKind.UNKNOWN_ACCOUNT, Severity.CRITICAL, "n", "v", f"\x1b]0;owned\x07 {REASON}"
+        ),
+        Notice(NoticeKind.UNKNOWN_ACCOUNT, Severity.CRITICAL, "n", "w", "again"),
     ),
 )
 
@@ -51,7 +53,7 @@ def screen(*, quiet: bool = False) -> str:
     shown = OnScreen(Console(file=out, force_terminal=True, width=80), quiet=quiet)
     for row in ROWS:
         shown.add(row)
-    shown.conclude("critical", [])
+    shown.conclude(Severity.CRITICAL, [])
     return out.getvalue()
 
 
