@@ -7,7 +7,7 @@ awaited on the same servers, and is taken away again.
 from collections.abc import Sequence
 
 from certbot_dns_persist import errors
-from certbot_dns_persist.change.publisher import Publisher, Record
+from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings, patience
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.session import Lookup
@@ -59,7 +59,7 @@ class Dns01:
                     "--dns-persist-provider. Nothing was published."
                 )
         for proof in proofs:
-            record = Record(
+            record = TxtRecord(
                 name=places[proof.name].canonical_name,
                 value=proof.value,
                 ttl=self._options.ttl,

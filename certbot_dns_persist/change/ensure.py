@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.change import words
-from certbot_dns_persist.change.publisher import Publisher, Record
+from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings, patience
 from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.standing import Standing, ends_soon
@@ -64,7 +64,7 @@ class Ensure:
         if not self._here.dry_run:
             self._refresh([s for s in known if s.authorized])
 
-    def foresee(self, standings: Sequence[Standing]) -> list[Plan]:
+    def plan(self, standings: Sequence[Standing]) -> list[Plan]:
         """Return what :meth:`authorize` would publish where ``standings`` are all that stands."""
         missing = [s for s in standings if not s.found.trouble and not s.authorized]
         return make_plans(missing, self._options, MISSING) + self._due(standings)
@@ -266,10 +266,10 @@ class Ensure:
         logger.warning(message)
 
 
-def _record(plan: Plan, value: str | None = None) -> Record:
+def _record(plan: Plan, value: str | None = None) -> TxtRecord:
     """Return the record that ``plan`` adds or, with ``value``, one that it supersedes."""
     request = plan.requests[0]
-    return Record(
+    return TxtRecord(
         name=plan.name,
         value=plan.value if value is None else value,
         ttl=plan.ttl,

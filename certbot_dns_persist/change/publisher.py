@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
+class TxtRecord:
     """One TXT record, and for whom it is."""
 
     name: str
@@ -52,7 +52,7 @@ class Publisher:
         self._notify = notify
         self._credentials: credentials.Credentials | None = None
         self._loaded: dict[tuple[str | None, str], Provider] = {}
-        self._added: list[tuple[str, Provider, Record]] = []
+        self._added: list[tuple[str, Provider, TxtRecord]] = []
 
     def writes(self, name: str) -> bool:
         """Whether records at ``name`` can be changed from here; otherwise a person does it.
@@ -118,7 +118,7 @@ class Publisher:
         servers = {str(answer): answer.values or () for answer in found.answers}
         return Served(found.values, found.zone, servers)
 
-    def add(self, record: Record, reason: str) -> None:
+    def add(self, record: TxtRecord, reason: str) -> None:
         """Publish ``record``, unless it is there, with each provider of its name.
 
         Raises :class:`~certbot_dns_persist.errors.ProviderError`.
@@ -156,7 +156,7 @@ class Publisher:
                     error,
                 )
 
-    def remove(self, record: Record, reason: str) -> None:
+    def remove(self, record: TxtRecord, reason: str) -> None:
         """Take ``record`` away; raises :class:`~certbot_dns_persist.errors.ProviderError`."""
         for name, provider in self._providers(record.name):
             if provider.writes:
@@ -164,11 +164,11 @@ class Publisher:
             else:
                 provider.remove_value(record.name, record.value)
 
-    def _remove(self, name: str, provider: "Provider", record: Record, reason: str) -> None:
+    def _remove(self, name: str, provider: "Provider", record: TxtRecord, reason: str) -> None:
         change = self._change("remove", record, reason, name, provider.zone_for(record.name))
         self._do(change, partial(provider.remove_value, record.name, record.value))
 
-    def note_added_by_hand(self, record: Record, reason: str) -> None:
+    def note_added_by_hand(self, record: TxtRecord, reason: str) -> None:
         """Note that a person has published ``record``."""
         change = self._change("add", record, f"{reason}; published by hand", "manual", None)
         self._journal.done(change)
@@ -176,7 +176,7 @@ class Publisher:
     def _change(
         self,
         action: Literal["add", "remove"],
-        record: Record,
+        record: TxtRecord,
         reason: str,
         provider: str,
         zone: str | None,

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from certbot_dns_persist.cli import arguments, changing, removing, setting
-from certbot_dns_persist.judge.retire import needed_by, worthless
+from certbot_dns_persist.judge.retire import needed_by, prunable
 from certbot_dns_persist.judge.standing import Standing
 
 EXAMPLES = """\
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     def superfluous(group: changing.Group, standing: Standing) -> dict[str, str]:
         name = standing.found.canonical_name
         going: dict[str, str] = {}
-        for value, reason in worthless(standing, group.journal.replaced(name)).items():
+        for value, reason in prunable(standing, group.journal.replaced(name)).items():
             if not needed_by(others, name, [*going, value]):
                 going[value] = reason
         return going

@@ -31,11 +31,11 @@ def run(args: argparse.Namespace) -> int:
     groups = changing.find_groups(args)
     plans, lines = [], []
     for group in groups:
-        foreseen = group.ensure.foresee(group.look())
+        planned = group.ensure.plan(group.look())
         # By whom; this also reads the credentials, before anybody is asked.
-        by = dict.fromkeys(group.publisher.names(plan.name) for plan in foreseen)
-        lines += [f"To be published ({', '.join(by)}):", changes(foreseen)] if by else []
-        plans += foreseen
+        by = dict.fromkeys(group.publisher.names(plan.name) for plan in planned)
+        lines += [f"To be published ({', '.join(by)}):", changes(planned)] if by else []
+        plans += planned
     if not plans:
         changing.say(args, "Nothing is missing: DNS authorises every name.")
         return 0

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from certbot_dns_persist.change.publisher import Record
+from certbot_dns_persist.change.publisher import TxtRecord
 from certbot_dns_persist.change.surroundings import patience
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ProviderError
@@ -39,7 +39,7 @@ class Removals:
         left = []
         for removal in self.removals:
             request = removal.standing.request
-            record = Record(
+            record = TxtRecord(
                 name=removal.name,
                 value=removal.value,
                 ttl=self.group.options.ttl,

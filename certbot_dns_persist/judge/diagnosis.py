@@ -104,7 +104,9 @@ def diagnose(
         )
     if not standing.authorized:
         refused = _refused(standing)
-        return dataclasses.replace(refused, reason=" ".join([refused.reason, *_unheard(standing)]))
+        return dataclasses.replace(
+            refused, reason=" ".join([refused.reason, *_not_answering(standing)])
+        )
     if inspection.caa_trouble:
         return Diagnosis(
             Status.UNREACHABLE,
@@ -150,10 +152,10 @@ def _warnings(standing: Standing, warn_days: int) -> list[tuple[Status, str]]:
                 f"later{_how(standing)}.",
             )
         )
-    return warnings + [(Status.UNREACHABLE, reason) for reason in _unheard(standing)]
+    return warnings + [(Status.UNREACHABLE, reason) for reason in _not_answering(standing)]
 
 
-def _unheard(standing: Standing) -> list[str]:
+def _not_answering(standing: Standing) -> list[str]:
     """Return, a sentence each, which servers say nothing of the name."""
     found = standing.found
     silent = "; ".join(f"{server} {server.trouble}" for server in found.silent)

@@ -19,7 +19,7 @@ def ours(standing: Standing) -> list[str]:
     ]
 
 
-def worthless(standing: Standing, marked: Collection[str] = ()) -> dict[str, str]:
+def prunable(standing: Standing, marked: Collection[str] = ()) -> dict[str, str]:
     """Return those of ours that can go without a loss, and why.
 
     These are the expired and, where every server authorises the request without them, those

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from test_plan import REQUEST, URI
 
-from certbot_dns_persist.judge.retire import needed_by, ours, worthless
+from certbot_dns_persist.judge.retire import needed_by, ours, prunable
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Found, ServerAnswer
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest
@@ -48,7 +48,7 @@ def standing(*values: str, request: ValidationRequest = REQUEST, lagging: bool =
 def test_what_is_not_ours_is_never_among_what_may_go(mine: list[str]) -> None:
     now = standing(*FOREIGN, *mine)
     assert ours(now) == mine
-    assert not set(worthless(now)) & set(FOREIGN)
+    assert not set(prunable(now)) & set(FOREIGN)
 
 
 @pytest.mark.parametrize(
@@ -64,37 +64,37 @@ def test_what_is_not_ours_is_never_among_what_may_go(mine: list[str]) -> None:
     ],
 )
 def test_what_another_one_does_as_well_may_go(values: list[str], gone: dict[str, str]) -> None:
-    assert worthless(standing(*values)) == gone
+    assert prunable(standing(*values)) == gone
 
 
 def test_of_two_that_do_the_same_one_stays() -> None:
     both = dataclasses.replace(REQUEST, issuer_domain_names=("ca.example", "ca2.example"))
     twin = PLAIN.replace("ca.example;", "ca2.example;")
-    assert list(worthless(standing(PLAIN, twin, request=both))) == [PLAIN]
+    assert list(prunable(standing(PLAIN, twin, request=both))) == [PLAIN]
 
 
 def test_what_some_server_does_not_have_replaces_nothing() -> None:
-    assert worthless(standing(ENDS, PLAIN, lagging=True)) == {}
+    assert prunable(standing(ENDS, PLAIN, lagging=True)) == {}
 
 
 def test_a_form_that_the_ca_does_not_accept_goes_once_another_one_authorises() -> None:
     plain = f"ca.example; accounturi={REQUEST.account_url}"
-    assert worthless(standing(plain, request=HASHING)) == {}
+    assert prunable(standing(plain, request=HASHING)) == {}
     new = f"ca.example; accounturi={HASHED}"
-    assert worthless(standing(plain, new, request=HASHING)) == {
+    assert prunable(standing(plain, new, request=HASHING)) == {
         plain: "in a form that the CA does not accept"
     }
 
 
 def test_the_current_key_replaces_an_earlier_one_but_not_what_serves_other_domains() -> None:
     new, old, shared = (f"ca.example; accounturi={uri}" for uri in (HASHED, OLD_KEY, SHARED))
-    assert worthless(standing(new, old, shared, request=HASHING)) == {old: "superseded"}
+    assert prunable(standing(new, old, shared, request=HASHING)) == {old: "superseded"}
 
 
 def test_what_is_marked_as_replaced_goes_when_it_is_not_needed() -> None:
     of_another_account = FOREIGN[0]
-    assert worthless(standing(of_another_account), [of_another_account]) == {}
-    assert worthless(standing(PLAIN, of_another_account), [of_another_account]) == {
+    assert prunable(standing(of_another_account), [of_another_account]) == {}
+    assert prunable(standing(PLAIN, of_another_account), [of_another_account]) == {
         of_another_account: "replaced"
     }
 
