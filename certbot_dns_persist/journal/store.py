@@ -12,7 +12,6 @@ says so, and life goes on.
 
 import contextlib
 import dataclasses
-import datetime
 import errno
 import fcntl
 import json
@@ -29,6 +28,7 @@ from typing import Any, get_type_hints
 from certbot_dns_persist.atomic import replace_file
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.journal.notes import Change, Logged, StandingRecord
+from certbot_dns_persist.record import format_time
 
 logger = logging.getLogger(__name__)
 
@@ -249,8 +249,7 @@ class Journal:
             return _State({}, {}, {}, {})
 
     def _now(self) -> str:
-        now = datetime.datetime.fromtimestamp(int(self._clock()), datetime.timezone.utc)
-        return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return format_time(int(self._clock()))
 
     def _append(self, change: Change) -> None:
         line = {

@@ -1,7 +1,7 @@
 """Whether a domain's CAA records let this CA issue by ``dns-persist-01``.
 
 RFC 8659 section 4 and RFC 8657. A perfect TXT record does not help against them. Pure: the
-records come from :meth:`certbot_dns_persist.lookup.session.Lookup.caa`.
+records come with an :class:`~certbot_dns_persist.lookup.found.Inspection`.
 """
 
 import re
