@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if not found:
         changing.say(args, "There is nothing to prune.")
         return 0
-    if not changing.agreed(args, removing.describe(found)):
+    if not changing.agreed(args, f"To be removed:\n{removing.describe(found)}"):
         return 0 if args.dry_run else changing.FAILED
     left = [words for together in found for words in together.carry_out()]
     if not left:

@@ -116,7 +116,7 @@ def _note_gone(group: Group, standings: Iterable[Standing]) -> None:
 
 def describe(found: Iterable[Removals]) -> str:
     """Return what is to go, for a person to read."""
-    lines = ["To be removed:"]
+    lines = []
     name = None
     for together in found:
         for removal in together.removals:

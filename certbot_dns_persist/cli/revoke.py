@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
         changing.say(args, "There is nothing to revoke: no record of this account is in DNS.")
         return 0
     subjects = [subject for group in groups for subject in group.subjects]
-    if not changing.agreed(args, f"{removing.describe(found)}\n{_consequences(subjects)}"):
+    plan = f"To be removed:\n{removing.describe(found)}\n{_consequences(subjects)}"
+    if not changing.agreed(args, plan):
         return 0 if args.dry_run else changing.FAILED
     left = [words for together in found for words in together.carry_out() or together.wait()]
     if not left:
