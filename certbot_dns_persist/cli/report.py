@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from certbot_dns_persist.cli.outputs import OutputFile
 from certbot_dns_persist.cli.setting import Asked
 from certbot_dns_persist.errors import Error
 from certbot_dns_persist.judge.checkup import Checked, worst
@@ -31,11 +32,15 @@ def file_reports(args: argparse.Namespace, *, at: int) -> list["Report"]:
     if args.metrics is not None:
         from certbot_dns_persist.render.metrics import Metrics
 
-        reports.append(Metrics(Path(args.metrics), command=args.command, at=at))
+        # The node exporter that reads it is another user.
+        file = OutputFile("--metrics", Path(args.metrics), mode=0o644)
+        reports.append(Metrics(file.write, command=args.command, at=at))
     if getattr(args, "html", None) is not None:  # of audit
         from certbot_dns_persist.render.html import Html
 
-        reports.append(Html(Path(args.html), at=at))
+        # For its owner only: it tells which hashed account is whose.
+        file = OutputFile("--html", Path(args.html))
+        reports.append(Html(file.write, at=at))
     return reports
 
 

@@ -13,18 +13,15 @@ import json
 import re
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from certbot_dns_persist.judge.checkup import Checked, Notice
 from certbot_dns_persist.judge.diagnosis import SEVERITIES, Severity
 from certbot_dns_persist.record import format_time
-from certbot_dns_persist.render import files
 from certbot_dns_persist.render.as_json import server_status
 from certbot_dns_persist.value.txt import printable
-
-OPTION = "--html"
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -46,14 +43,12 @@ _VERDICTS = {
 class Html:
     """Keeps what was checked, and writes the page at the end."""
 
-    def __init__(self, path: Path, *, at: int, host: str | None = None) -> None:
-        """``at`` is when the audit began, in UNIX seconds; ``host`` where, by default here.
+    def __init__(self, write: Callable[[bytes], None], *, at: int, host: str | None = None) -> None:
+        """``write`` takes the page at the end.
 
-        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when that cannot come to a
-        good end.
+        ``at`` is when the audit began, in UNIX seconds; ``host`` where, by default here.
         """
-        files.check_writable(OPTION, path)
-        self._path = path
+        self._write = write
         self._at = at
         self._host = socket.gethostname() if host is None else host
         self._strings: dict[str, int] = {}
@@ -130,7 +125,7 @@ class Html:
         return self._strings.setdefault(text, len(self._strings))
 
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
-        """Write the page, for its owner only: it tells which hashed account is whose."""
+        """Write the page."""
         data = {
             "at": self._at,
             "errors": [printable(trouble) for trouble in troubles],
@@ -149,7 +144,7 @@ class Html:
                 "data": _as_script_data(data),
             }
         )
-        files.replace(OPTION, self._path, page.encode(), mode=None)
+        self._write(page.encode())
 
     def _verdict(self, severity: Severity) -> str:
         total = self._severities.total()

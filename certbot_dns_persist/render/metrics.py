@@ -8,17 +8,10 @@ metric twice.
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF, Severity
-from certbot_dns_persist.render import files
-
-OPTION = "--metrics"
-
-#: What the node exporter, another user, has to read.
-_MODE = 0o644
 
 _OF_RECORD = ("command", "domain", "server", "account")
 
@@ -27,12 +20,17 @@ class Metrics:
     """Keeps a few numbers of each record, and writes them all at the end."""
 
     def __init__(
-        self, path: Path, *, command: str, at: int, clock: Callable[[], float] = time.monotonic
+        self,
+        write: Callable[[bytes], None],
+        *,
+        command: str,
+        at: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``at`` is when the run began, in UNIX seconds; ``clock`` measures how long it takes.
+        """``write`` takes the metrics at the end; ``at`` is when the run began, in UNIX seconds.
 
-        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when that cannot come to a
-        good end.
+        ``clock`` measures how long it takes. Raises
+        :class:`~certbot_dns_persist.errors.ConfigurationError` when a package is missing.
         """
         try:
             from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -41,8 +39,7 @@ class Metrics:
                 "--metrics needs the Python package prometheus-client: install it where this "
                 "command is installed, with pip or as python3-prometheus-client of Debian's."
             ) from error
-        files.check_writable(OPTION, path)
-        self._path = path
+        self._write = write
         self._command = command
         self._at = at
         self._clock, self._began = clock, clock()
@@ -99,7 +96,7 @@ class Metrics:
         self._count += 1
 
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
-        """Write the file."""
+        """Write the metrics."""
         for gauge, value in (
             (self._exit, EXIT_STATUS_OF[severity]),
             (self._records, self._count),
@@ -108,4 +105,4 @@ class Metrics:
             (self._duration, self._clock() - self._began),
         ):
             gauge.labels(self._command).set(value)
-        files.replace(OPTION, self._path, self._text(), mode=_MODE)
+        self._write(self._text())

@@ -17,6 +17,7 @@ from support.pebble import ISSUER
 
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
+from certbot_dns_persist.cli.outputs import OutputFile
 from certbot_dns_persist.judge.audit import Known, notices
 from certbot_dns_persist.judge.checkup import Checked, worst
 from certbot_dns_persist.judge.diagnosis import Severity, diagnose
@@ -98,7 +99,7 @@ def many(count: int) -> Iterator[Checked]:
 
 
 def write(path: Path, audited: list[Checked], troubles: list[str] | None = None) -> Path:
-    page = Html(path, at=AT, host="web-1.example.com")
+    page = Html(OutputFile("--html", path).write, at=AT, host="web-1.example.com")
     for each in audited:
         page.add(each)
     severity = worst(each.severity for each in audited)

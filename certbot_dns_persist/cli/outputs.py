@@ -1,0 +1,44 @@
+"""Files for reports: complete, or not there at all."""
+
+import os
+from pathlib import Path
+
+from certbot_dns_persist.atomic import replace_file
+from certbot_dns_persist.errors import ConfigurationError
+
+
+class OutputFile:
+    """The file that an option of the command line names."""
+
+    def __init__(self, option: str, path: Path, *, mode: int | None = None) -> None:
+        """Check that it can be written.
+
+        ``mode`` is its permissions; ``None`` keeps those of a file that is there, and lets nobody
+        but its owner read a new one. Raises
+        :class:`~certbot_dns_persist.errors.ConfigurationError` when it is in vain to begin.
+        """
+        self._option = option
+        self._path = path
+        self._mode = mode
+        directory = path.resolve().parent
+        if path.exists() and not path.is_file():  # as /dev/stdout, which must not be replaced
+            why = "it is no regular file"
+        elif not directory.is_dir():
+            why = f"there is no directory {directory}"
+        elif not os.access(directory, os.W_OK | os.X_OK):
+            why = f"the directory {directory} may not be written"
+        else:
+            return
+        raise ConfigurationError(f"{option} {path} cannot be written: {why}.")
+
+    def write(self, octets: bytes) -> None:
+        """Write all of it, so that nobody ever reads half.
+
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError`.
+        """
+        try:
+            replace_file(self._path, octets, mode=self._mode)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self._option} {self._path.resolve()} cannot be written: {error.strerror}."
+            ) from error
