@@ -27,7 +27,7 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.interface import IProvider, Settings
-from certbot_dns_persist.value.txt import quoted
+from certbot_dns_persist.value.txt import quoted, unquoted
 
 if TYPE_CHECKING:
     from cloudflare import APIError, APIResponse
@@ -239,7 +239,8 @@ class Cloudflare:
     def _records(self, zone: _Zone, name: str) -> list[_Record]:
         """Return the TXT records at ``name``."""
         return [
-            _Record(_text(row, "id"), _value(_text(row, "content")), _number(row, "ttl"))
+            # The content is in quotes, except in older records.
+            _Record(_text(row, "id"), unquoted(_text(row, "content")), _number(row, "ttl"))
             for row in self._rows(zone, name, "TXT")
         ]
 
@@ -522,20 +523,3 @@ def _number(row: Any, key: str) -> int:
     if not isinstance(value, int | float):
         raise _UndocumentedError(f"no number {key!r}")
     return int(value)
-
-
-_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_ESCAPE = re.compile(rb"\\([01]\d\d|2[0-4]\d|25[0-5]|.)", re.DOTALL)
-
-
-def _value(content: str) -> str:
-    """Read a value as Cloudflare returns it: quoted, or just so in what is older."""
-    octets = content.encode("utf-8", "surrogateescape")
-    strings = _STRING.findall(octets)
-    if not strings or _STRING.sub(b"", octets).strip():
-        return content
-    joined = _ESCAPE.sub(
-        lambda escape: bytes([int(escape[1])]) if len(escape[1]) == 3 else escape[1],
-        b"".join(strings),
-    )
-    return joined.decode("utf-8", "surrogateescape")

@@ -31,6 +31,7 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.interface import IProvider, Settings
+from certbot_dns_persist.value.txt import from_strings, to_strings
 
 if TYPE_CHECKING:
     from dns.message import Message
@@ -116,7 +117,7 @@ class Rfc2136:
         :raises errors.ProviderError: the server cannot be asked, or is not authoritative there.
         """
         records, _ = self._read(_absolute(name))
-        return [_joined(rdata) for rdata in records or ()]
+        return [_value(rdata) for rdata in records or ()]
 
     def add_value(self, name: str, value: str, ttl: int) -> int:
         """Add one TXT record to those at ``name``; return the TTL in seconds that it has.
@@ -450,14 +451,13 @@ def _shown(name: "Name") -> str:
     return name.to_text(omit_final_dot=True)
 
 
-def _joined(rdata: Any) -> str:
-    octets: bytes = b"".join(rdata.strings)
-    return octets.decode("utf-8", "surrogateescape")
+def _value(rdata: Any) -> str:
+    return from_strings(rdata.strings)
 
 
 def _reading(records: "RRset | None", value: str) -> "list[Rdata]":
     """Return those of the TXT records that read ``value``."""
-    return [rdata for rdata in records or () if _joined(rdata) == value]
+    return [rdata for rdata in records or () if _value(rdata) == value]
 
 
 def _addition(
@@ -469,10 +469,7 @@ def _addition(
     import dns.update
     from dns.rdtypes.ANY.TXT import TXT
 
-    octets = value.encode("utf-8", "surrogateescape")
-    # RFC 1035 3.3: 255 octets a string, and at least one string.
-    strings = [octets[start : start + 255] for start in range(0, len(octets), 255)] or [b""]
-    rdata = TXT(dns.rdataclass.IN, dns.rdatatype.TXT, strings)
+    rdata = TXT(dns.rdataclass.IN, dns.rdatatype.TXT, to_strings(value))
 
     update = dns.update.UpdateMessage(zone)
     if beside:

@@ -37,7 +37,7 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.interface import ISettlingProvider, Settings
-from certbot_dns_persist.value.txt import quoted
+from certbot_dns_persist.value.txt import quoted, unescaped, unquoted
 
 _T = TypeVar("_T")
 
@@ -199,7 +199,7 @@ class Route53:
             latest = before
 
             after = dict(before or {"Name": f"{name}.", "Type": "TXT", "TTL": new_ttl})
-            records = [r for r in after.get("ResourceRecords", ()) if _joined(r["Value"]) != value]
+            records = [r for r in after.get("ResourceRecords", ()) if _value(r) != value]
             after["ResourceRecords"] = [
                 *records,
                 *([{"Value": quoted(value, octal=True)}] if adding else ()),
@@ -519,27 +519,13 @@ def _target(alias: RecordSet) -> str:
 
 def _name(escaped: str) -> str:
     """Return a domain name as AWS writes it, ``\\052.example.com.``, as we do."""
-    return _shown(_octets(escaped)).rstrip(".").lower()
+    return unescaped(escaped, octal=True).rstrip(".").lower()
 
 
 def _values(texts: RecordSet) -> list[str]:
     """Return the TXT values of a set, each joined from its strings."""
-    return [_joined(record["Value"]) for record in texts.get("ResourceRecords", ())]
+    return [_value(record) for record in texts.get("ResourceRecords", ())]
 
 
-def _joined(written: str) -> str:
-    strings = re.findall(r'"((?:[^"\\]|\\.)*)"', written, re.DOTALL)
-    return _shown(b"".join(map(_octets, strings)))
-
-
-def _octets(escaped: str) -> bytes:
-    r"""Undo AWS's escapes: ``\ooo`` is an octet in octal, ``\`` and another character is that."""
-
-    def plain(escape: re.Match[bytes]) -> bytes:
-        return bytes([int(escape[1], 8)]) if len(escape[1]) == 3 else escape[1]
-
-    return re.sub(rb"\\([0-3][0-7]{2}|.)", plain, escaped.encode(), flags=re.DOTALL)
-
-
-def _shown(octets: bytes) -> str:
-    return octets.decode("utf-8", "surrogateescape")
+def _value(record: Mapping[str, str]) -> str:
+    return unquoted(record["Value"], octal=True)

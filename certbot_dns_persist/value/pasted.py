@@ -12,6 +12,8 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
+from certbot_dns_persist.value.txt import from_strings
+
 # NAME [TTL] [CLASS] TXT strings: a line of a zone file or of dig's answer.
 _ZONE_LINE = re.compile(
     r"(?:(?P<name>\S+)\s+)??(?:\d+[smhdw]?\s+)?(?:IN\s+)?(?:\d+[smhdw]?\s+)?TXT\s+(?P<strings>\S.*)",
@@ -68,5 +70,5 @@ def _joined(text: str, *, always: bool = False) -> str:
         except (dns.exception.DNSException, ValueError):
             text = text.strip('"')
         else:
-            return b"".join(rdata.strings).decode("utf-8", "surrogateescape")
+            return from_strings(rdata.strings)
     return text.replace("\\;", ";").replace('\\"', '"')

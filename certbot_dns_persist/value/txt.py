@@ -1,9 +1,40 @@
-"""TXT values as character-strings in quotes, as zone files and some services' APIs have them."""
+"""TXT values in each of their forms: octets, character-strings, in quotes, as people copy them.
 
+Elsewhere a value is text: the strings of one TXT record, joined. They are UTF-8; octets that are
+not survive as surrogates (PEP 383), as other people's values may hold anything.
+"""
+
+import re
 from collections.abc import Iterable
 
 #: What one character-string holds, in octets (RFC 1035 section 3.3).
 STRING_OCTETS = 255
+
+_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_DECIMAL_ESCAPE = re.compile(rb"\\([01][0-9]{2}|2[0-4][0-9]|25[0-5]|.)", re.DOTALL)
+_OCTAL_ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)", re.DOTALL)
+
+
+def to_octets(value: str) -> bytes:
+    """Return the octets of ``value``, also those that are not UTF-8."""
+    return value.encode("utf-8", "surrogateescape")
+
+
+def from_octets(octets: bytes) -> str:
+    """Return the value that has these octets; :func:`to_octets` returns them again."""
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def to_strings(value: str) -> list[bytes]:
+    """Return the character-strings of ``value``: each has at most 255 octets, and there is one."""
+    octets = to_octets(value)
+    starts = range(0, len(octets), STRING_OCTETS)
+    return [octets[start : start + STRING_OCTETS] for start in starts] or [b""]
+
+
+def from_strings(strings: Iterable[bytes]) -> str:
+    """Return the value of a TXT record, joined from its character-strings."""
+    return from_octets(b"".join(strings))
 
 
 def quoted(value: str, *, octal: bool = False) -> str:
@@ -12,20 +43,27 @@ def quoted(value: str, *, octal: bool = False) -> str:
     Octets that are not printable ASCII are escaped as ``\DDD``, in decimal as in zone files
     (RFC 1035 section 5.1) or, as some APIs want it, in ``octal``.
     """
-    octets = value.encode("utf-8", "surrogateescape")
-    # At least one string, even when there is nothing in it.
-    strings = [octets[i : i + STRING_OCTETS] for i in range(0, len(octets), STRING_OCTETS)] or [b""]
     return " ".join(
-        '"' + "".join(_escaped(octet, octal) for octet in string) + '"' for string in strings
+        '"' + "".join(_escaped(octet, octal) for octet in string) + '"'
+        for string in to_strings(value)
     )
 
 
-def _escaped(octet: int, octal: bool) -> str:
-    if octet in b'"\\':
-        return f"\\{chr(octet)}"
-    if 0x20 <= octet < 0x7F:
-        return chr(octet)
-    return f"\\{octet:03o}" if octal else f"\\{octet:03}"
+def unquoted(text: str, *, octal: bool = False) -> str:
+    r"""Return the value that stands in ``text``: the reverse of :func:`quoted`.
+
+    ``text`` is the value itself when it is anything else than strings in quotes.
+    """
+    octets = to_octets(text)
+    strings = _STRING.findall(octets)
+    if not strings or _STRING.sub(b"", octets).strip():
+        return text
+    return from_octets(_unescaped(b"".join(strings), octal))
+
+
+def unescaped(text: str, *, octal: bool = False) -> str:
+    r"""Return ``text`` with each ``\DDD`` replaced by its octet, and ``\X`` by ``X``."""
+    return from_octets(_unescaped(to_octets(text), octal))
 
 
 def printable(value: str) -> str:
@@ -57,3 +95,19 @@ def to_copy(title: str, aliases: Iterable[str], name: str, ttl: int, value: str)
             f"  {zone_line(name, ttl, value)}",
         ]
     )
+
+
+def _escaped(octet: int, octal: bool) -> str:
+    if octet in b'"\\':
+        return f"\\{chr(octet)}"
+    if 0x20 <= octet < 0x7F:
+        return chr(octet)
+    return f"\\{octet:03o}" if octal else f"\\{octet:03}"
+
+
+def _unescaped(octets: bytes, octal: bool) -> bytes:
+    def plain(escape: re.Match[bytes]) -> bytes:
+        digits = escape[1]
+        return bytes([int(digits, 8 if octal else 10)]) if len(digits) == 3 else digits
+
+    return (_OCTAL_ESCAPE if octal else _DECIMAL_ESCAPE).sub(plain, octets)
