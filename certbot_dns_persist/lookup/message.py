@@ -19,6 +19,8 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
+from certbot_dns_persist.value.txt import from_strings
+
 #: What UDP answers may be long without being fragmented on common paths.
 EDNS_PAYLOAD = 1232
 
@@ -253,12 +255,7 @@ def _data(wire: bytes, rdclass: int, rdtype: int, start: int, end: int) -> Any:
 
 def text_value(data: Any) -> str:
     """Return the value of a TXT record, joined from its strings."""
-    return decode(b"".join(data.strings))
-
-
-def decode(octets: bytes) -> str:
-    """Return what a record says; of other people's values, what is not UTF-8 survives, too."""
-    return octets.decode("utf-8", "surrogateescape")
+    return from_strings(data.strings)
 
 
 @functools.cache

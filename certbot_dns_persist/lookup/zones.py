@@ -16,9 +16,10 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
-from certbot_dns_persist.lookup.message import Answer, Question, decode
+from certbot_dns_persist.lookup.message import Answer, Question
 from certbot_dns_persist.lookup.promise import Promise, Unanswered
 from certbot_dns_persist.lookup.transport import Address, Transport
+from certbot_dns_persist.value.txt import from_octets
 
 #: Facts that names may share, of each kind; the oldest are forgotten.
 MAX_FACTS = 4000
@@ -162,7 +163,7 @@ class Resolvers:
         answer, _, _ = await self.ask(domain, dns.rdatatype.CAA)
         end = end_of_chain(answer, domain)
         records = tuple(
-            (data.flags, data.tag.decode("ascii"), decode(data.value))
+            (data.flags, data.tag.decode("ascii"), from_octets(data.value))
             for data in of_type(answer, end, dns.rdatatype.CAA)
         )
         if records or len(domain.labels) <= 2:
