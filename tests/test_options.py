@@ -1,9 +1,23 @@
 """The options: what they take, and how they refuse the rest."""
 
+import argparse
+import re
+from pathlib import Path
+
 import pytest
 
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.options import Options, add_arguments, check_options, options_of
+from certbot_dns_persist.options import (
+    MANUAL_PROPAGATION_SECONDS,
+    OPTIONS,
+    PROPAGATION_SECONDS,
+    Options,
+    add_arguments,
+    check_options,
+    options_of,
+    too_wide,
+    whole_number,
+)
 
 DEFAULTS: dict[str, object] = {}
 add_arguments(lambda name, **keywords: DEFAULTS.update({name: keywords.get("default")}))
@@ -26,7 +40,14 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         issuer_domain_name=None,
         resolvers=(),
         check="authoritative",
+        shared=False,
+        fallback="error",
+        script=None,
     )
+
+
+def test_what_nobody_gave_is_the_default_also_without_a_parser() -> None:
+    assert check_options(lambda name: None, ["manual"]) == Options() == check()
 
 
 @pytest.mark.parametrize(
@@ -56,6 +77,10 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ({"resolvers": "192.0.2.1:65536"}, "is not an address"),
         ({"resolvers": "192.0.2.1, [::1"}, "'\\[::1' is not an address"),
         ({"resolvers": "[192.0.2.1]:x"}, "is not an address"),
+        ({"resolvers": "192.0.2.1:+53"}, "is not an address"),
+        ({"resolvers": "192.0.2.1:"}, "is not an address"),
+        ({"fallback": "http-01"}, "--dns-persist-fallback 'http-01' is unknown. It can be: error,"),
+        ({"ttl": ""}, "--dns-persist-ttl '' is not a whole number"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(given: dict[str, object], words: str) -> None:
@@ -116,3 +141,66 @@ def test_an_end_that_is_given_replaces_any_that_was_saved(
     given: dict[str, object], saved: dict[str, str], end: int
 ) -> None:
     assert options_of(given, saved).persist_until(0) == end
+
+
+def test_a_number_may_be_either_bound() -> None:
+    assert (check(valid_for="1").valid_for, check(valid_for="36500").valid_for) == (1, 36500)
+    assert (check(ttl="0").ttl, check(ttl="2147483647").ttl) == (0, 2147483647)
+    assert whole_number("-3", -3, -3) == -3
+
+
+@pytest.mark.parametrize("text", ["", "4", "-1", "+1", " 1", "1.0", "1_0", "\u0661", "9" * 5000])
+def test_anything_else_is_no_whole_number(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a whole number between 0 and 3"):
+        whole_number(text, 0, 3)
+
+
+def test_blanks_around_what_was_typed_do_not_count() -> None:
+    assert check(policy=" exact ", ttl=" 60\n") == check(policy="exact", ttl="60")
+
+
+def test_what_was_given_comes_before_what_was_saved_and_that_before_the_default() -> None:
+    options = options_of({"ttl": "60", "policy": None}, {"ttl": "90", "policy": "exact"})
+    assert (options.ttl, options.policy, options.check) == (60, "exact", "authoritative")
+
+
+def test_what_is_saved_of_an_option_that_takes_no_value_is_whether_it_was_given() -> None:
+    assert options_of({}, {"shared": True}).shared is True
+    assert options_of({"shared": None}, {}).shared is False
+
+
+def test_a_wildcard_that_the_policy_forbids_is_named_with_the_option() -> None:
+    assert str(too_wide("*.example.com")).startswith("*.example.com can only be proven by")
+    assert "--dns-persist-policy exact" in str(too_wide("*.example.com"))
+
+
+def test_a_parser_takes_every_option_and_hands_it_on_as_it_was_typed() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(lambda name, **details: parser.add_argument(f"--{name}", **details))
+    args = parser.parse_args(["--ttl", " 60", "--shared"])
+    assert vars(args) == {
+        **{name.replace("-", "_"): default for name, default in DEFAULTS.items()},
+        "ttl": " 60",
+        "shared": True,
+    }
+
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def test_the_readme_has_each_option_in_the_order_of_the_help_with_its_default() -> None:
+    _, _, table = README.read_text(encoding="utf-8").partition("\n## Options\n")
+    rows = re.findall(r"^\| `(--dns-persist-[^`]+)` \| .* \| (.*) \|$", table, re.MULTILINE)
+    assert [term.split()[0] for term, _ in rows] == [option.flag for option in OPTIONS]
+    for (term, default), option in zip(rows, OPTIONS, strict=True):
+        assert (" " in term) == (option.metavar is not None), term
+        if option.default is not None:
+            assert default.strip("`") == option.default, term
+        for choice in term.partition(" ")[2].split(r"\|"):
+            if choice.islower():  # a value, not what stands for one
+                option.value(choice)
+    wait = dict(rows)["--dns-persist-propagation-seconds N"]
+    assert (
+        wait == f"{PROPAGATION_SECONDS}; `manual`: {MANUAL_PROPAGATION_SECONDS} at a terminal, "
+        "0 without"
+    )

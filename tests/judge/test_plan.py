@@ -19,7 +19,7 @@ from certbot_dns_persist.request.request import AccountUris, ValidationRequest
 NOW = 1_800_000_000
 DAY = 86400
 URI = "https://ca.example/acct/1"
-OPTIONS = Options(("rfc2136",), None, None, 300, "auto", None, None, None, (), "authoritative")
+OPTIONS = Options(providers=("rfc2136",))
 REQUEST = ValidationRequest(
     domain="example.com",
     wildcard=False,
