@@ -1,7 +1,10 @@
 """TXT records in a JSON file: ``dns_persist_jsonfile_path`` and ``…_zone`` in the credentials."""
 
+import contextlib
 import fcntl
 import json
+import os
+import shutil
 from pathlib import Path
 
 from zope.interface import implementer
@@ -18,7 +21,7 @@ class JsonFile:
 
     def __init__(self, settings):
         try:
-            self._path = Path(settings.credentials["path"])
+            self._path = Path(settings.credentials["path"]).resolve()
             self._zone = settings.credentials["zone"]
         except KeyError as error:
             raise ConfigurationError(
@@ -32,7 +35,8 @@ class JsonFile:
         return self._zone
 
     def list_values(self, name):
-        return self._change(name, lambda values: values)
+        with self._blamed():
+            return self._read().get(name, [])
 
     def add_value(self, name, value, ttl):
         self._change(name, lambda values: values if value in values else [*values, value])
@@ -42,14 +46,29 @@ class JsonFile:
         self._change(name, lambda values: [v for v in values if v != value])
 
     def _change(self, name, change):
+        # The lock is a file of its own: that of the records is replaced, as a crash in the middle
+        # of writing it would lose what others have there.
+        with self._blamed(), Path(f"{self._path}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            records = self._read()
+            records[name] = change(records.get(name, []))
+            new = Path(f"{self._path}.new")
+            try:
+                with new.open("w") as file:
+                    shutil.copymode(self._path, new)
+                    json.dump(records, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                new.replace(self._path)
+            finally:
+                new.unlink(missing_ok=True)
+
+    def _read(self):
+        return json.loads(self._path.read_text())
+
+    @contextlib.contextmanager
+    def _blamed(self):
         try:
-            with self._path.open("r+") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                records = json.load(file)
-                records[name] = change(records.get(name, []))
-                file.seek(0)
-                json.dump(records, file)
-                file.truncate()
-                return records[name]
+            yield
         except (OSError, ValueError) as error:
             raise ProviderError(f"The records in {self._path} cannot be used: {error}.") from error

@@ -1,16 +1,33 @@
 """A provider of somebody else's: the example package, installed as its readers would."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.bootstrap import ROOT
 from support.certbot import Certbot
 from support.nameserver import Nameserver
 from support.pebble import Pebble
 
 from certbot_dns_persist.record import validation_domain_name
+
+# Adds values to the file of the first argument, as if the disk were full at so many octets, if any.
+ADD = """\
+import resource, sys
+from certbot_dns_persist.providers import load
+from certbot_dns_persist.providers.interface import Settings
+
+path, name, most, *values = sys.argv[1:]
+if int(most):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(most), int(most)))
+credentials = {"path": path, "zone": "example.test"}
+provider = load("jsonfile", Settings(credentials, None, notify=print))
+for value in values:
+    provider.add_value(name, value, 300)
+"""
 
 PACKAGE = Path(__file__).parents[2] / "examples" / "provider-package"
 NAME = validation_domain_name("example.test")
@@ -63,3 +80,39 @@ def test_a_certificate_through_the_example_and_its_renewal_without_credentials(
     credentials.unlink()
     done = certbot.renew("--force-renewal")
     assert done.returncode == 0, done.output
+
+
+def adding(installed: str, records: Path, most: int, *values: str) -> "subprocess.Popen[str]":
+    """Add values in a process of its own that may write files of ``most`` octets; 0: any size."""
+    return subprocess.Popen(
+        [sys.executable, "-c", ADD, records, NAME, str(most), *values],
+        env={**os.environ, "PYTHONPATH": f"{installed}:{ROOT}"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_disk_that_is_full_loses_nothing(tmp_path: Path, installed: str) -> None:
+    records = tmp_path / "records.json"
+    before = json.dumps({"other.example.test": ["foreign " + "x" * 200]})
+    records.write_text(before)
+    full = adding(installed, records, 250, "y" * 100)
+    _, said = full.communicate(timeout=60)
+    assert full.returncode == 1
+    assert f"The records in {records} cannot be used" in said
+    assert records.read_text() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"records.json", "records.json.lock"}
+
+
+def test_changes_at_the_same_time_all_survive_and_so_does_the_files_mode(
+    tmp_path: Path, installed: str
+) -> None:
+    records = tmp_path / "records.json"
+    records.write_text(json.dumps({NAME: ["foreign"]}))
+    records.chmod(0o640)
+    values = [str(number) for number in range(60)]
+    for process in [adding(installed, records, 0, *values[start::3]) for start in range(3)]:
+        _, said = process.communicate(timeout=60)
+        assert (process.returncode, said) == (0, "")
+    assert sorted(json.loads(records.read_text())[NAME]) == sorted(["foreign", *values])
+    assert records.stat().st_mode & 0o777 == 0o640
