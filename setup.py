@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -39,6 +40,7 @@ TEST = [
     "certbot-dns-rfc2136",
     "hypothesis",
     "jsonschema",  # with the next one, for what check and audit print
+    "markdown-it-py",  # finds the links of the README; here through rich anyway
     "moto[server]",  # a Route 53 to test against
     "mypy",
     "nox",
@@ -55,11 +57,26 @@ TEST = [
     "types-setuptools",
 ]
 
+
+def long_description() -> str:
+    """Return the README without links to the files beside it, which a package index does not have.
+
+    Such a link becomes its text and the name of the file.
+    """
+
+    def named(link: re.Match[str]) -> str:
+        text, file = link[1], f"`{link[2]}`"
+        return file if text == file else f"{text} ({file})"
+
+    readme = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    return re.sub(r"!?\[([^]]+)\]\((?!https?:|#)([^)]+)\)", named, readme)
+
+
 setup(
     name="certbot-dns-persist",
     version="0.1.0",
     description="Certbot authenticator for the ACME challenge dns-persist-01",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=long_description(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",

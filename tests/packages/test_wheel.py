@@ -1,8 +1,10 @@
 """The sdist and the wheel, as they are released."""
 
 import configparser
+import email
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 from support.bootstrap import CACHE, ROOT, environment
 from support.packages import build, tracked, version
 
@@ -53,6 +56,46 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     parsed.read_string(entry_points)
     assert parsed["console_scripts"]["certbot-dns-persist"] == f"{NAME}.cli:main"
     assert parsed["certbot.plugins"]["dns-persist"] == f"{NAME}.authenticator:Authenticator"
+
+
+def test_every_link_of_the_description_leads_somewhere_without_the_files_beside_it(
+    wheel: Path,
+) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(f"{NAME}-{version()}.dist-info/METADATA").decode()
+    description = email.message_from_string(metadata).get_payload()
+    assert isinstance(description, str)
+    targets, anchors = links_and_anchors(description)
+    assert "https://certbot.eff.org" in targets
+    assert [
+        target
+        for target in targets
+        if not target.startswith("https://") and target.removeprefix("#") not in anchors
+    ] == []
+    assert "a token for one zone (`examples/cloudflare-token.md`)" in description
+    assert "see `examples/provider-package`." in description
+
+
+def test_every_link_of_the_readme_leads_to_a_file_or_a_heading() -> None:
+    targets, anchors = links_and_anchors((ROOT / "README.md").read_text(encoding="utf-8"))
+    files = [target for target in targets if not target.startswith(("https://", "#"))]
+    assert "examples/provider-package" in files
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    assert {target[1:] for target in targets if target.startswith("#")} <= anchors
+
+
+def links_and_anchors(markdown: str) -> tuple[list[str], set[str]]:
+    """Return where the links and images of a text point to, and what its headings are called."""
+    targets, anchors = [], set()
+    heading = False
+    for token in MarkdownIt().parse(markdown):
+        for part in token.children or ():
+            target = part.attrs.get("href", part.attrs.get("src"))
+            targets += [] if target is None else [str(target)]
+        if heading:
+            anchors.add(re.sub(r"[^\w -]", "", token.content.lower()).replace(" ", "-"))
+        heading = token.type == "heading_open"
+    return targets, anchors
 
 
 def test_the_sdist_holds_what_git_tracks_except_debian(sdist: Path) -> None:
