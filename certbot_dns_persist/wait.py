@@ -13,20 +13,24 @@ _T = TypeVar("_T")
 def look_until(
     look: Callable[[], _T],
     done: Callable[[_T], bool],
-    seconds: int,
-    show: Callable[[_T, float], None],
+    seconds: float,
+    show: Callable[[_T, float], None] | None = None,
+    *,
+    pauses: tuple[float, float] = (FIRST_PAUSE, LONGEST_PAUSE),
 ) -> _T:
     """Return the first look that is ``done``, or the last one when ``seconds`` are over.
 
     It looks at least once. ``show`` gets each look that does not do, and the seconds left.
+    ``pauses`` are the first and the longest seconds between two looks.
     """
     deadline = time.monotonic() + seconds
-    pause = FIRST_PAUSE
+    pause, longest = pauses
     while True:
         now = look()
         left = deadline - time.monotonic()
         if left <= 0 or done(now):
             return now
-        show(now, left)
+        if show is not None:
+            show(now, left)
         time.sleep(min(pause, left))
-        pause = min(pause * 1.5, LONGEST_PAUSE)
+        pause = min(pause * 1.5, longest)

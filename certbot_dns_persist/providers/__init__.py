@@ -23,6 +23,7 @@ from zope.interface.verify import verifyObject
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers import bridge
+from certbot_dns_persist.providers.common import distribution
 from certbot_dns_persist.providers.interface import IProvider, Provider, Settings
 
 logger = logging.getLogger(__name__)
@@ -57,14 +58,14 @@ def load(name: str, settings: Settings) -> Provider:
         # Whichever came first on the path would be handed the credentials.
         raise errors.ConfigurationError(
             f"Several packages bring a DNS provider called {name!r}: "
-            f"{', '.join(sorted(map(_distribution, entries)))}. Uninstall all but the one that you "
+            f"{', '.join(sorted(map(distribution, entries)))}. Uninstall all but the one that you "
             "trust with your credentials."
         )
     return _make(entries[0], settings)
 
 
 def _make(entry: importlib.metadata.EntryPoint, settings: Settings) -> Provider:
-    blame = f"The DNS provider {entry.name!r} of the package {_distribution(entry)}"
+    blame = f"The DNS provider {entry.name!r} of the package {distribution(entry)}"
     advice = "Update or reinstall that package, or tell its authors"
     try:
         factory = entry.load()
@@ -135,7 +136,3 @@ def _declared(element: Any) -> str:
     """Show a method as ``name(arguments)``, an attribute as ``name``, as the contract has it."""
     signature = element.getSignatureString() if isinstance(element, Method) else ""
     return f"{element.getName()}{signature}"
-
-
-def _distribution(entry: importlib.metadata.EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "(unknown)"

@@ -21,6 +21,7 @@ spares those beside it.
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
 import re
@@ -32,6 +33,9 @@ from typing import Any, TypeVar
 from zope.interface import implementer
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.options import whole_number
+from certbot_dns_persist.providers import credentials
+from certbot_dns_persist.providers.common import distribution, file_of, flag
 from certbot_dns_persist.providers.interface import IProvider, Served, Settings
 from certbot_dns_persist.value.txt import quoted
 from certbot_dns_persist.wait import look_until
@@ -104,6 +108,7 @@ class Bridge:
             does not accept its configuration.
         """
         self._settings = settings
+        self._file = file_of(settings)
         self._name = name
         self._label = f"the Certbot plugin {name}"
         self._patience = _PATIENCE
@@ -248,7 +253,7 @@ class Bridge:
                 # They could be asked before the change, so this may pass.
                 return Served([], None)
 
-        return look_until(look, done, seconds, lambda now, left: None)
+        return look_until(look, done, seconds)
 
     # What is known of the plugin
 
@@ -315,7 +320,7 @@ class Bridge:
                 f"{', '.join(sorted(installed())) or 'none'}. Install it where Certbot is, or "
                 "correct --dns-persist-provider."
             )
-        brought_by = sorted(_distribution(entry) for entry in entries)
+        brought_by = sorted(distribution(entry) for entry in entries)
         if len(entries) > 1:
             raise errors.ConfigurationError(
                 f"Several packages bring a Certbot plugin {self._name}: {', '.join(brought_by)}. "
@@ -432,7 +437,7 @@ class Bridge:
         given = self._settings.credentials
         entries = [(key, value) for key, value in given.items() if key != "credentials"]
         for path in (self._settings.credentials_file, given.get("credentials")):
-            entries += _entries_of(path) if path else ()
+            entries += credentials.entries(path) if path else ()
         texts = {text for key, text in entries if _may_be_secret(key, text)}
         quotings = (str, urllib.parse.quote, urllib.parse.quote_plus, _as_in_json)
         return {quoting(text) for text in texts for quoting in quotings}
@@ -485,10 +490,6 @@ class Bridge:
         return self._label[0].upper() + self._label[1:]
 
     @property
-    def _file(self) -> str:
-        return self._settings.credentials_file or "the file given with --dns-persist-credentials"
-
-    @property
     def _own_file(self) -> str:
         return self._settings.credentials.get("credentials") or self._file
 
@@ -523,21 +524,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _flag(key: str, value: str) -> bool:
-    if value.lower() not in ("true", "false"):
-        raise errors.ConfigurationError(f"{_PREFIX}{key} has to be true or false.")
-    return value.lower() == "true"
+    with contextlib.suppress(ValueError):
+        return flag(value)
+    raise errors.ConfigurationError(f"{_PREFIX}{key} has to be true or false.")
 
 
 def _seconds(value: str) -> int:
-    if not re.fullmatch("[0-9]{1,6}", value):
-        raise errors.ConfigurationError(
-            f"{_PREFIX}propagation_seconds has to be a whole number of seconds."
-        )
-    return int(value)
-
-
-def _distribution(entry: importlib.metadata.EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "(unknown)"
+    with contextlib.suppress(ValueError):
+        return whole_number(value, 0, 999_999)
+    raise errors.ConfigurationError(
+        f"{_PREFIX}propagation_seconds has to be a whole number of seconds."
+    )
 
 
 # What servers serve
@@ -589,36 +586,6 @@ def _listed(values: Iterable[str]) -> str:
 
 
 # What may be secret
-
-
-def _entries_of(path: str) -> list[tuple[str, str]]:
-    """Return every key and value in a plugin's file of credentials, be it INI or JSON."""
-    import configobj
-
-    try:
-        text = Path(path).expanduser().read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    try:
-        return list(_leaves("", json.loads(text)))
-    except ValueError:
-        pass
-    try:
-        parsed = configobj.ConfigObj(text.splitlines(), interpolation=False)
-    except configobj.ConfigObjError as error:
-        parsed = error.config  # what could be understood
-    return list(_leaves("", parsed))
-
-
-def _leaves(key: str, node: object) -> Iterator[tuple[str, str]]:
-    if isinstance(node, dict):
-        for name, child in node.items():
-            yield from _leaves(name, child)
-    elif isinstance(node, list):
-        for child in node:
-            yield from _leaves(key, child)
-    elif isinstance(node, str):
-        yield key, node
 
 
 def _may_be_secret(key: str, text: str) -> bool:

@@ -26,8 +26,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from zope.interface import implementer
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.providers.common import file_of, value_of, zones_above
 from certbot_dns_persist.providers.interface import IProvider, Settings
 from certbot_dns_persist.value.txt import quoted, unquoted
+from certbot_dns_persist.wait import look_until
 
 if TYPE_CHECKING:
     from cloudflare import APIError, APIResponse
@@ -91,6 +93,7 @@ class Cloudflare:
             installed.
         """
         self._settings = settings
+        self._file = file_of(settings)
         token, email, key = (self._get(name) for name in ("api_token", "email", "api_key"))
         if token and (email or key):
             raise errors.ConfigurationError(
@@ -189,8 +192,7 @@ class Cloudflare:
         Zones are asked for by name, the most specific first: a token that is confined to one zone
         may look for that, but not list what else there is.
         """
-        labels = name.split(".")
-        candidates = [".".join(labels[start:]) for start in range(len(labels) - 1)]
+        candidates = zones_above(name)[:-1]
         forbidden = idle = None
         for candidate in candidates:
             try:
@@ -287,18 +289,19 @@ class Cloudflare:
 
     def _settled(self, zone: _Zone, name: str, value: str, *, there: bool) -> list[_Record]:
         """Return the records that read ``value``, as soon as some, or none, are there."""
-        deadline = time.monotonic() + _SETTLE
-        while True:
-            found = self._reading(zone, name, value)
-            if bool(found) == there:
-                return found
-            if time.monotonic() > deadline:
-                raise errors.ProviderError(
-                    f"A change of the TXT records at {name} in the zone {zone.name} was accepted, "
-                    f"but not done: Cloudflare's API does not show it {_SETTLE:g} seconds later. "
-                    f"Look at {_STATUS_PAGE} and into the zone's audit log, then try again."
-                )
-            time.sleep(0.5)
+        found = look_until(
+            lambda: self._reading(zone, name, value),
+            lambda found: bool(found) == there,
+            _SETTLE,
+            pauses=(0.5, 0.5),
+        )
+        if bool(found) == there:
+            return found
+        raise errors.ProviderError(
+            f"A change of the TXT records at {name} in the zone {zone.name} was accepted, but not "
+            f"done: Cloudflare's API does not show it {_SETTLE:g} seconds later. Look at "
+            f"{_STATUS_PAGE} and into the zone's audit log, then try again."
+        )
 
     # How it is asked.
 
@@ -364,10 +367,6 @@ class Cloudflare:
 
     # What is said to the user.
 
-    @property
-    def _file(self) -> str:
-        return self._settings.credentials_file or "the file given with --dns-persist-credentials"
-
     def _failed(self, task: str, failure: "_Failure") -> errors.ProviderError:
         kind = _ForbiddenError if failure.status == 403 else errors.ProviderError
         words = self._without_secrets(failure.words)
@@ -382,7 +381,7 @@ class Cloudflare:
 
     def _get(self, key: str) -> str:
         """Return a key's value, empty when there is none."""
-        found = self._settings.credentials.get(key, "").strip()
+        found = value_of(self._settings, key)
         # The HTTP client shows a header that it cannot send, and the SDK logs what it shows.
         if not re.fullmatch(r"[!-~]*", found):
             raise errors.ConfigurationError(

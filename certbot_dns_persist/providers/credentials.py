@@ -21,13 +21,15 @@ Nothing that stands in the file is ever shown, except the names of its keys and 
 """
 
 import dataclasses
+import json
 import logging
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.providers.common import zones_above
 from certbot_dns_persist.record import normalize_domain_name
 
 logger = logging.getLogger(__name__)
@@ -53,8 +55,7 @@ class Credentials:
 
     def section(self, name: str) -> str | None:
         """Return the longest zone with a section that ``name`` is in, ``None`` without one."""
-        zones = [zone for zone in self._sections if f".{name}".endswith(f".{zone}")]
-        return max(zones, key=len, default=None)
+        return next((zone for zone in zones_above(name) if zone in self._sections), None)
 
     def providers(self, name: str, default: Sequence[str]) -> list[str]:
         """Return the names of the providers that write ``name``.
@@ -172,21 +173,54 @@ def _text(path: str) -> str:
 
 
 def _parse(path: str, text: str) -> Any:
-    import configobj
-
-    try:
-        parsed = configobj.ConfigObj(text.splitlines(), interpolation=False)
-    except configobj.ConfigObjError as error:
-        lines = sorted({fault.line_number for fault in error.errors})
-    else:
+    parsed, lines = _understood(text)
+    if not lines:
         return parsed
-    # Outside the except clause, so that no exception is chained: configobj's hold the line itself.
     where = f"line {lines[0]}" if len(lines) == 1 else f"lines {', '.join(map(str, lines))}"
     raise errors.ConfigurationError(
         f"The credentials file {path} cannot be understood at {where}. A line is empty, a comment "
         "that starts with #, or KEY = VALUE with a key that stands there once; a value with quotes "
         "or # in it goes between quotes of the other kind."
     )
+
+
+def _understood(text: str) -> tuple[Any, list[int]]:
+    """Return what can be understood of an INI file, and the numbers of the lines that cannot.
+
+    Without an exception that somebody could chain: configobj's hold the line itself.
+    """
+    import configobj
+
+    try:
+        return configobj.ConfigObj(text.splitlines(), interpolation=False), []
+    except configobj.ConfigObjError as error:
+        return error.config, sorted({fault.line_number for fault in error.errors})
+
+
+def entries(path: str) -> list[tuple[str, str]]:
+    """Return every key and value in anybody's credentials file, be it INI or JSON.
+
+    As far as it can be read and understood: this is for finding out what may be a secret.
+    """
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    try:
+        return list(_leaves("", json.loads(text)))
+    except ValueError:
+        return list(_leaves("", _understood(text)[0]))
+
+
+def _leaves(key: str, node: object) -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict):
+        for name, child in node.items():
+            yield from _leaves(name, child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _leaves(key, child)
+    elif isinstance(node, str):
+        yield key, node
 
 
 def _with_prefix(entries: _Entries, prefix: str) -> dict[str, str | list[str]]:

@@ -30,8 +30,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zope.interface import implementer
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.options import MAX_TTL, whole_number
+from certbot_dns_persist.providers.common import file_of, flag, value_of
 from certbot_dns_persist.providers.interface import IProvider, Settings
 from certbot_dns_persist.value.txt import from_strings, to_strings
+from certbot_dns_persist.wait import look_until
 
 if TYPE_CHECKING:
     from dns.message import Message
@@ -62,7 +65,6 @@ _ALGORITHMS = {
 _TIMEOUT = 10.0  # seconds: to connect, and each time that we wait for octets
 _SETTLE = 10.0  # seconds within which a server must serve what it accepted
 _TRIES = 50  # at adding a record while others change those beside it
-_MAX_TTL = 2**31 - 1  # RFC 2181 8
 
 
 @implementer(IProvider)
@@ -80,6 +82,7 @@ class Rfc2136:
         import dns.tsig
 
         self._settings = settings
+        self._file = file_of(settings)
         missing = [key for key in ("server", "name", "secret") if not self._get(key)]
         if missing:
             raise errors.ConfigurationError(
@@ -93,7 +96,7 @@ class Rfc2136:
         self._algorithm = self._parsed(
             "algorithm", _algorithm, f"one of {', '.join(_ALGORITHMS)}", default="hmac-sha256"
         )
-        self._sign_queries = self._parsed("sign_query", _flag, "true or false", default="false")
+        self._sign_queries = self._parsed("sign_query", flag, "true or false", default="false")
         self._key = dns.tsig.Key(
             self._parsed("name", _absolute, "the name of a TSIG key"),
             self._parsed("secret", _secret, "base64, as in the server's configuration"),
@@ -232,19 +235,15 @@ class Rfc2136:
 
     def _settled(self, name: "Name", done: "Callable[[RRset | None], bool]") -> "RRset | None":
         """Return the TXT records at ``name`` as soon as the server serves what it accepted."""
-        deadline = time.monotonic() + _SETTLE
-        while True:
-            records, _ = self._read(name)
-            if done(records):
-                return records
-            if time.monotonic() > deadline:
-                raise errors.ProviderError(
-                    f"A change of the TXT records at {_shown(name)} in the zone "
-                    f"{_shown(self._zone(name))} was accepted, but not done: {self._where} does "
-                    f"not serve it {_SETTLE:g} seconds later. Look into its log, and for a "
-                    "wildcard record above the name or a cache before the server."
-                )
-            time.sleep(0.2)
+        records = look_until(lambda: self._read(name)[0], done, _SETTLE, pauses=(0.2, 0.2))
+        if done(records):
+            return records
+        raise errors.ProviderError(
+            f"A change of the TXT records at {_shown(name)} in the zone "
+            f"{_shown(self._zone(name))} was accepted, but not done: {self._where} does not serve "
+            f"it {_SETTLE:g} seconds later. Look into its log, and for a wildcard record above the "
+            "name or a cache before the server."
+        )
 
     def _look_up(self, name: "Name", rdtype: "RdataType") -> "Message":
         """Ask for the records of a type at ``name``; return only what is authoritative."""
@@ -389,10 +388,6 @@ class Rfc2136:
     def _whose(self) -> str:
         return f"the TSIG key {_shown(self._key.name)} ({self._algorithm})"
 
-    @property
-    def _file(self) -> str:
-        return self._settings.credentials_file or "the file given with --dns-persist-credentials"
-
     def _failed(self, task: str, fault: str) -> errors.ProviderError:
         return errors.ProviderError(
             f"Cannot {task}: {self._where} {fault}. Server and key come from {self._file}."
@@ -409,7 +404,7 @@ class Rfc2136:
         raise errors.ConfigurationError(f"{_PREFIX}{key} in {self._file} has to be {expected}.")
 
     def _get(self, key: str) -> str:
-        return self._settings.credentials.get(key, "").strip()
+        return value_of(self._settings, key)
 
 
 def _host(text: str) -> str:
@@ -420,10 +415,7 @@ def _host(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65535:
-        raise ValueError
-    return port
+    return whole_number(text, 1, 65535)
 
 
 def _algorithm(text: str) -> str:
@@ -431,10 +423,6 @@ def _algorithm(text: str) -> str:
     if name not in _ALGORITHMS:
         raise ValueError
     return name
-
-
-def _flag(text: str) -> bool:
-    return bool(("false", "true").index(text.lower()))
 
 
 def _secret(text: str) -> bytes:
@@ -477,7 +465,7 @@ def _addition(
     else:
         update.absent(name, dns.rdatatype.TXT)
         update.absent(name, dns.rdatatype.CNAME)
-    update.add(name, min(max(ttl, 0), _MAX_TTL), rdata)
+    update.add(name, min(max(ttl, 0), MAX_TTL), rdata)
     return update
 
 

@@ -36,8 +36,11 @@ from typing import Any, TypeVar
 from zope.interface import implementer
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.options import MAX_TTL
+from certbot_dns_persist.providers.common import file_of, value_of, zones_above
 from certbot_dns_persist.providers.interface import ISettlingProvider, Settings
 from certbot_dns_persist.value.txt import quoted, unescaped, unquoted
+from certbot_dns_persist.wait import look_until
 
 _T = TypeVar("_T")
 
@@ -50,7 +53,6 @@ _ATTEMPTS = 6  # at one request: boto3 waits up to 1, 2, 4, 8 and 16 seconds bet
 _TRIES = 50  # at a change while others change the same set
 _SYNC = 120.0  # seconds until all of Route 53's servers have a change; AWS says 60 as a rule
 _POLL = 3.0  # seconds; an AWS account has 5 requests a second for all that uses it
-_MAX_TTL = 2**31 - 1
 
 _UNKNOWN_KEY = {"InvalidClientTokenId", "UnrecognizedClientException"}
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
@@ -94,6 +96,7 @@ class Route53:
         :raises errors.ConfigurationError: boto3 is missing, or a key cannot be used.
         """
         self._settings = settings
+        self._file = file_of(settings)
         self._check_keys()
         self._zone_id = self._get("hosted_zone_id").removeprefix("/hostedzone/")
         if not re.fullmatch("[A-Z0-9]{0,32}", self._zone_id):
@@ -132,12 +135,12 @@ class Route53:
             refuses; ``name`` is an alias; or its TXT records have a routing policy.
         """
         zone = self._zone(name)
-        texts, change = self._make(zone, name, value, min(max(ttl, 0), _MAX_TTL))
+        texts, change = self._make(zone, name, value, min(max(ttl, 0), MAX_TTL))
         used: int = texts["TTL"]
         if used != ttl:
             self._settings.notify(
                 f"The TTL at {name} is {used} seconds instead of {ttl}: records that stand there "
-                f"keep theirs, and Route 53 takes 0 to {_MAX_TTL}."
+                f"keep theirs, and Route 53 takes 0 to {MAX_TTL}."
             )
         if change:
             self._pending.append((zone, name, change))
@@ -161,12 +164,16 @@ class Route53:
         for zone, name, change in pending:
             task = f"watch the change at {name} in the zone {zone}"
             try:
-                while self._change_status(task, change) != "INSYNC":
-                    if time.monotonic() > deadline:
-                        raise errors.ProviderError(
-                            f"AWS calls it pending (PENDING) after {_SYNC:g} seconds."
-                        )
-                    time.sleep(_POLL)
+                status = look_until(
+                    functools.partial(self._change_status, task, change),
+                    lambda status: status == "INSYNC",
+                    deadline - time.monotonic(),
+                    pauses=(_POLL, _POLL),
+                )
+                if status != "INSYNC":
+                    raise errors.ProviderError(
+                        f"AWS calls it pending (PENDING) after {_SYNC:g} seconds."
+                    )
             except errors.ProviderError as error:
                 self._settings.notify(
                     f"Route 53 accepted the record at {name}, but whether all of its servers have "
@@ -244,8 +251,7 @@ class Route53:
     # What is asked of AWS.
 
     def _zone(self, name: str) -> _Zone:
-        labels = name.lower().split(".")
-        tried = [".".join(labels[cut:]) for cut in range(len(labels))]
+        tried = zones_above(name.lower())
         for candidate in tried:
             found = [zone for zone in self._zones if zone.name == candidate]
             found = [zone for zone in found if self._zone_id or not zone.private]
@@ -452,14 +458,10 @@ class Route53:
             return f"the credentials of AWS's profile {profile}, which {self._file} names"
         return "the credentials that boto3 found (environment, AWS's files or the machine's role)"
 
-    @property
-    def _file(self) -> str:
-        return self._settings.credentials_file or "the file given with --dns-persist-credentials"
-
     # Settings.
 
     def _get(self, key: str) -> str:
-        return self._settings.credentials.get(key, "").strip()
+        return value_of(self._settings, key)
 
     def _check_keys(self) -> None:
         given = [key for key in (*_KEYS, "session_token") if self._get(key)]
