@@ -38,7 +38,9 @@ _PROVIDER = "dns_persist_provider"
 
 #: What Certbot's own plugin of a service takes for a key that its file does not have, where our
 #: provider takes something else.
-_THEIR_DEFAULTS: Mapping[str, Mapping[str, str]] = {"rfc2136": {"algorithm": "HMAC-MD5"}}
+_THEIR_DEFAULTS: Mapping[str, Mapping[str, str]] = {
+    "rfc2136": {"algorithm": "HMAC-MD5", "server_proto_pref": "tcp_first"}
+}
 
 
 _Entries = Mapping[str, str | list[str]]

@@ -3,19 +3,25 @@
 Keys in the credentials file, each with the prefix ``dns_persist_rfc2136_``, or ``dns_rfc2136_`` as
 in the files of certbot-dns-rfc2136:
 
-==============  =================================================================================
-``server``      the zone's primary server: an address or a host name
-``port``        default 53
-``name``        of the TSIG key
-``secret``      of the TSIG key, in base64
-``algorithm``   of the TSIG key; default HMAC-SHA256, but HMAC-MD5 in a file that was made for
-                certbot-dns-rfc2136, as there
-``sign_query``  ``true`` to sign queries too, for servers that choose the view by key; default
-                ``false``
-==============  =================================================================================
+============================  ===================================================================
+``server``                    the zone's primary server: an address or a host name
+``port``                      default 53
+``name``                      of the TSIG key
+``secret``                    of the TSIG key, in base64
+``algorithm``                 of the TSIG key; default HMAC-SHA256, but HMAC-MD5 in a file that was
+                              made for certbot-dns-rfc2136, as there
+``sign_query``                ``true`` to sign queries too, for servers that choose the view by
+                              key; default ``false``
+``update_server``             where updates go, when ``server`` only answers queries, as with a
+                              primary that is hidden; at the same port
+``server_proto_pref``         how to query ``server``: ``tcp_only``, ``udp_only``, or ``tcp_first``
+                              or ``udp_first`` and then the other; default ``tcp_only``, but
+                              ``tcp_first`` in a file that was made for certbot-dns-rfc2136
+``update_server_proto_pref``  the same for updates; default ``tcp_only``
+============================  ===================================================================
 
-Everything goes over TCP, which every server has to speak (RFC 7766 5): nothing is truncated or
-easily forged, and a firewall that lets queries through lets updates through.
+By default everything goes over TCP, which every server has to speak (RFC 7766 5): nothing is
+truncated or easily forged, and a firewall that lets queries through lets updates through.
 """
 
 import base64
@@ -24,7 +30,7 @@ import ipaddress
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zope.interface import implementer
@@ -62,8 +68,18 @@ _ALGORITHMS = {
     "hmac-sha512-256": "hmac-sha512-256",
 }
 
+_PROTOCOLS = {
+    "tcp_only": ("TCP",),
+    "tcp_first": ("TCP", "UDP"),
+    "udp_only": ("UDP",),
+    "udp_first": ("UDP", "TCP"),
+}
+
 _TIMEOUT = 10.0  # seconds: to connect, and each time that we wait for octets
 _SETTLE = 10.0  # seconds within which a server must serve what it accepted
+_TRANSFER = 60.0  # seconds within which it must serve what another server accepted
+_UDP_PAYLOAD = 1232  # octets that an answer over UDP may have without being fragmented
+_PAUSE = 0.2  # seconds between two looks at what it serves
 _TRIES = 50  # at adding a record while others change those beside it
 
 
@@ -72,7 +88,19 @@ class Rfc2136:
     """One primary server, and the key that may change TXT records there."""
 
     writes = True
-    KEYS = frozenset({"server", "port", "name", "secret", "algorithm", "sign_query"})
+    KEYS = frozenset(
+        {
+            "server",
+            "port",
+            "name",
+            "secret",
+            "algorithm",
+            "sign_query",
+            "update_server",
+            "server_proto_pref",
+            "update_server_proto_pref",
+        }
+    )
 
     def __init__(self, settings: Settings) -> None:
         """Check the settings, without the network.
@@ -89,10 +117,13 @@ class Rfc2136:
                 "The provider rfc2136 cannot do without "
                 f"{', '.join(_PREFIX + key for key in missing)}. Add what lacks to {self._file}."
             )
-        self._server = self._parsed(
-            "server", _host, f"an address or a host name (a port goes into {_PREFIX}port)"
+        self._server = self._updated = self._parsed_server("server")
+        if self._get("update_server"):
+            self._updated = self._parsed_server("update_server")
+        self._querying, self._updating = (
+            self._parsed(key, _protocols, f"one of {', '.join(_PROTOCOLS)}", default="tcp_only")
+            for key in ("server_proto_pref", "update_server_proto_pref")
         )
-        self._port = self._parsed("port", _port, "a number from 1 to 65535", default="53")
         self._algorithm = self._parsed(
             "algorithm", _algorithm, f"one of {', '.join(_ALGORITHMS)}", default="hmac-sha256"
         )
@@ -102,7 +133,6 @@ class Rfc2136:
             self._parsed("secret", _secret, "base64, as in the server's configuration"),
             _ALGORITHMS[self._algorithm],
         )
-        self._endpoints: list[tuple[int, tuple[Any, ...]]] = []
         self._zones: dict[Name, Name] = {}
 
     def zone_for(self, name: str) -> str:
@@ -144,7 +174,7 @@ class Rfc2136:
                 # A server drops an addition beside a CNAME in silence (RFC 2136 3.4.2.2).
                 raise errors.ProviderError(
                     f"No TXT record can be added at {name} in the zone {_shown(zone)} on "
-                    f"{self._where}: the name is an alias (CNAME) for {alias}. The record belongs "
+                    f"{self._server}: the name is an alias (CNAME) for {alias}. The record belongs "
                     "there."
                 )
             if _reading(records, value):
@@ -159,9 +189,11 @@ class Rfc2136:
                 break
             # Somebody else was faster, or we were and the answer got lost: look again.
             denied = records
+            if self._apart:
+                time.sleep(_PAUSE)  # it has yet to get what the other server has
         if not records or not _reading(records, value):
             raise errors.ProviderError(
-                f"The TXT records at {name} on {self._where} changed each of the {_TRIES} times "
+                f"The TXT records at {name} on {self._server} changed each of the {_TRIES} times "
                 "that one was to be added to them. Find out what keeps changing them, then try "
                 "again."
             )
@@ -213,7 +245,7 @@ class Rfc2136:
                 self._zones[name] = soas[0]
             elif asked == dns.name.root:
                 raise errors.ProviderError(
-                    f"Cannot find the zone of {_shown(name)}: {self._where} gives no SOA record "
+                    f"Cannot find the zone of {_shown(name)}: {self._server} gives no SOA record "
                     f"for it or any name above it. Correct {_PREFIX}server in {self._file} to the "
                     "zone's primary server."
                 )
@@ -235,14 +267,22 @@ class Rfc2136:
 
     def _settled(self, name: "Name", done: "Callable[[RRset | None], bool]") -> "RRset | None":
         """Return the TXT records at ``name`` as soon as the server serves what it accepted."""
-        records = look_until(lambda: self._read(name)[0], done, _SETTLE, pauses=(0.2, 0.2))
+        seconds = _TRANSFER if self._apart else _SETTLE
+        records = look_until(lambda: self._read(name)[0], done, seconds, pauses=(_PAUSE, _PAUSE))
         if done(records):
             return records
+        change = f"A change of the TXT records at {_shown(name)} in the zone "
+        change += _shown(self._zone(name))
+        if self._apart:
+            raise errors.ProviderError(
+                f"{change} was accepted by {self._updated}, but {self._server} does not serve it "
+                f"{seconds:g} seconds later. Look into the logs of both: the one has to transfer "
+                f"the zone to the other. Correct {_PREFIX}update_server if it does not."
+            )
         raise errors.ProviderError(
-            f"A change of the TXT records at {_shown(name)} in the zone "
-            f"{_shown(self._zone(name))} was accepted, but not done: {self._where} does not serve "
-            f"it {_SETTLE:g} seconds later. Look into its log, and for a wildcard record above the "
-            "name or a cache before the server."
+            f"{change} was accepted, but not done: {self._server} does not serve it {seconds:g} "
+            "seconds later. Look into its log, and for a wildcard record above the name or a cache "
+            "before the server."
         )
 
     def _look_up(self, name: "Name", rdtype: "RdataType") -> "Message":
@@ -256,7 +296,7 @@ class Rfc2136:
         # Without RD: what a resolver has heard is of no use.
         query = dns.message.make_query(name, rdtype, flags=0)
         task = f"look up {_shown(name)}"
-        reply = self._exchange(query, task, signed=self._sign_queries)
+        reply = self._exchange(self._server, self._querying, query, task, signed=self._sign_queries)
         rcode = reply.rcode()
         if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             advice = {
@@ -265,7 +305,7 @@ class Rfc2136:
                 f"decides what is seen (views), set {_PREFIX}sign_query = true",
                 dns.rcode.SERVFAIL: "Often it could not load the zone; its log says why",
             }.get(rcode, "Its log may say why")
-            raise self._failed(task, f"answered {dns.rcode.to_text(rcode)}. {advice}")
+            raise self._failed(self._server, task, f"answered {dns.rcode.to_text(rcode)}. {advice}")
         if reply.flags & dns.flags.AA:
             return reply
         fault = "is not authoritative for that name"
@@ -274,7 +314,9 @@ class Rfc2136:
                 servers = ", ".join(sorted(rdata.to_text().rstrip(".") for rdata in rrset))
                 fault = f"says that {_shown(rrset.name)} is the business of {servers}"
         raise self._failed(
-            task, f"{fault}. Correct {_PREFIX}server to the primary server of the zone"
+            self._server,
+            task,
+            f"{fault}. Correct {_PREFIX}server to the primary server of the zone",
         )
 
     def _change(self, name: str, zone: "Name", update: "UpdateMessage") -> "Rcode":
@@ -285,7 +327,8 @@ class Rfc2136:
         import dns.rcode
 
         task = f"change the TXT records at {name} in the zone {_shown(zone)}"
-        rcode = self._exchange(update, task, signed=True).rcode()
+        server = self._updated
+        rcode = self._exchange(server, self._updating, update, task, signed=True).rcode()
         if rcode in (dns.rcode.NOERROR, dns.rcode.YXRRSET, dns.rcode.NXRRSET):
             return rcode
         advice = {
@@ -295,15 +338,23 @@ class Rfc2136:
             dns.rcode.NOTIMP: "It takes no dynamic updates: another provider is needed",
             dns.rcode.REFUSED: f"It does not let {self._whose} do that. Permit it (BIND: "
             "update-policy or allow-update of the zone); if this is a secondary server, correct "
-            f"{_PREFIX}server to the primary",
-            dns.rcode.NOTAUTH: f"It is not the primary server of the zone: correct {_PREFIX}server",
+            f"{server.key} to the primary",
+            dns.rcode.NOTAUTH: f"It is not the primary server of the zone: correct {server.key}",
             dns.rcode.NOTZONE: "To it the name lies outside of that zone. Was the zone just moved?",
         }.get(rcode, "Its log may say why")
-        raise self._failed(task, f"answered {dns.rcode.to_text(rcode)}. {advice}")
+        raise self._failed(server, task, f"answered {dns.rcode.to_text(rcode)}. {advice}")
 
     # How it is asked.
 
-    def _exchange(self, request: "Message", task: str, *, signed: bool) -> "Message":
+    def _exchange(
+        self,
+        server: "_Server",
+        protocols: Sequence[str],
+        request: "Message",
+        task: str,
+        *,
+        signed: bool,
+    ) -> "Message":
         """Return the server's answer, whatever its code, once its signature is verified."""
         import dns.exception
         import dns.message
@@ -312,21 +363,26 @@ class Rfc2136:
 
         if signed:
             request.use_tsig(self._key)
-        answer = self._delivered(request, task)
+        try:
+            answer = server.answer(request, protocols)
+        except _UnreachableError as error:
+            raise self._failed(server, task, str(error)) from error
         try:
             reply = _decoded(answer, request)
         except dns.tsig.PeerBadKey as error:
             fault = f"does not know {self._whose} (BADKEY). {_compare('name', 'algorithm')}"
-            raise self._failed(task, fault) from error
+            raise self._failed(server, task, fault) from error
         except dns.tsig.PeerBadSignature as error:
             fault = f"has another secret for {self._whose} (BADSIG). {_compare('secret')}"
-            raise self._failed(task, fault) from error
+            raise self._failed(server, task, fault) from error
         except dns.tsig.PeerBadTruncation as error:
             fault = f"wants longer signatures than {self._whose} makes (BADTRUNC). "
-            raise self._failed(task, fault + _compare("algorithm")) from error
+            raise self._failed(server, task, fault + _compare("algorithm")) from error
         except (dns.tsig.PeerBadTime, dns.tsig.BadTime) as error:
             fault = f"and this machine have different clocks (BADTIME). {_clocks(answer)}"
-            raise self._failed(task, f"{fault}. Set the wrong one right, then try again") from error
+            raise self._failed(
+                server, task, f"{fault}. Set the wrong one right, then try again"
+            ) from error
         except (
             dns.tsig.BadSignature,
             dns.tsig.BadKey,
@@ -334,63 +390,39 @@ class Rfc2136:
             dns.message.UnknownTSIGKey,
         ) as error:
             fault = f"did not sign its answer with {self._whose}. Something on the way may forge it"
-            raise self._failed(task, fault) from error
+            raise self._failed(server, task, fault) from error
         except dns.exception.DNSException as error:
             fault = f"sent what is no DNS answer ({type(error).__name__}). Check {_PREFIX}port"
-            raise self._failed(task, fault) from error
+            raise self._failed(server, task, fault) from error
         if not request.is_response(reply):
-            raise self._failed(task, "answered something else than was asked")
+            raise self._failed(server, task, "answered something else than was asked")
         if signed and not reply.had_tsig and reply.rcode() == dns.rcode.NOERROR:
             # RFC 8945 5.3: anybody could have said that.
             fault = "did not sign its answer. Something on the way may forge it"
-            raise self._failed(task, fault)
+            raise self._failed(server, task, fault)
         return reply
-
-    def _delivered(self, request: "Message", task: str) -> bytes:
-        """Return the answer in wire format, from the first address of the server that gives one.
-
-        All of them are tried twice, in case a connection was lost. That an update may then be
-        done twice is no harm: its prerequisites fail, or it deletes what is gone.
-        """
-        try:
-            endpoints = self._endpoints or [
-                (family, endpoint)
-                for family, _, _, _, endpoint in socket.getaddrinfo(
-                    self._server, self._port, type=socket.SOCK_STREAM
-                )
-            ]
-        except OSError as error:
-            fault = f"cannot be found: {error.strerror}. Check {_PREFIX}server"
-            raise self._failed(task, fault) from error
-        failures = {}
-        for family, endpoint in endpoints * 2:
-            try:
-                answer = _over_tcp(family, endpoint, request.to_wire())
-            except OSError as error:
-                failures[endpoint[0]] = f"{endpoint[0]}: {error.strerror or error}"
-            else:
-                # From now on this one first: a change is read back where it was made.
-                self._endpoints = sorted(endpoints, key=lambda other: other[1] != endpoint)
-                return answer
-        raise self._failed(
-            task,
-            f"gives no answer over TCP ({'; '.join(failures.values())}). Check that it runs, that "
-            f"no firewall is in the way, and {_PREFIX}server and {_PREFIX}port",
-        )
 
     # What is said to the user.
 
     @property
-    def _where(self) -> str:
-        return f"the DNS server {self._server} port {self._port}"
+    def _apart(self) -> bool:
+        """Whether another server takes updates than the one that is asked."""
+        return self._updated.host != self._server.host
 
     @property
     def _whose(self) -> str:
         return f"the TSIG key {_shown(self._key.name)} ({self._algorithm})"
 
-    def _failed(self, task: str, fault: str) -> errors.ProviderError:
+    def _failed(self, server: "_Server", task: str, fault: str) -> errors.ProviderError:
         return errors.ProviderError(
-            f"Cannot {task}: {self._where} {fault}. Server and key come from {self._file}."
+            f"Cannot {task}: {server} {fault}. Server and key come from {self._file}."
+        )
+
+    def _parsed_server(self, key: str) -> "_Server":
+        return _Server(
+            _PREFIX + key,
+            self._parsed(key, _host, f"an address or a host name (a port goes into {_PREFIX}port)"),
+            self._parsed("port", _port, "a number from 1 to 65535", default="53"),
         )
 
     def _parsed(self, key: str, parse: Callable[[str], _T], expected: str, default: str = "") -> _T:
@@ -407,6 +439,60 @@ class Rfc2136:
         return value_of(self._settings, key)
 
 
+class _UnreachableError(Exception):
+    """A server gives no answer; the words go on after what it is called."""
+
+
+class _Server:
+    """One server, at all of its addresses."""
+
+    def __init__(self, key: str, host: str, port: int) -> None:
+        self.key = key
+        """The line of the credentials file that names it."""
+        self.host = host
+        self._port = port
+        self._endpoints: list[tuple[int, tuple[Any, ...]]] = []
+
+    def __str__(self) -> str:
+        return f"the DNS server {self.host} port {self._port}"
+
+    def answer(self, request: "Message", protocols: Sequence[str]) -> bytes:
+        """Return the answer in wire format, from the first address of the server that gives one.
+
+        The ``protocols`` are tried in turn, and all addresses twice over each, in case a connection
+        or a packet was lost. That an update may then be done twice is no harm: its prerequisites
+        fail, or it deletes what is gone.
+
+        :raises _UnreachableError: none of them gives an answer, or the host has no address.
+        """
+        try:
+            endpoints = self._endpoints or [
+                (family, endpoint)
+                for family, _, _, _, endpoint in socket.getaddrinfo(
+                    self.host, self._port, type=socket.SOCK_STREAM
+                )
+            ]
+        except OSError as error:
+            raise _UnreachableError(
+                f"cannot be found: {error.strerror}. Check {self.key}"
+            ) from error
+        failures = {}
+        for protocol in protocols:
+            for family, endpoint in endpoints * 2:
+                try:
+                    answer = _EXCHANGES[protocol](family, endpoint, request)
+                except OSError as error:
+                    failures[protocol, endpoint] = f"{endpoint[0]}: {error.strerror or error}"
+                else:
+                    # From now on this one first: a change is read back where it was made.
+                    self._endpoints = sorted(endpoints, key=lambda other: other[1] != endpoint)
+                    return answer
+        raise _UnreachableError(
+            f"gives no answer over {' or '.join(protocols)} ({'; '.join(failures.values())})."
+            f" Check that it runs, that no firewall is in the way, and {self.key} and {_PREFIX}port"
+        )
+
+
 def _host(text: str) -> str:
     bare = text.removeprefix("[").removesuffix("]")
     if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
@@ -416,6 +502,12 @@ def _host(text: str) -> str:
 
 def _port(text: str) -> int:
     return whole_number(text, 1, 65535)
+
+
+def _protocols(text: str) -> tuple[str, ...]:
+    if text.lower() not in _PROTOCOLS:
+        raise ValueError
+    return _PROTOCOLS[text.lower()]
 
 
 def _algorithm(text: str) -> str:
@@ -469,8 +561,9 @@ def _addition(
     return update
 
 
-def _over_tcp(family: int, endpoint: tuple[Any, ...], message: bytes) -> bytes:
-    """Return the answer to ``message``, both in wire format (RFC 1035 4.2.2)."""
+def _over_tcp(family: int, endpoint: tuple[Any, ...], request: "Message") -> bytes:
+    """Return the answer to ``request`` in wire format (RFC 1035 4.2.2)."""
+    message = request.to_wire()
     with socket.socket(family, socket.SOCK_STREAM) as connection:
         connection.settimeout(_TIMEOUT)
         connection.connect(endpoint)
@@ -481,6 +574,30 @@ def _over_tcp(family: int, endpoint: tuple[Any, ...], message: bytes) -> bytes:
     if not answer or len(answer) < length:
         raise ConnectionError("the connection ended before the answer did")
     return answer
+
+
+def _over_udp(family: int, endpoint: tuple[Any, ...], request: "Message") -> bytes:
+    """Return the answer to ``request`` in wire format (RFC 1035 4.2.1)."""
+    import dns.flags
+    import dns.opcode
+
+    if request.opcode() == dns.opcode.QUERY:  # the answer to an update is short
+        request.use_edns(payload=_UDP_PAYLOAD)
+    message = request.to_wire()
+    deadline = time.monotonic() + _TIMEOUT
+    with socket.socket(family, socket.SOCK_DGRAM) as connection:
+        connection.connect(endpoint)  # so that nothing arrives from elsewhere
+        connection.send(message)
+        answer = b""
+        while answer[:2] != message[:2]:  # what has another id is an answer to somebody else
+            connection.settimeout(max(deadline - time.monotonic(), 0.001))
+            answer = connection.recv(65535)
+    if int.from_bytes(answer[2:4], "big") & dns.flags.TC:
+        raise ConnectionError("the answer does not fit into UDP")
+    return answer
+
+
+_EXCHANGES = {"TCP": _over_tcp, "UDP": _over_udp}
 
 
 def _decoded(answer: bytes, request: "Message") -> "Message":

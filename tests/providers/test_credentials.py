@@ -64,14 +64,19 @@ def test_the_keys_of_one_provider_come_without_their_prefix(write: Write) -> Non
 
 def test_a_file_of_certbots_own_plugin_is_read_as_it_is(write: Write) -> None:
     path = write("dns_rfc2136_server = 192.0.2.53\ndns_rfc2136_port = 5353\n")
-    # The algorithm is what certbot-dns-rfc2136 takes when its file names none.
     read = credentials.read(path).keys("rfc2136", NAME)
-    assert read == {"server": "192.0.2.53", "port": "5353", "algorithm": "HMAC-MD5"}
+    assert read == {
+        "server": "192.0.2.53",
+        "port": "5353",
+        # What certbot-dns-rfc2136 does when its file says nothing of it.
+        "algorithm": "HMAC-MD5",
+        "server_proto_pref": "tcp_first",
+    }
 
 
 def test_an_algorithm_that_the_file_names_is_taken(write: Write) -> None:
     path = write("dns_rfc2136_algorithm = HMAC-SHA512\n")
-    assert credentials.read(path).keys("rfc2136", NAME) == {"algorithm": "HMAC-SHA512"}
+    assert credentials.read(path).keys("rfc2136", NAME)["algorithm"] == "HMAC-SHA512"
 
 
 def test_a_dash_in_a_providers_name_is_an_underscore_in_its_keys(write: Write) -> None:

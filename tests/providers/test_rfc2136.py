@@ -18,7 +18,7 @@ from support.nameserver import Nameserver
 from support.process import free_port
 
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
-from certbot_dns_persist.providers import credentials
+from certbot_dns_persist.providers import credentials, load
 from certbot_dns_persist.providers.interface import Settings
 from certbot_dns_persist.providers.rfc2136 import Rfc2136
 
@@ -554,6 +554,137 @@ def test_every_address_of_a_host_name_is_tried(
     assert bind.primary.values(name) == [OURS]
 
 
+# Another server for updates, and other protocols than TCP.
+
+
+def test_updates_go_to_the_update_server_and_are_seen_at_the_other(
+    make: Make, bind: Bind, name: str
+) -> None:
+    provider = make(server=bind.secondary.address, update_server=bind.primary.address)
+
+    assert provider.add_value(name, OURS, 300) == 300
+    assert bind.secondary.values(name) == [OURS]
+
+    provider.remove_value(name, OURS)
+    assert bind.secondary.values(name) == []
+
+
+def test_a_change_that_does_not_get_from_one_server_to_the_other_is_told_with_both(
+    make: Make, bind: Bind, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certbot_dns_persist.providers.rfc2136._TRANSFER", 0.5)
+    bind.hold_back()
+    try:
+        with pytest.raises(ProviderError, match="transfer the zone") as caught:
+            make(server=bind.secondary.address, update_server=bind.primary.address).add_value(
+                name, OURS, 300
+            )
+    finally:
+        bind.catch_up()
+
+    assert f"accepted by the DNS server {bind.primary.address}" in str(caught.value)
+    assert f"the DNS server {bind.secondary.address} port 53 does not serve" in str(caught.value)
+
+
+def test_a_refusal_by_the_update_server_names_it_and_its_line(
+    make: Make, bind: Bind, name: str
+) -> None:
+    provider = make(update_server=bind.secondary.address)
+
+    with pytest.raises(ProviderError, match="correct dns_persist_rfc2136_update_server") as caught:
+        provider.add_value(name, OURS, 300)
+
+    assert f"the DNS server {bind.secondary.address} port 53 answered" in str(caught.value)
+
+
+@pytest.fixture
+def udp_only(bind: Bind) -> Iterator[str]:
+    """The port, at 127.0.0.1, of a server that has BIND answer and knows no TCP."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            wire, ours = self.request
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+                server.settimeout(5)
+                server.connect((bind.primary.address, 53))
+                server.send(wire)
+                ours.sendto(b"\0\0 to somebody else", self.client_address)
+                ours.sendto(server.recv(65535), self.client_address)
+
+    with socketserver.ThreadingUDPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield str(server.server_address[1])
+        server.shutdown()
+
+
+@pytest.mark.parametrize("preference", ["udp_only", "UDP_FIRST", "tcp_first"])
+def test_a_server_that_knows_no_tcp_is_reached_over_udp(
+    make: Make, bind: Bind, name: str, udp_only: str, preference: str
+) -> None:
+    provider = make(
+        server="127.0.0.1",
+        port=udp_only,
+        server_proto_pref=preference,
+        update_server_proto_pref=preference,
+    )
+    long = [letter * 250 for letter in "abc"]  # more than UDP holds without EDNS
+    for value in long:
+        bind.add_txt(name, value)
+
+    provider.add_value(name, OURS, 1)
+    assert sorted(bind.primary.values(name)) == sorted([*long, OURS])
+    assert sorted(provider.list_values(name)) == sorted([*long, OURS])
+
+
+def test_without_being_told_so_nothing_goes_over_udp(make: Make, name: str, udp_only: str) -> None:
+    with pytest.raises(ProviderError, match=r"gives no answer over TCP \(127"):
+        make(server="127.0.0.1", port=udp_only).list_values(name)
+    queries = make(server="127.0.0.1", port=udp_only, server_proto_pref="udp_only")
+    assert queries.list_values(name) == []
+    with pytest.raises(ProviderError, match=r"change .* gives no answer over TCP \(127"):
+        queries.add_value(name, OURS, 300)
+
+
+def test_an_answer_that_does_not_fit_into_udp_is_fetched_over_tcp_if_that_is_allowed(
+    nameserver: Nameserver, nameserver_credentials: Path, name: str
+) -> None:
+    nameserver.zones.set_values(name, [THEIRS])
+    nameserver.faults.truncate = True
+    path = str(nameserver_credentials)
+    keys = credentials.read(path).keys("rfc2136", "example.test")
+
+    def listing(preference: str) -> list[str]:
+        changed = {**keys, "server_proto_pref": preference}
+        return Rfc2136(Settings(changed, path, print)).list_values(name)
+
+    assert listing("udp_first") == [THEIRS]
+    with pytest.raises(ProviderError, match=r"over UDP .*the answer does not fit into UDP"):
+        listing("udp_only")
+
+
+def test_a_newer_file_of_certbots_plugin_works_as_it_is(
+    bind: Bind, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "rfc2136.ini"
+    path.write_text(
+        f"dns_rfc2136_server = {bind.secondary.address}\n"
+        "dns_rfc2136_server_proto_pref = udp_first\n"
+        f"dns_rfc2136_update_server = {bind.primary.address}\n"
+        "dns_rfc2136_update_server_proto_pref = tcp_only\n"
+        f"dns_rfc2136_name = {bind.key.name}\n"
+        f"dns_rfc2136_secret = {bind.key.secret}\n"
+        "dns_rfc2136_algorithm = HMAC-SHA256\n"
+    )
+    path.chmod(0o600)
+    keys = credentials.read(str(path)).keys("rfc2136", name)
+    provider = load("rfc2136", Settings(keys, str(path), print))
+
+    provider.add_value(name, OURS, 300)
+
+    assert bind.primary.values(name) == [OURS]
+    assert caplog.messages == []
+
+
 # Settings.
 
 
@@ -568,6 +699,9 @@ def test_every_address_of_a_host_name_is_tried(
         ({"secret": "not base64!"}, "dns_persist_rfc2136_secret .*base64"),
         ({"algorithm": "rot13"}, "hmac-md5, hmac-sha1,.* hmac-sha512"),
         ({"sign_query": "perhaps"}, "true or false"),
+        ({"server_proto_pref": "tcp"}, "_server_proto_pref .*tcp_only, tcp_first, udp_only, udp_f"),
+        ({"update_server_proto_pref": "quic"}, "dns_persist_rfc2136_update_server_proto_pref"),
+        ({"update_server": "192.0.2.1:53"}, "dns_persist_rfc2136_update_server.*port goes into"),
         ({"name": "a..b"}, "dns_persist_rfc2136_name"),
     ],
 )
