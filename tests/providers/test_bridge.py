@@ -23,7 +23,7 @@ import dns.resolver
 import pytest
 from conftest import KEY
 from support.bind import Bind
-from support.certbot import Certbot
+from support.certbot import INSTALLED, Certbot
 from support.cloudflare_api import CloudflareApi
 from support.nameserver import Nameserver, Zones
 from support.pebble import ISSUER
@@ -991,6 +991,7 @@ def test_certbot_gets_a_certificate_through_a_bridged_plugin(
         *("--dns-persist-credentials", bind_credentials),
         *("--dns-persist-resolvers", bind.resolver.address),
     ]
+    certbot.program = INSTALLED
     if "dns-rfc2136" not in certbot.run("plugins").output:
         pytest.skip(f"{certbot.program} has no plugin dns-rfc2136")
     name = validation_domain_name(domain)

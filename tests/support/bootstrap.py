@@ -30,11 +30,16 @@ def lock(name: str) -> Iterator[None]:
 
 
 def environment() -> dict[str, str]:
-    """Return our environment, with every place that tools write to moved below ``.cache``."""
+    """Return our environment, with every place that tools write to moved below ``.cache``.
+
+    Only Python keeps its bytecode beside the modules, also where it is told to keep none: a run
+    starts more than a thousand processes, and each would compile our package again.
+    """
     for directory in ("tmp", "pip"):
         (CACHE / directory).mkdir(parents=True, exist_ok=True)
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
+        **ours,
         "TMPDIR": str(CACHE / "tmp"),
         "PIP_CACHE_DIR": str(CACHE / "pip"),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -42,6 +47,11 @@ def environment() -> dict[str, str]:
         "MYPY_CACHE_DIR": str(CACHE / "mypy"),
         "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
     }
+
+
+def workers() -> int:
+    """Return how many tests to run at a time: most of them wait, for servers and for processes."""
+    return 3 * (os.cpu_count() or 1)
 
 
 def make_venv() -> None:

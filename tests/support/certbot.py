@@ -22,6 +22,7 @@ from cryptography import x509
 from josepy.errors import DeserializationError
 from josepy.jwk import JWK
 
+from .environments import lean_certbot
 from .stoppable import Stoppable
 
 SECONDS = 120.0
@@ -29,8 +30,11 @@ SECONDS = 120.0
 
 INTERRUPT_AGAIN_SECONDS = 3.0
 
-PROGRAM = os.environ.get("CERTBOT") or str(Path(sys.executable).with_name("certbot"))
-"""The command, also another version's or the system's."""
+OTHER = os.environ.get("CERTBOT")
+"""The command of another version, or the system's, that is to be tested instead of ours."""
+
+INSTALLED = OTHER or str(Path(sys.executable).with_name("certbot"))
+"""The command beside this Python: with all the plugins that tests are installed with."""
 
 OUTPUT = "output.log"
 """Where all runs of one :class:`Certbot` leave what they said."""
@@ -82,17 +86,19 @@ class Certbot:
         server: str,
         ca_bundle: Path | None = None,
         *,
-        program: str = PROGRAM,
+        program: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
         """``server`` is the CA's directory URL, ``ca_bundle`` what to trust on the way there.
+
+        ``program`` is the command, by default one without other plugins than ours.
 
         Without a server, a renewal has the saved one; it is only then that Certbot also takes the
         saved account.
         """
         self.config_dir, self.work_dir, self.logs_dir = root / "etc", root / "lib", root / "log"
         self.server = server
-        self.program = program
+        self.program = program or OTHER or str(lean_certbot())
         # The user's own cli.ini is looked for below XDG_CONFIG_HOME.
         self.env = {**os.environ, "XDG_CONFIG_HOME": str(root / "xdg"), **(env or {})}
         if ca_bundle is not None:

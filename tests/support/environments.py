@@ -3,14 +3,15 @@
 Each is a virtual environment of its own, made in no time: what is in ours stands there as links.
 """
 
+import functools
 import shutil
 import sys
 import sysconfig
 import venv
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from .bootstrap import ROOT
+from .bootstrap import CACHE, ROOT, lock
 
 OURS = "certbot_dns_persist"
 
@@ -32,14 +33,14 @@ class Environment:
         they have in site-packages. Other Certbot plugins are left out: some cannot do without
         dnspython either.
         """
-        venv.EnvBuilder(symlinks=True).create(directory)
+        venv.EnvBuilder(symlinks=True, clear=True).create(directory)
         places = {"base": str(directory), "platbase": str(directory)}
         self.site = Path(sysconfig.get_path("purelib", "venv", places))
         self.certbot = directory / "bin" / "certbot"
         """The program."""
         self.certbot.write_text(CERTBOT.format(python=directory / "bin" / "python"))
         self.certbot.chmod(0o755)
-        for path in Path(sysconfig.get_path("purelib")).iterdir():
+        for path in _installed():
             name = path.name.partition("-")[0]
             if name in without or (name.startswith("certbot_dns_") and name != OURS):
                 continue
@@ -63,3 +64,24 @@ class Environment:
         """Install a copy of one of our packages, but for files of this pattern."""
         source = Path(str(sys.modules[name].__file__)).parent
         shutil.copytree(source, self.site / name, ignore=shutil.ignore_patterns(but))
+
+
+@functools.cache
+def lean_certbot() -> Path:
+    """Return a Certbot that has our plugin and no other, from an environment kept in ``.cache``.
+
+    Certbot imports each plugin at each start, and with the others come the SDKs of their services.
+    """
+    directory = CACHE / "certbot"
+    holds = "\n".join([sys.executable, *sorted(map(str, _installed()))])
+    stamp = directory / "holds"
+    with lock("certbot"):
+        if not stamp.is_file() or stamp.read_text() != holds:
+            Environment(directory)
+            stamp.write_text(holds)
+    return directory / "bin" / "certbot"
+
+
+def _installed() -> Iterator[Path]:
+    """Yield what is in our site-packages."""
+    return Path(sysconfig.get_path("purelib")).iterdir()
