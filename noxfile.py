@@ -149,7 +149,8 @@ def run_tests(session: nox.Session) -> str:
     """Run what is marked, and return how many tests passed; end the session when one fails."""
     report = Path(session.create_tmp()) / "report.xml"
     session.run(
-        *(str(bootstrap.PYTHON), "-m", "pytest", "-m", "every_certbot", "-n", "auto", "--quiet"),
+        *(str(bootstrap.PYTHON), "-m", "pytest", "-m", "every_certbot", "--quiet"),
+        *("-n", str(bootstrap.workers()), "--dist", "worksteal"),
         *("-o", f"cache_dir={bootstrap.CACHE / 'pytest'}", f"--junitxml={report}"),
         *session.posargs,
         env={**bootstrap.environment(), "CERTBOT": str(Path(session.bin, "certbot"))},

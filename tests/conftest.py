@@ -1,11 +1,12 @@
 """The servers that tests run against.
 
 Two worlds to choose from. ``bind`` and ``pebble``: BIND as primary, secondary and resolver, and a
-CA that validates through that resolver; started once a module, so each test takes a ``domain`` of
+CA that validates through that resolver; started once a process, so each test takes a ``domain`` of
 its own. ``nameserver`` and ``nameserver_pebble``: one small server of ours, which any user may
 run and which can be made to misbehave.
 """
 
+import collections
 import itertools
 import re
 import shutil
@@ -43,7 +44,36 @@ WRITTEN = ("letsencrypt.log*", OUTPUT, "*.jsonl", "records.json", "renewal/*.con
 
 StartPebble = Callable[..., Pebble]
 
+PACKAGES = Path(__file__).with_name("packages")
+
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is a step of its own in ``.ci/run`` by what it needs."""
+    for item in items:
+        if PACKAGES in item.path.parents:
+            item.add_marker("packages")
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show how long the tests of each file took, waiting included, when there are several."""
+    seconds: collections.Counter[str] = collections.Counter()
+    tests: collections.Counter[str] = collections.Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                file = report.location[0]
+                seconds[file] += report.duration  # type: ignore[assignment]
+                tests[file] += report.when == "call"
+    if len(seconds) < 2:
+        return
+    terminalreporter.write_sep("=", "seconds and tests by file")
+    for file, spent in seconds.most_common():
+        terminalreporter.write_line(f"{spent:8.1f} {tests[file]:5} {file}")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +99,7 @@ def domain() -> str:
     return f"n{next(_numbers)}.example.test"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bind]:
     """BIND with ``ZONES``; a test that holds the secondary back lets it catch up at its end."""
     need(not bind_support.missing(), str(bind_support.missing()))
@@ -77,19 +107,28 @@ def bind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bind]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def pebble(bind: Bind, start_pebble: StartPebble) -> Pebble:
-    """A CA that asks ``bind``'s resolver."""
-    return start_pebble(f"{bind.resolver.address}:53")
-
-
-@pytest.fixture(scope="module")
-def start_pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPebble]:
-    """Start a CA: ``start_pebble("127.0.0.1:5300", issuers=[...], env={...})``."""
+@pytest.fixture(scope="session")
+def pebble_is_built() -> None:
     try:
         tools.pebble()
     except (OSError, subprocess.CalledProcessError) as error:
         need(False, f"Pebble cannot be built: {error}")
+
+
+@pytest.fixture(scope="session")
+def pebble(
+    bind: Bind, tmp_path_factory: pytest.TempPathFactory, pebble_is_built: None
+) -> Iterator[Pebble]:
+    """A CA that asks ``bind``'s resolver."""
+    with Pebble(tmp_path_factory.mktemp("pebble"), f"{bind.resolver.address}:53") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def start_pebble(
+    tmp_path_factory: pytest.TempPathFactory, pebble_is_built: None
+) -> Iterator[StartPebble]:
+    """Start a CA: ``start_pebble("127.0.0.1:5300", issuers=[...], env={...})``."""
     running: list[Pebble] = []
 
     def start(dnsserver: str, **options: Any) -> Pebble:

@@ -45,11 +45,22 @@ def refused(result: Result, *words: str) -> str:
     return result.output
 
 
+ONE, WILDCARD, SEVERAL = [DOMAIN], [f"*.{DOMAIN}"], [DOMAIN, f"*.{DOMAIN}", "x.other.test"]
+
+
 @pytest.mark.parametrize(
-    "names", [[DOMAIN], [f"*.{DOMAIN}"], [DOMAIN, f"*.{DOMAIN}", "x.other.test"]]
+    ("draft", "jit", "names"),
+    [  # each with each, by pairs
+        *[("00", False, ONE), ("00", True, WILDCARD), ("00", False, SEVERAL)],
+        *[("01", True, ONE), ("01", False, WILDCARD), ("01", True, SEVERAL)],
+        *[("02", False, ONE), ("02", True, WILDCARD), ("02", False, SEVERAL)],
+        *[
+            ("transition", True, ONE),
+            ("transition", False, WILDCARD),
+            ("transition", True, SEVERAL),
+        ],
+    ],
 )
-@pytest.mark.parametrize("jit", [False, True], ids=["asked", "jit"])
-@pytest.mark.parametrize("draft", ["00", "01", "02", "transition"])
 def test_issue_and_renew_without_credentials_in_every_draft(
     ca: TestCa,
     certbot: Certbot,
@@ -93,6 +104,7 @@ def test_the_account_uri_that_the_ca_states_is_published_verbatim(
     assert nameserver.values(NAME) == [value]
 
 
+@pytest.mark.long  # installs that CA into an environment of its own
 @pytest.mark.parametrize("jit", [False, True], ids=["asked", "jit"])
 def test_issue_and_renew_with_acme2certifier(
     tmp_path: Path, bind: Bind, bind_credentials: Path, domain: str, jit: bool

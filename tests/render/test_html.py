@@ -259,6 +259,7 @@ def test_whatever_is_printed_shows_the_findings(page: Browser) -> None:
     assert open_rows(page) == []
 
 
+@pytest.mark.browser
 def test_in_a_narrow_window_nothing_is_cut_off(tmp_path: Path) -> None:
     need(not browser_support.missing(), str(browser_support.missing()))
     with Browser(tmp_path / "profile", dark=True, width=400) as narrow:
