@@ -38,6 +38,7 @@ TEST = [
     "certbot-dns-inwx",
     "certbot-dns-pdns",
     "certbot-dns-rfc2136",
+    "coverage>=7.17",  # its wheel measures the processes that tests start, too
     "hypothesis",
     "jsonschema",  # with the next one, for what check and audit print
     "markdown-it-py",  # finds the links of the README; here through rich anyway

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from support import bind as bind_support
 from support import tools
@@ -41,6 +42,12 @@ SECRETS = re.compile(
 )
 
 WRITTEN = ("letsencrypt.log*", OUTPUT, "*.jsonl", "records.json", "renewal/*.conf")
+
+# How long an example takes says how busy the machine is, and here more is run than it has cores.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 StartPebble = Callable[..., Pebble]
 
