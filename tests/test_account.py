@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from josepy.jwk import JWKEC, JWKRSA
 
 from certbot_dns_persist.account import (
     ANY_DOMAIN,
@@ -37,9 +38,9 @@ def test_the_drafts_test_vectors(domain: str, digest: str) -> None:
 
 
 RSA_KEYS = [rsa.generate_private_key(public_exponent=65537, key_size=size) for size in (2048, 3072)]
-KEYS: list[tuple[Any, Any]] = [(key, josepy.JWKRSA(key=key)) for key in RSA_KEYS]
+KEYS: list[tuple[Any, Any]] = [(key, JWKRSA(key=key)) for key in RSA_KEYS]
 KEYS += [
-    (key, josepy.JWKEC(key=key))
+    (key, JWKEC(key=key))
     for key in (ec.generate_private_key(curve) for curve in (ec.SECP256R1(), ec.SECP384R1()))
 ]
 if hasattr(josepy, "JWKOKP"):

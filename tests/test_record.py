@@ -1,5 +1,7 @@
 """The record's text and its judgement: every rule of the drafts, both ways."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -61,7 +63,9 @@ def test_what_is_formatted_is_parsed_to_the_same(record: ValidationRecord) -> No
 
 
 @given(records, blanks, blanks, st.sampled_from([str.lower, str.upper, str.title]))
-def test_blanks_and_the_case_of_tags_do_not_matter(record, before, after, case) -> None:
+def test_blanks_and_the_case_of_tags_do_not_matter(
+    record: ValidationRecord, before: str, after: str, case: Callable[[str], str]
+) -> None:
     parts = [p.partition("=") for p in record.to_value().split("; ")]
     written = ";".join(
         f"{before}{case(tag) if equals else tag}{after}{equals}{before}{content}{after}"
@@ -71,7 +75,9 @@ def test_blanks_and_the_case_of_tags_do_not_matter(record, before, after, case) 
 
 
 @given(records, st.lists(st.sampled_from(["x=1", "X = ", "foo=accounturi", "tag-2=a=b"])))
-def test_unknown_parameters_are_ignored_even_when_repeated(record, unknown) -> None:
+def test_unknown_parameters_are_ignored_even_when_repeated(
+    record: ValidationRecord, unknown: list[str]
+) -> None:
     assert parse_record("; ".join([record.to_value(), *unknown])) == record
 
 
@@ -83,7 +89,7 @@ def test_unknown_parameters_are_ignored_even_when_repeated(record, unknown) -> N
     wildcard=st.booleans(),
 )
 def test_a_record_authorises_if_and_only_if_it_fits_in_every_respect(
-    issuer, uri, policy, until, wildcard
+    issuer: str, uri: str, policy: str | None, until: int | None, wildcard: bool
 ) -> None:
     fits = (
         issuer == CA

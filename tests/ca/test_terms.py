@@ -1,5 +1,7 @@
 """What to expect of a CA before it says so: from its directory, and from what it said before."""
 
+from typing import Any
+
 import pytest
 
 from certbot_dns_persist.account import Account
@@ -25,7 +27,10 @@ def test_without_a_hash_prefix_the_account_url_is_expected_unless_another_uri_wa
 
 
 def test_with_a_hash_prefix_only_hashed_uris_are_expected_unless_both_were_taken() -> None:
-    members = {"issuer_domain_names": ("a.example",), "account_hash_prefix": PREFIX}
+    members: dict[str, Any] = {
+        "issuer_domain_names": ("a.example",),
+        "account_hash_prefix": PREFIX,
+    }
     assert expected(**members) == Terms(("a.example",), None, PREFIX)
     before = Terms(("a.example",), ACCOUNT.url)  # of draft -01, from which the CA has moved on
     assert expected(before, **members) == Terms(("a.example",), None, PREFIX)

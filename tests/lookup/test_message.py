@@ -84,8 +84,8 @@ def _spell_out(message: dns.message.Message) -> bytes:
     for section in sections:
         for rrset in section:
             for rdata in rrset:
-                data = rdata.to_wire()
-                wire += rrset.name.to_wire() + struct.pack(
+                data = rdata.to_wire() or b""
+                wire += (rrset.name.to_wire() or b"") + struct.pack(
                     "!HHIH", rrset.rdtype, rrset.rdclass, rrset.ttl, len(data)
                 )
                 wire += data

@@ -91,9 +91,7 @@ class Browser(Stoppable):
 
     def requests(self) -> list[str]:
         """Return every URL that was asked for since the last call."""
-        messages = [
-            json.loads(e["message"])["message"] for e in self._driver.get_log("performance")
-        ]
+        messages = [json.loads(e["message"])["message"] for e in self._log("performance")]
         return [
             message["params"]["request"]["url"]
             for message in messages
@@ -102,7 +100,7 @@ class Browser(Stoppable):
 
     def complaints(self) -> list[str]:
         """Return what is in the console: errors, and what the page's policy has blocked."""
-        return [entry["message"] for entry in self._driver.get_log("browser")]
+        return [entry["message"] for entry in self._log("browser")]
 
     def screenshot(self, path: Path) -> None:
         """Keep the whole page as an image."""
@@ -113,3 +111,7 @@ class Browser(Stoppable):
             "Emulation.setDeviceMetricsOverride", {**size, "mobile": False}
         )
         self._driver.save_screenshot(str(path))
+
+    def _log(self, kind: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._driver.get_log(kind)  # type: ignore[no-untyped-call]
+        return found

@@ -140,7 +140,7 @@ class Certbot:
         Pebble reuses one authorization in a hundred also when it is told to reuse none, and the
         plugin is not asked then.
         """
-        trust = self.env.get("REQUESTS_CA_BUNDLE", True)
+        trust: Any = self.env.get("REQUESTS_CA_BUNDLE", True)  # as requests takes it
         for regr in (self.config_dir / "accounts").glob("**/regr.json"):
             try:
                 uri = json.loads(regr.read_text())["uri"]

@@ -34,7 +34,7 @@ def sign(path: Path, origin: str, signatures: Signatures) -> str:
     keys.mkdir()
     anchor = _make_key(keys, origin)
     period = LONG_AGO if signatures is Signatures.EXPIRED else []
-    places = ["-K", keys, "-d", keys]
+    places: list[str | Path] = ["-K", keys, "-d", keys]
     _run("dnssec-signzone", "-S", "-z", "-P", *places, *period, "-o", origin, "-f", path, path)
     if signatures is Signatures.TAMPERED:
         lines = path.read_text().splitlines(keepends=True)

@@ -39,5 +39,6 @@ def tracked(root: Path = ROOT) -> set[str]:
 
 def version() -> str:
     """Return the version, from the one place that says it."""
-    (found,) = re.findall(r'^    version="([^"]+)"', (ROOT / "setup.py").read_text(), re.MULTILINE)
-    return found
+    setup = (ROOT / "setup.py").read_text()
+    (found,) = re.finditer(r'^    version="([^"]+)"', setup, re.MULTILINE)
+    return found[1]

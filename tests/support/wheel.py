@@ -21,7 +21,7 @@ def wheel() -> Path:
         for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
             shutil.copy2(ROOT / name, copy)
         shutil.copytree(ROOT / "certbot_dns_persist", Path(copy, "certbot_dns_persist"))
-        pip = [PYTHON, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+        pip = [str(PYTHON), "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
         subprocess.run(
             [*pip, "--wheel-dir", directory, copy],
             env=environment(),
