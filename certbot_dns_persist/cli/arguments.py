@@ -1,6 +1,7 @@
 """The arguments that several commands take."""
 
 import argparse
+import contextlib
 from collections.abc import Collection
 from typing import Any
 
@@ -112,15 +113,15 @@ def add_report(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
 
 
 def _rate(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of questions from 1 to 999999999")
-    return int(text)
+    with contextlib.suppress(ValueError):
+        return options.whole_number(text, 1, 999_999_999)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of questions from 1 to 999999999")
 
 
 def _days(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 5:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of days between 0 and 99999")
-    return int(text)
+    with contextlib.suppress(ValueError):
+        return options.whole_number(text, 0, 99_999)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of days between 0 and 99999")
 
 
 def add_certbot(parser: argparse.ArgumentParser) -> None:

@@ -191,11 +191,10 @@ def _domains_in(path: str) -> Iterator[str | Trouble]:
 
 def given(args: argparse.Namespace) -> Given:
     """Return what the command line says of CA, account and options."""
-    collected: dict[str, Any] = {}
-    own: list[str] = []
-    options.add_arguments(lambda name, **_: own.append(name))
-    for name in own:
-        collected[name] = getattr(args, f"{PREFIX}{name}".replace("-", "_"), None)
+    names = [option.name for option in options.OPTIONS]
+    collected: dict[str, Any] = {
+        name: getattr(args, f"{PREFIX}{name}".replace("-", "_"), None) for name in names
+    }
     return Given(
         server=args.server,
         account=args.account,

@@ -12,6 +12,7 @@ from certbot_dns_persist.judge.diagnosis import Severity
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import ServerAnswer
 from certbot_dns_persist.record import format_time
+from certbot_dns_persist.value.txt import to_octets
 
 
 class Json:
@@ -82,7 +83,7 @@ def _text(value: str) -> str:
     """Return ``value`` with octets that are no UTF-8 as ``\\xNN``: JSON has no place for them."""
     if value.isascii():
         return value
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return to_octets(value).decode("utf-8", "backslashreplace")
 
 
 def _end(checked: Checked) -> str | None:

@@ -14,7 +14,7 @@ from support.bootstrap import ROOT
 from support.need import need
 
 from certbot_dns_persist import cli
-from certbot_dns_persist.options import add_arguments
+from certbot_dns_persist.options import OPTIONS
 
 PLUGIN, COMMAND = "certbot-dns-persist-plugin.7", "certbot-dns-persist.1"
 PAGES = [COMMAND, PLUGIN]
@@ -56,10 +56,8 @@ def test_a_page_is_clean(pages: Path, page: str, checker: list[str]) -> None:
 
 def test_every_option_of_the_plugin_is_in_its_page(pages: Path) -> None:
     page = text(pages / PLUGIN)
-    names: list[str] = []
-    add_arguments(lambda name, **_: names.append(name))
-    assert len(names) > 10
-    assert [name for name in names if not is_entry(f"--dns-persist-{name}", page)] == []
+    assert len(OPTIONS) > 10
+    assert [option.flag for option in OPTIONS if not is_entry(option.flag, page)] == []
 
 
 def test_every_command_and_option_is_in_the_commands_page(pages: Path) -> None:
