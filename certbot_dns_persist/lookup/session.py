@@ -8,12 +8,13 @@ The resolvers tell where a zone is and who serves it; what stands at the name is
 zone's own servers, since a resolver's cache may hold yesterday's answer.
 """
 
+import asyncio
 import contextlib
 import dataclasses
-import time
-from collections import Counter, deque
-from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
-from functools import cached_property
+import functools
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import dns.exception
@@ -21,10 +22,16 @@ import dns.name
 import dns.rdatatype
 
 from certbot_dns_persist.errors import LookupFailed
+from certbot_dns_persist.lookup.background import in_order
 from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.lookup.message import Answer, Question, text_value
-from certbot_dns_persist.lookup.promise import Promise, Unanswered
-from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND, Address, Transport, Unreachable
+from certbot_dns_persist.lookup.transport import (
+    QUERIES_PER_SECOND,
+    Address,
+    Transport,
+    Unanswered,
+    Unreachable,
+)
 from certbot_dns_persist.lookup.zones import (
     Bogus,
     Facts,
@@ -49,9 +56,6 @@ if TYPE_CHECKING:
 
 #: An alias chain longer than this is a loop in all but name.
 MAX_ALIASES = 12
-#: Names that are looked up at once, and names whose results may wait for an earlier name's.
-MAX_UNDER_WAY = 500
-MAX_WAITING = 4000
 
 _T = TypeVar("_T")
 
@@ -94,8 +98,7 @@ class Lookup:
         resolver to ask.
         """
         unique = list(dict.fromkeys(names))
-        with self._session() as session:
-            return dict(zip(unique, session.stream(map(session.find, unique)), strict=True))
+        return dict(zip(unique, in_order(unique, self._session(_Session.find)), strict=True))
 
     def inspect(self, domains: Iterable[str], *, caa: bool = True) -> Iterator[Inspection]:
         """Yield what DNS holds for each of ``domains``, which have no ``*.``, in their order.
@@ -107,14 +110,21 @@ class Lookup:
         validating resolver nothing can be told, and they count as good. Raises
         :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
         """
-        with self._session() as session:
-            yield from session.stream(session.inspect(domain, caa) for domain in domains)
+        yield from in_order(domains, self._session(functools.partial(_Session.inspect, caa=caa)))
 
-    @contextlib.contextmanager
-    def _session(self) -> "Iterator[_Session]":
+    def _session(
+        self, work: "Callable[[_Session, str], Coroutine[Any, Any, _T]]"
+    ) -> Callable[[], AbstractContextManager[Callable[[str], Coroutine[Any, Any, _T]]]]:
+        """Return what starts a session within an event loop, and gives its ``work`` on a name."""
         resolvers = self._resolvers or system_resolvers()
-        with contextlib.closing(Transport(self._queries_per_second)) as transport:
-            yield _Session(transport, resolvers, self._authoritative, self._port)
+
+        @contextlib.contextmanager
+        def session() -> Iterator[Callable[[str], Coroutine[Any, Any, _T]]]:
+            with contextlib.closing(Transport(self._queries_per_second)) as transport:
+                session = _Session(transport, resolvers, self._authoritative, self._port)
+                yield functools.partial(work, session)
+
+        return session
 
 
 def system_resolvers() -> tuple[Address, ...]:
@@ -154,37 +164,16 @@ class _Session:
     ) -> None:
         self._transport = transport
         self._authoritative = authoritative
-        self._facts = Facts(transport)
+        self._facts = Facts()
         self._resolvers = Resolvers(transport, self._facts, resolvers)
-        self._zones = Zones(transport, self._facts, self._resolvers, port)
-
-    def stream(self, work: Iterator[Coroutine[Any, Any, _T]]) -> Iterator[_T]:
-        """Yield the results in their order; draw ``work`` as there is room for more."""
-        under_way: deque[Promise[_T]] = deque()
-        more = True
-        while more or under_way:
-            while (
-                more and self._transport.unfinished < MAX_UNDER_WAY and len(under_way) < MAX_WAITING
-            ):
-                coroutine = next(work, None)
-                if coroutine is None:
-                    more = False
-                else:
-                    under_way.append(self._transport.start(coroutine))
-            while under_way and under_way[0].done:
-                result = under_way.popleft().result()
-                left = time.monotonic()
-                yield result
-                self._transport.away(time.monotonic() - left)
-            if under_way:
-                self._transport.turn()
+        self._zones = Zones(self._facts, self._resolvers, port)
 
     async def find(self, name: str) -> Found:
         return (await self._look(name)).found
 
     async def inspect(self, domain: str, caa: bool) -> Inspection:
         name = validation_domain_name(domain)
-        governing = self._transport.start(self._caa(domain)) if caa else None
+        governing = asyncio.create_task(self._caa(domain)) if caa else None
         outcome = await self._look(name)
         bogus = outcome.bogus or await self._is_bogus(name, outcome)
         inspection = Inspection(domain, outcome.found, bogus)
@@ -246,10 +235,10 @@ class _Session:
         question = Question(qname.labels, dns.rdatatype.TXT, recursive=True)
         asked = [(at, self._transport.ask(question, at)) for at in self._resolvers.addresses]
         answers, ends, bogus = [], [], False
-        for resolver, promise in asked:
+        for resolver, future in asked:
             label = str(resolver)
             try:
-                answer = await promise
+                answer = await future
             except Unanswered as error:
                 answers.append(ServerAnswer(label, label, None, str(error)))
                 continue
@@ -291,7 +280,9 @@ class _Session:
         found = Found(name, to_text(chain[-1]), zone.name, tuple(stragglers + answers))
         return _Outcome(found, tuple(zones))
 
-    def _ask_for_target(self, name: tuple[bytes, ...]) -> Promise[tuple[Zone, list[ServerAnswer]]]:
+    def _ask_for_target(
+        self, name: tuple[bytes, ...]
+    ) -> asyncio.Task[tuple[Zone, list[ServerAnswer]]]:
         # Many names may be aliases of one.
         return self._facts.once("target", name, lambda: self._ask_servers(name))
 
@@ -366,9 +357,9 @@ class _Poll:
         self.below: list[tuple[bytes, ...]] = []
         """The zones further down that servers refer to or answer for."""
         self._transport = transport
-        self._asked: dict[Address, Promise[Answer]] = {}
+        self._asked: dict[Address, asyncio.Future[Answer]] = {}
 
-    @cached_property
+    @functools.cached_property
     def name(self) -> dns.name.Name:
         """The name, for what is not plain."""
         return dns.name.Name(self.labels)

@@ -5,6 +5,8 @@ likely are, too: they are asked for at that zone's servers without asking a reso
 of each. It is a guess that the servers' answers prove or refute, see :mod:`.lookup`.
 """
 
+import asyncio
+import contextlib
 import dataclasses
 import re
 from collections import OrderedDict
@@ -17,8 +19,7 @@ import dns.rcode
 import dns.rdatatype
 
 from certbot_dns_persist.lookup.message import Answer, Question
-from certbot_dns_persist.lookup.promise import Promise, Unanswered
-from certbot_dns_persist.lookup.transport import Address, Transport
+from certbot_dns_persist.lookup.transport import Address, Transport, Unanswered
 from certbot_dns_persist.value.txt import from_octets
 
 #: Facts that names may share, of each kind; the oldest are forgotten.
@@ -67,45 +68,30 @@ class Zone:
     """Whether some resolver rejects them."""
 
 
-@dataclasses.dataclass
-class Ancestor:
-    """What the names below a name have shown of it, for the sake of those to come."""
-
-    apex: bool = False
-    """Whether a zone begins here."""
-    held: int = 0
-    """Names that were found in that zone."""
-    delegated: int = 0
-    """Names that were found in a zone further down."""
-    alone: int = 0
-    """Names whose zone was no help to others."""
-    scout: Promise[None] | None = None
-    """The first name's search for its zone, under way."""
-
-    @property
-    def trusted(self) -> bool:
-        """Whether to look for further names in the zone; not where most are delegated."""
-        return self.apex and self.held > self.delegated
-
-
 class Facts:
     """What several names want to know and is asked for once."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._facts: dict[str, OrderedDict[object, Promise[Any]]] = {}
+    def __init__(self) -> None:
+        self._facts: dict[str, OrderedDict[object, asyncio.Task[Any]]] = {}
 
     def once(
         self, kind: str, key: object, find: Callable[[], Coroutine[Any, Any, _T]]
-    ) -> Promise[_T]:
+    ) -> asyncio.Task[_T]:
         """Return what ``find`` finds, however many names want it."""
         known = self._facts.setdefault(kind, OrderedDict())
         fact = known.get(key)
         if fact is None:
-            fact = known[key] = self._transport.start(find())
+            fact = known[key] = asyncio.create_task(find())
+            fact.add_done_callback(_retrieve)
             if len(known) > MAX_FACTS:
                 known.popitem(last=False)
         return fact
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Let asyncio not log what a task raises when nobody awaits it any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 class Resolvers:
@@ -155,7 +141,7 @@ class Resolvers:
         except Unanswered:
             return False
 
-    def caa(self, domain: dns.name.Name) -> Promise[tuple[tuple[int, str, str], ...]]:
+    def caa(self, domain: dns.name.Name) -> asyncio.Task[tuple[tuple[int, str, str], ...]]:
         """Return the CAA records that govern ``domain`` (RFC 8659 section 3)."""
         return self._facts.once("CAA", domain.labels, lambda: self._find_caa(domain))
 
@@ -163,7 +149,7 @@ class Resolvers:
         answer, _, _ = await self.ask(domain, dns.rdatatype.CAA)
         end = end_of_chain(answer, domain)
         records = tuple(
-            (data.flags, data.tag.decode("ascii"), from_octets(data.value))
+            (data.flags, data.tag.from_octets("ascii"), from_octets(data.value))
             for data in of_type(answer, end, dns.rdatatype.CAA)
         )
         if records or len(domain.labels) <= 2:
@@ -171,77 +157,139 @@ class Resolvers:
         return await self.caa(domain.parent())
 
 
+@dataclasses.dataclass
+class Evidence:
+    """What names at and below an ancestor have shown: whether further ones are in its zone."""
+
+    apex: bool = False
+    """Whether a zone begins here."""
+    held: int = 0
+    """Names that were found in that zone."""
+    delegated: int = 0
+    """Names that were found in a zone further down."""
+    alone: int = 0
+    """Names whose zone was no help to others."""
+    search: asyncio.Future[None] | None = None
+    """A name's search for its zone, under way."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether to look for further names in the zone; not where most are delegated."""
+        return self.apex and self.held > self.delegated
+
+
+class Guesses:
+    """Guesses the zones of names from where names beside them were found.
+
+    An example: the zones of n0.example.test to n9999.example.test are wanted at once, and all of
+    them are in example.test.
+
+    - Nothing is known when n0 comes, so :meth:`search` is entered for it. From then on
+      :meth:`guess` lets n1 and all others wait, as example.test is above them, too.
+    - A resolver shows that n0 exists and that the zone that holds it begins at example.test. That
+      is noted as evidence at example.test (one name held), and the others go on.
+    - For n1, :meth:`guess` returns example.test. Its servers are asked for n1's record, and beside
+      it they show the zone that it is in. If that is example.test, one more name is held there; if
+      it is n1.example.test, one is delegated. So no resolver is asked for the zones of the others.
+    - Were most of the names delegated, as those below co.test or another registry's zone are,
+      example.test would not be trusted, and each name would be searched for. After
+      :data:`ENOUGH_ALONE` searches that were no help to others, nobody waits for one.
+    """
+
+    def __init__(self) -> None:
+        self._evidence: OrderedDict[tuple[bytes, ...], Evidence] = OrderedDict()
+
+    async def guess(self, labels: tuple[bytes, ...]) -> tuple[int, Evidence] | None:
+        """Return how many labels stand before those of the likely zone, and the evidence for it.
+
+        Waits for a search that may tell; ``None`` when nothing is known.
+        """
+        while True:
+            search = None
+            for start in range(len(labels) - _DOMAIN + 1):
+                evidence = self._evidence.get(labels[start:])
+                if evidence is None:
+                    continue
+                if evidence.trusted or (evidence.apex and start == 0):
+                    return start, evidence
+                search = evidence.search
+                if search is not None:
+                    break
+            if search is None:
+                return None
+            await search
+
+    @contextlib.contextmanager
+    def search(
+        self, labels: tuple[bytes, ...]
+    ) -> Iterator[Callable[[tuple[bytes, ...], bool], None]]:
+        """Let those that may be in the same zone wait, until this ends; gives what to call then.
+
+        That takes the apex of the zone, and whether the name exists.
+        """
+        search: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        above = [self._at(labels[start:]) for start in range(1, len(labels) - _DOMAIN + 1)]
+        above = [each for each in above if each.search is None and each.alone < ENOUGH_ALONE]
+        for evidence in above:
+            evidence.search = search
+
+        def found(apex: tuple[bytes, ...], exists: bool) -> None:
+            if len(apex) >= _DOMAIN:
+                evidence = self._at(apex)
+                evidence.apex = True
+                # A name that does not exist tells nothing: a registry's zone holds all of those.
+                evidence.held += exists and apex != labels
+
+        try:
+            yield found
+        finally:
+            for evidence in above:
+                evidence.search = None
+                evidence.alone += not evidence.trusted
+            if not search.done():
+                search.set_result(None)
+
+    def _at(self, labels: tuple[bytes, ...]) -> Evidence:
+        evidence = self._evidence.get(labels)
+        if evidence is None:
+            evidence = self._evidence[labels] = Evidence()
+            if len(self._evidence) > MAX_FACTS:
+                self._evidence.popitem(last=False)
+        return evidence
+
+
 class Zones:
     """Finds the zones of names."""
 
-    def __init__(self, transport: Transport, facts: Facts, resolvers: Resolvers, port: int) -> None:
-        self._transport = transport
+    def __init__(self, facts: Facts, resolvers: Resolvers, port: int) -> None:
         self._facts = facts
         self._resolvers = resolvers
         self._port = port
-        self._ancestors: OrderedDict[tuple[bytes, ...], Ancestor] = OrderedDict()
+        self._guesses = Guesses()
 
-    async def locate(self, name: tuple[bytes, ...]) -> tuple[Zone, Ancestor | None]:
+    async def locate(self, name: tuple[bytes, ...]) -> tuple[Zone, Evidence | None]:
         """Return the zone that the labels of a name are in and, if guessed, what that rests on.
 
         No resolver is asked for the name itself: it would remember that there is nothing, and
         so might the CA, which may use the same one, after the record is there.
         """
         labels = name[1:]
-        while True:
-            scout = None
-            for start in range(len(labels) - _DOMAIN + 1):
-                ancestor = self._ancestors.get(labels[start:])
-                if ancestor is None:
-                    continue
-                if ancestor.apex and start == 0:
-                    return await self.at(labels), None
-                if ancestor.trusted:
-                    return await self.at(labels[start:]), ancestor
-                scout = ancestor.scout
-                if scout is not None:
-                    break
-            if scout is None:
-                break
-            await scout
-        return await self.at((await self._explore(labels)).labels), None
+        guess = await self._guesses.guess(labels)
+        if guess is not None:
+            start, evidence = guess
+            return await self.at(labels[start:]), evidence if start else None
+        with self._guesses.search(labels) as found:
+            apex, exists = await self.cut(dns.name.Name(labels))
+            found(apex.labels, exists)
+        return await self.at(apex.labels), None
 
-    def at(self, apex: tuple[bytes, ...]) -> Promise[Zone]:
+    def at(self, apex: tuple[bytes, ...]) -> asyncio.Task[Zone]:
         """Return the zone that begins at ``apex``; raises :class:`NoServers` if none does."""
         return self._facts.once("zone", apex, lambda: self._find(dns.name.Name(apex)))
 
-    def cut(self, name: dns.name.Name) -> Promise[tuple[dns.name.Name, bool]]:
+    def cut(self, name: dns.name.Name) -> asyncio.Task[tuple[dns.name.Name, bool]]:
         """Return the apex of the zone that holds ``name``, and whether ``name`` exists."""
         return self._facts.once("cut", name.labels, lambda: self._find_cut(name))
-
-    async def _explore(self, labels: tuple[bytes, ...]) -> dns.name.Name:
-        """Return the zone cut for a name, and let those wait for it that may be in the zone."""
-        scout: Promise[None] = self._transport.promise()
-        above = [self._ancestor(labels[start:]) for start in range(1, len(labels) - _DOMAIN + 1)]
-        above = [each for each in above if each.scout is None and each.alone < ENOUGH_ALONE]
-        for ancestor in above:
-            ancestor.scout = scout
-        try:
-            apex, exists = await self.cut(dns.name.Name(labels))
-            if len(apex.labels) >= _DOMAIN:
-                ancestor = self._ancestor(apex.labels)
-                ancestor.apex = True
-                # A name that does not exist tells nothing: a registry's zone holds all of those.
-                ancestor.held += exists and apex.labels != labels
-            return apex
-        finally:
-            for ancestor in above:
-                ancestor.scout = None
-                ancestor.alone += not ancestor.trusted
-            scout.settle(None)
-
-    def _ancestor(self, labels: tuple[bytes, ...]) -> Ancestor:
-        ancestor = self._ancestors.get(labels)
-        if ancestor is None:
-            ancestor = self._ancestors[labels] = Ancestor()
-            if len(self._ancestors) > MAX_FACTS:
-                self._ancestors.popitem(last=False)
-        return ancestor
 
     async def _find_cut(self, name: dns.name.Name) -> tuple[dns.name.Name, bool]:
         answer, _, _ = await self._resolvers.ask(name, dns.rdatatype.SOA)
@@ -262,24 +310,24 @@ class Zones:
             raise NoServers(f"the zone {to_text(apex.labels)} has no name servers in DNS")
         addresses = [self._addresses(name) for name in names]
         hosts = []
-        for name, promise in zip(names, addresses, strict=True):
+        for name, task in zip(names, addresses, strict=True):
             try:
-                hosts.append(Host(to_text(name.labels), await promise))
+                hosts.append(Host(to_text(name.labels), await task))
             except Unanswered as error:
                 hosts.append(Host(to_text(name.labels), (), str(error)))
         validator = resolver if answer.authentic else None
         return Zone(apex, to_text(apex.labels), tuple(hosts), validator, rejected)
 
-    def _addresses(self, host: dns.name.Name) -> Promise[tuple[Address, ...]]:
+    def _addresses(self, host: dns.name.Name) -> asyncio.Task[tuple[Address, ...]]:
         return self._facts.once("addresses", host.labels, lambda: self._find_addresses(host))
 
     async def _find_addresses(self, host: dns.name.Name) -> tuple[Address, ...]:
         kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
-        answers = [self._transport.start(self._resolvers.ask(host, kind)) for kind in kinds]
+        answers = [asyncio.create_task(self._resolvers.ask(host, kind)) for kind in kinds]
         addresses: list[Address] = []
-        for kind, promise in zip(kinds, answers, strict=True):
+        for kind, task in zip(kinds, answers, strict=True):
             try:
-                answer, _, _ = await promise
+                answer, _, _ = await task
             except Unanswered:
                 continue
             end = end_of_chain(answer, host)
@@ -309,7 +357,7 @@ def of_type(answer: Answer, owner: dns.name.Name, kind: dns.rdatatype.RdataType)
 def alias_of(answer: Answer, name: dns.name.Name) -> dns.name.Name | None:
     """Return the name that ``name`` stands for by a CNAME or, failing that, a DNAME.
 
-    Raises :class:`~certbot_dns_persist.lookup.promise.Unanswered` when there can be no such name.
+    Raises :class:`~certbot_dns_persist.lookup.transport.Unanswered` when there can be no such name.
     """
     for data in of_type(answer, name, dns.rdatatype.CNAME):
         target: dns.name.Name = data.target
@@ -338,7 +386,7 @@ def end_of_chain(answer: Answer, name: dns.name.Name) -> dns.name.Name:
 def to_labels(text: str) -> tuple[bytes, ...]:
     """Return the labels of a name, in lower case; a :class:`dns.name.Name` takes much longer.
 
-    Raises :class:`~certbot_dns_persist.lookup.promise.Unanswered` when it is no name.
+    Raises :class:`~certbot_dns_persist.lookup.transport.Unanswered` when it is no name.
     """
     octets = text.lower().encode()
     if _is_plain(octets):
@@ -359,5 +407,5 @@ def to_text(labels: tuple[bytes, ...]) -> str:
     """Return a name as text, in lower case and without the trailing dot."""
     plain = b".".join(labels[:-1]).lower()
     if _is_plain(plain) and plain.count(b".") == len(labels) - 2:  # no label has one within
-        return plain.decode()
+        return plain.from_octets()
     return dns.name.Name(labels).to_text(omit_final_dot=True).lower()

@@ -14,7 +14,7 @@ from support.process import claim_address, free_port, release_address
 from support.zones import zone_text
 
 from certbot_dns_persist.errors import LookupFailed
-from certbot_dns_persist.lookup import transport
+from certbot_dns_persist.lookup import pace
 from certbot_dns_persist.lookup.session import Address, Lookup
 
 DOMAIN = "example.test"
@@ -55,7 +55,7 @@ class World:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up dead servers sooner, so that the test is."""
-    monkeypatch.setattr(transport, "PATIENCE", 1.5)
+    monkeypatch.setattr(pace, "PATIENCE", 1.5)
 
 
 @pytest.fixture

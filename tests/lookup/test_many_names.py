@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import resource
-import selectors
 import socket
 import threading
 import time
@@ -22,7 +21,7 @@ from support.nameserver import Nameserver, Zones
 from support.process import claim_address, free_port, release_address
 from support.zones import zone_text
 
-from certbot_dns_persist.lookup import session, transport
+from certbot_dns_persist.lookup import background, pace, transport
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.session import Address, Lookup
 
@@ -311,7 +310,7 @@ def test_results_come_in_order_while_domains_are_drawn_as_needed() -> None:
         seen = [inspection.domain for inspection in itertools.islice(inspections, 100)]
         inspections.close()  # type: ignore[attr-defined]
         assert seen == [f"n{number}.example.test" for number in range(1, 101)]
-        assert drawn <= 100 + session.MAX_WAITING
+        assert drawn <= 100 + background.MAX_WAITING
 
 
 def test_a_slow_name_holds_up_neither_the_others_nor_the_order() -> None:
@@ -325,7 +324,7 @@ def test_a_slow_name_holds_up_neither_the_others_nor_the_order() -> None:
 def test_who_takes_long_over_a_result_does_not_make_servers_look_dead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transport, "PATIENCE", 0.6)
+    monkeypatch.setattr(pace, "PATIENCE", 0.6)
     with net({"example.test": [0]}) as world:
         world.servers[0].faults.drop = 0.3
         inspections = world.lookup().inspect(numbered(60), caa=False)
@@ -397,8 +396,8 @@ def test_what_waits_for_its_turn_by_tcp_is_asked_once() -> None:
 def test_servers_that_keep_connections_waiting_do_not_use_up_the_time_of_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transport, "PATIENCE", 1.0)
-    monkeypatch.setattr(transport, "_MAX_STREAMS", 8)
+    monkeypatch.setattr(pace, "PATIENCE", 1.0)
+    monkeypatch.setattr(transport, "_MAX_CONNECTIONS", 8)
     with net({"mute.test": [0], "example.test": [1]}, kind=Mute) as world:
         found = world.find(*numbered(20, "mute.test"), *numbered(20))
         for domain, each in found.items():
@@ -406,7 +405,7 @@ def test_servers_that_keep_connections_waiting_do_not_use_up_the_time_of_others(
 
 
 def test_a_server_that_is_silent_by_tcp_is_found_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "PATIENCE", 1.0)
+    monkeypatch.setattr(pace, "PATIENCE", 1.0)
     with net({"mute.test": [0]}, kind=Mute) as world:
         start = time.monotonic()
         found = world.find(*numbered(200, "mute.test"))
@@ -434,7 +433,7 @@ def test_a_server_that_truncates_and_then_hangs_up_does_not_stop_the_look_up() -
 def test_a_lack_of_sockets_is_told_of_those_names_that_need_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transport, "PATIENCE", 2.0)
+    monkeypatch.setattr(pace, "PATIENCE", 2.0)
     with net({"example.test": [0]}) as world:
         world.servers[0].faults.truncate = True
         world.servers[0].faults.delay = 0.3  # so that there are many connections at once
@@ -461,7 +460,7 @@ def test_who_sends_without_end_is_not_read_without_end(monkeypatch: pytest.Monke
             sender.sendto(b"unasked", receiver.socket.getsockname())
         counts = []
         for _ in range(3):
-            receiver.ready(selectors.EVENT_READ)
+            receiver.read()
             counts.append(len(seen))
     assert counts == [10, 20, 25]
 
@@ -485,8 +484,8 @@ def test_lost_packets_change_no_verdict() -> None:
 
 
 def test_a_dead_server_is_found_dead_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "MIN_SILENCE", 0.7)
-    monkeypatch.setattr(transport, "SILENCE", 0.7)
+    monkeypatch.setattr(pace, "MIN_SILENCE", 0.7)
+    monkeypatch.setattr(pace, "SILENCE", 0.7)
     with net({"example.test": [0, 1, 2]}) as world:
         for domain in numbered(400):
             world.put(domain, "there")
@@ -511,8 +510,8 @@ def test_a_burst_of_loss_does_not_make_a_server_dead() -> None:
 
 
 def test_a_server_that_was_dead_is_heard_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "SILENCE", 0.3)
-    monkeypatch.setattr(transport, "PROBE_AFTER", 0.1)
+    monkeypatch.setattr(pace, "SILENCE", 0.3)
+    monkeypatch.setattr(pace, "PROBE_AFTER", 0.1)
     with net({"example.test": [0, 1]}) as world:
         world.servers[1].faults.drop = 1.0
         inspections = world.lookup(queries_per_second=200).inspect(
@@ -537,8 +536,8 @@ def test_a_slow_server_is_heard(delays: tuple[float, float]) -> None:
 def test_a_resolver_is_not_dead_while_the_servers_behind_it_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transport, "PATIENCE", 1.0)
-    monkeypatch.setattr(transport, "SILENCE", 0.3)
+    monkeypatch.setattr(pace, "PATIENCE", 1.0)
+    monkeypatch.setattr(pace, "SILENCE", 0.3)
     zones = Zones.from_text(
         zone_text("example.test", {"ns1": ["127.0.0.1"]}, "_validation-persist TXT value")
     )
