@@ -73,6 +73,7 @@ class _Background(Generic[_T, _R]):
         self._session = session
         self._work: _Work[_T, _R]
         self._served: asyncio.Task[None]
+        self._serving = False
         self._loop = asyncio.new_event_loop()
         self._end: asyncio.Future[None] = self._loop.create_future()
         self._numbers = itertools.count()
@@ -108,26 +109,28 @@ class _Background(Generic[_T, _R]):
                 return
 
     def stop(self) -> None:
-        """End all coroutines, the loop and the thread."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed already
-            self._loop.call_soon_threadsafe(self._stop)
-        # The collector of garbage may close a generator in any thread.
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join()
+        """End all coroutines, the thread and the loop."""
+        self._loop.call_soon_threadsafe(self._stop)
+        # A generator that nobody closes is closed in any thread, by the collector of garbage.
+        if self._thread is not threading.current_thread():
+            if self._thread.is_alive():
+                self._thread.join()
+            self._loop.close()
 
     # In the loop's thread
 
     def _run(self) -> None:
         with contextlib.suppress(Exception):  # for `wait` to raise
             self._loop.run_until_complete(self._served)
-        self._loop.close()
 
     async def _serve(self) -> None:
         self._loop.set_exception_handler(self._handle)
         try:
             with self._session() as self._work:
+                self._serving = True
                 await self._end
         finally:
+            self._serving = False
             others = asyncio.all_tasks() - {self._served}
             for task in others:
                 task.cancel()
@@ -135,11 +138,15 @@ class _Background(Generic[_T, _R]):
                 await asyncio.wait(others)
 
     def _start_tasks(self, items: list[_T]) -> None:
+        if not self._serving:
+            return
         for item, number in zip(items, self._numbers, strict=False):
             task = self._loop.create_task(self._work(item))
             task.add_done_callback(functools.partial(self._finish, number))
 
     def _finish(self, number: int, task: asyncio.Task[_R]) -> None:
+        if not self._serving:
+            return
         if not self._finished:  # all that finish in this turn of the loop go together
             self._loop.call_soon(self._hand_over)
         self._finished.append((number, task))
