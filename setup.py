@@ -40,6 +40,7 @@ TEST = [
     "certbot-dns-rfc2136",
     "coverage>=7.17",  # its wheel measures the processes that tests start, too
     "hypothesis",
+    "import-linter>=2.1",  # holds the floors of pyproject.toml
     "jsonschema",  # with the next one, for what check and audit print
     "markdown-it-py",  # finds the links of the README; here through rich anyway
     "moto[server]",  # a Route 53 to test against

@@ -149,7 +149,7 @@ class Resolvers:
         answer, _, _ = await self.ask(domain, dns.rdatatype.CAA)
         end = end_of_chain(answer, domain)
         records = tuple(
-            (data.flags, data.tag.from_octets("ascii"), from_octets(data.value))
+            (data.flags, data.tag.decode("ascii"), from_octets(data.value))
             for data in of_type(answer, end, dns.rdatatype.CAA)
         )
         if records or len(domain.labels) <= 2:
@@ -407,5 +407,5 @@ def to_text(labels: tuple[bytes, ...]) -> str:
     """Return a name as text, in lower case and without the trailing dot."""
     plain = b".".join(labels[:-1]).lower()
     if _is_plain(plain) and plain.count(b".") == len(labels) - 2:  # no label has one within
-        return plain.from_octets()
+        return plain.decode()
     return dns.name.Name(labels).to_text(omit_final_dot=True).lower()
