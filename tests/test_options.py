@@ -3,6 +3,7 @@
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,7 +177,11 @@ def test_a_wildcard_that_the_policy_forbids_is_named_with_the_option() -> None:
 
 def test_a_parser_takes_every_option_and_hands_it_on_as_it_was_typed() -> None:
     parser = argparse.ArgumentParser()
-    add_arguments(lambda name, **details: parser.add_argument(f"--{name}", **details))
+
+    def add(name: str, **details: Any) -> None:
+        parser.add_argument(f"--{name}", **details)
+
+    add_arguments(add)
     args = parser.parse_args(["--ttl", " 60", "--shared"])
     assert vars(args) == {
         **{name.replace("-", "_"): default for name, default in DEFAULTS.items()},
