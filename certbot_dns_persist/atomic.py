@@ -6,8 +6,8 @@ Not even a crash leaves half of one: what is new is on the disk before it takes 
 import contextlib
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 
 
@@ -19,10 +19,11 @@ def replace_file(path: Path, octets: bytes, *, mode: int | None = None) -> None:
     permissions to be these in either case. Raises :class:`OSError` when it cannot be written: then
     the file is as it was, and nothing else is left in its directory.
     """
-    path = path.resolve()
+    if path.is_symlink():
+        path = path.resolve()  # else it stays as it is: parents of a relative one may be closed
     # Readers of a directory, as node exporters are, pass over hidden files and other suffixes.
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    new = Path(name)
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         try:
             with contextlib.suppress(FileNotFoundError):

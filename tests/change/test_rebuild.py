@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,18 +148,16 @@ def test_a_state_of_a_newer_version_is_left_alone(
 
 
 @pytest.fixture
-def somebody(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be an ordinary user, in a directory of their own, which they can reach from the root."""
-    with tempfile.TemporaryDirectory() as directory:
-        monkeypatch.chdir(directory)
-        if os.geteuid() != 0:
-            yield
-        else:
-            os.chown(directory, NOBODY, NOBODY)
-            os.seteuid(NOBODY)
-            yield
-            os.seteuid(0)
-        monkeypatch.undo()
+def somebody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be an ordinary user, in a directory of their own."""
+    monkeypatch.chdir(tmp_path)
+    if os.geteuid() != 0:
+        yield
+        return
+    os.chown(tmp_path, NOBODY, NOBODY)
+    os.seteuid(NOBODY)
+    yield
+    os.seteuid(0)
 
 
 @pytest.mark.usefixtures("somebody")
