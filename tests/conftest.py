@@ -17,6 +17,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import support.hypothesis_profile  # noqa: F401
 from support import bind as bind_support
 from support import tools
 from support.bind import Bind

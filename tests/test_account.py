@@ -7,6 +7,7 @@ from typing import Any
 
 import josepy
 import pytest
+import support.hypothesis_profile  # noqa: F401
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import example, given, settings

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import support.hypothesis_profile  # noqa: F401
 from hypothesis import example, given
 from hypothesis import strategies as st
 

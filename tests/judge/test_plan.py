@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterable
 
 import pytest
+import support.hypothesis_profile  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
 

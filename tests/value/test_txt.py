@@ -4,6 +4,7 @@ from typing import Any
 
 import dns.rdata
 import pytest
+import support.hypothesis_profile  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
 
