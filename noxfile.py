@@ -1,11 +1,15 @@
 """The compatibility matrix: Certbot's releases, the oldest packages that we allow, and Pythons.
 
     .venv/bin/nox [--session NAME]
+    .venv/bin/nox --session mutants
 
 ``tests/run`` makes ``.venv``. Each row is a session with an environment of its own below
 ``.cache/nox``, into which the package is installed as users have it, from a wheel; the tests that
 are marked ``every_certbot`` then run in ``.venv`` as usual and call that environment's ``certbot``.
 A table of all rows comes last.
+
+``mutants``, which only runs when it is named, measures the unit tests: see
+``tests/support/mutants.py``.
 """
 
 import dataclasses
@@ -70,6 +74,8 @@ ROWS = [
     Row("certbot-4", ("3.12", "3.11", "3.10"), ["acme==4.*", "certbot==4.*"]),
     *map(newest_on, ("3.10", "3.11", "3.12", "3.13", "3.14")),
 ]
+
+COSMIC_RAY = "cosmic-ray==8.7.0"  # another version makes other mutants
 
 SHOWN = ("certbot", "acme", "josepy", "dnspython", "rich", "zope.interface", "cryptography")
 
@@ -184,3 +190,14 @@ def table(session: nox.Session) -> None:
     print(flush=True)
     if not results:
         session.error("no row could be run")
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Count how many small faults in the pure code its unit tests notice."""
+    bootstrap.make_venv()
+    session.install(COSMIC_RAY, env=bootstrap.environment())
+    session.run(
+        *("python", "-m", "support.mutants", *session.posargs),
+        env={**bootstrap.environment(), "PYTHONPATH": "tests"},
+    )
