@@ -1,6 +1,7 @@
 """Who we are to the CA: the thumbprint and the hashed account URI."""
 
 import base64
+import dataclasses
 import hashlib
 import struct
 from typing import Any
@@ -10,12 +11,13 @@ import pytest
 import support.hypothesis_profile  # noqa: F401
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from josepy.jwk import JWKEC, JWKRSA
 
 from certbot_dns_persist.account import (
     ANY_DOMAIN,
+    Account,
     hashed_account_uri,
     thumbprint,
 )
@@ -55,7 +57,6 @@ domains = st.lists(labels | idn_labels, min_size=1, max_size=5).map(".".join)
 urls = st.from_regex(r"https://[a-z]{1,20}\.example/[!-~]{0,80}", fullmatch=True)
 
 
-@settings(max_examples=300)
 @given(domains, st.sampled_from(KEYS), urls)
 @example("grüße.example", KEYS[0], URL)
 @example("straße.example", KEYS[2], URL)
@@ -104,7 +105,8 @@ def jwk_thumbprint(key: Any) -> bytes:
     ("change", "words"),
     [
         ({"algorithm": "md5"}, "unknown hash algorithm 'md5'; known: sha-256"),
-        ({"thumbprint": "short"}, "a thumbprint has 43 characters, not 5"),
+        ({"thumbprint": "x" * 42}, "a thumbprint has 43 characters, not 42"),
+        ({"thumbprint": "x" * 44}, "a thumbprint has 43 characters, not 44"),
         ({"domain": ""}, "1 to 255 octets, not 0"),
         ({"domain": "a" * 256}, "1 to 255 octets, not 256"),
         ({"domain": "ä.example"}, "ascii"),
@@ -115,3 +117,16 @@ def test_inputs_that_are_not_of_the_form_are_refused(change: dict[str, str], wor
         hashed_account_uri(
             PREFIX, **{"domain": "a.test", "thumbprint": KEY, "account_url": URL, **change}
         )
+
+
+@pytest.mark.parametrize("octets", [1, 255])
+def test_the_octets_of_a_domain_name_are_counted_in_one_octet(octets: int) -> None:
+    name = "a" * octets
+    digest = hashlib.sha256(bytes([octets]) + f"{name}{KEY}{URL}".encode()).digest()
+    uri = hashed_account_uri("", domain=name, thumbprint=KEY, account_url=URL)
+    assert base64.urlsafe_b64decode(uri.removeprefix("sha-256/") + "=") == digest
+
+
+def test_equal_accounts_count_once() -> None:
+    account = Account(URL, KEY)
+    assert len({account, dataclasses.replace(account)}) == 1

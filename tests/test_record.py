@@ -1,5 +1,8 @@
 """The record's text and its judgement: every rule of the drafts, both ways."""
 
+import dataclasses
+import datetime
+import math
 from collections.abc import Callable
 
 import pytest
@@ -8,11 +11,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from certbot_dns_persist.record import (
+    MAX_NAME_OCTETS,
+    Evaluation,
+    Finding,
     MalformedRecord,
     ValidationRecord,
+    Verdict,
     evaluate,
+    format_time,
+    is_parameter_value,
     normalize_domain_name,
     parse_record,
+    parse_time,
     validation_domain_name,
 )
 
@@ -24,7 +34,7 @@ blanks = st.text(" \t", max_size=3)
 domain_names = st.from_regex(
     r"[a-z0-9]{1,10}(\.[a-z]([a-z0-9-]{0,8}[a-z0-9])?){0,4}", fullmatch=True
 )
-parameter_values = st.text("".join(map(chr, range(0x21, 0x7F))).replace(";", ""), max_size=300)
+parameter_values = st.text("".join(map(chr, range(0x21, 0x7F))).replace(";", ""), max_size=50)
 int64 = st.integers(-(2**63), 2**63 - 1)
 records = st.builds(
     ValidationRecord,
@@ -79,7 +89,8 @@ def test_blanks_and_the_case_of_tags_do_not_matter(
 def test_unknown_parameters_are_ignored_even_when_repeated(
     record: ValidationRecord, unknown: list[str]
 ) -> None:
-    assert parse_record("; ".join([record.to_value(), *unknown])) == record
+    issuer, *known = record.to_value().split("; ")
+    assert parse_record("; ".join([issuer, *unknown, *known, *unknown])) == record
 
 
 @given(
@@ -102,7 +113,7 @@ def test_a_record_authorises_if_and_only_if_it_fits_in_every_respect(
     assert judge(value, wildcard=wildcard) == ("valid" if fits else "unauthorized")
 
 
-@given(st.lists(records), records)
+@given(st.lists(records, max_size=5), records)
 def test_each_record_stands_alone(others: list[ValidationRecord], ours: ValidationRecord) -> None:
     values = [other.to_value() for other in others]
     result = evaluate(
@@ -176,6 +187,7 @@ def test_policy_wildcard_is_case_insensitive(policy: str) -> None:
 @pytest.mark.parametrize("policy", ["", "wild", "wildcards", "*"])
 def test_any_other_policy_counts_as_absent(policy: str) -> None:
     value = f"{CA}; accounturi={URI}; policy={policy}"
+    assert parse_record(value).policy is None
     assert judge(value) == "valid"
     assert judge(value, wildcard=True) == "unauthorized"
 
@@ -237,3 +249,233 @@ def test_the_examples_of_the_draft_are_read(value: str, policy: str | None, unti
     record = parse_record(value)
     assert (record.issuer_domain_name, record.account_uri) == ("authority.example", URI)
     assert (record.policy, record.persist_until) == (policy, until)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("1830000000", 1830000000),
+        ("9" * 12, 10**12 - 1),
+        ("1970-01-01T00:00:00Z", 0),
+        ("2027-12-31T00:00:00Z", 1830211200),
+        ("2027-12-31T00:00:00z", 1830211200),
+        ("2027-12-31T01:30:00+01:30", 1830211200),
+        ("2027-12-30T19:00:00-05:00", 1830211200),
+        ("1969-12-31T23:59:59+00:00", -1),
+    ],
+)
+def test_a_time_is_read_as_rfc_3339_or_unix_seconds(text: str, seconds: int) -> None:
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tomorrow",
+        "-1",
+        "1e9",
+        "9" * 13,
+        "2027-12-31T00:00:00Z ",
+        "2027-12-31T00:00:00ZZ",
+        "2027-13-31T00:00:00Z",
+    ],
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - in the words of the library
+        parse_time(text)
+
+
+@pytest.mark.parametrize("text", ["2027-12-31T00:00:00", "2027-12-31"])
+def test_a_time_without_its_zone_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"'{text}' has no time zone"):
+        parse_time(text)
+
+
+@given(st.integers(-62135596800, 253402300799))
+def test_every_time_of_the_calendar_is_read_back_as_it_was_formatted(seconds: int) -> None:
+    text = format_time(seconds)
+    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)
+    assert text.lstrip("0") == f"{moment.isoformat()}Z".lstrip("0")
+    if moment.year >= 1000:
+        assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("seconds", [-(2**63), -62135596801, 253402300800, 2**63 - 1])
+def test_a_time_that_no_calendar_holds_is_a_count_of_seconds(seconds: int) -> None:
+    assert format_time(seconds) == f"{seconds} (UNIX seconds)"
+
+
+@pytest.mark.parametrize("name", ["a", "0.example", "a-b.example", "x" * 63, "a." * 126 + "b"])
+def test_a_normal_name_stays_as_it_is(name: str) -> None:
+    assert normalize_domain_name(name) == name
+    assert normalize_domain_name(f"{name}.") == name
+    assert normalize_domain_name(name.upper()) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", "has the label ''"),
+        (".", "has the label ''"),
+        ("a..b", "has the label ''"),
+        ("a.example..", "has the label ''"),
+        ("-a.example", "has the label '-a'"),
+        ("a-.example", "has the label 'a-'"),
+        ("a_b.example", "has the label 'a_b'"),
+        ("x" * 64, "has the label 'x"),
+        ("ä" * 64, "is not a domain name: "),
+        ("\u2488.example", "is not a domain name: "),
+        ("a." * 126 + "bc", f"254 octets, more than the {MAX_NAME_OCTETS} allowed"),
+        ("ä." * 50 + "example", "octets, more than the 253 allowed"),
+    ],
+)
+def test_what_is_no_host_name_is_named_with_the_fault(name: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        normalize_domain_name(name)
+
+
+@pytest.mark.parametrize(
+    ("content", "fits"),
+    [("", True), ("!~:<", True), ("a;b", False), ("a b", False), ("a\x7f", False), ("é", False)],
+)
+def test_a_parameter_value_is_printable_ascii_without_blank_and_semicolon(
+    content: str, fits: bool
+) -> None:
+    assert is_parameter_value(content) is fits
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"issuer_domain_name": "a_b"}, "issuer-domain-name cannot be used: 'a_b'"),
+        ({"account_uri": ""}, "the mandatory accounturi is empty"),
+        ({"account_uri": "a b"}, "the value of accounturi holds a blank"),
+        ({"persist_until": 2**63}, f"persistUntil {2**63} does not fit"),
+        ({"persist_until": -(2**63) - 1}, "does not fit a signed 64-bit integer"),
+    ],
+)
+def test_a_record_that_cannot_be_written_is_not_made(fields: dict[str, object], words: str) -> None:
+    with pytest.raises(MalformedRecord, match=words) as error:
+        dataclasses.replace(ValidationRecord(CA, URI), **fields)  # type: ignore[arg-type]
+    assert error.value.reason == str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "until"),
+    [("000000000000000000000000012", 12), ("-0", 0), ("-0000000000000000000000001", -1)],
+)
+def test_leading_zeros_of_persist_until_count_for_nothing(content: str, until: int) -> None:
+    assert parse_record(f"{CA}; accounturi=x; persistUntil={content}").persist_until == until
+
+
+@pytest.mark.parametrize("digits", [20, 5000])
+def test_too_long_a_persist_until_is_named_by_its_beginning(digits: int) -> None:
+    with pytest.raises(MalformedRecord) as error:
+        parse_record(f"{CA}; accounturi=x; persistUntil={'9' * digits}")
+    assert error.value.reason == (
+        f"persistUntil '{'9' * min(digits, 30)}' is not a decimal count of UNIX seconds in 64 bits"
+    )
+
+
+def findings(*values: str, wildcard: bool = False) -> list[tuple[str, str]]:
+    evaluation = evaluate(
+        values, issuer_domain_names=[CA], account_uris=[URI], wildcard=wildcard, at=NOW
+    )
+    return [(finding.verdict, finding.reason) for finding in evaluation.findings]
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict", "reason"),
+    [
+        (f"{CA}; accounturi={URI}", "valid", "authorises"),
+        ("v=spf1 -all", "unauthorized", "does not start with a CA's name"),
+        ("other.example; x", "unauthorized", "is for another CA, other.example"),
+        (f"{CA}; x", "malformed", "the parameter 'x' has no '='"),
+        (f"{CA}; accounturi=x", "unauthorized", "names another account, x"),
+        (
+            f"{CA}; accounturi={URI}; persistUntil={NOW - 1}",
+            "unauthorized",
+            "expired: its persistUntil was 2027-01-15T07:59:59Z",
+        ),
+        (
+            f"{CA}; accounturi={URI}; persistUntil=0",
+            "unauthorized",
+            "expired: its persistUntil was 1970-01-01T00:00:00Z",
+        ),
+    ],
+)
+def test_each_value_has_a_verdict_and_a_reason(value: str, verdict: str, reason: str) -> None:
+    assert findings(value) == [(verdict, reason)]
+
+
+def test_a_record_without_the_wildcard_is_faulted_before_its_end() -> None:
+    assert findings(f"{CA}; accounturi={URI}; persistUntil=1", wildcard=True) == [
+        ("unauthorized", "lacks policy=wildcard, which a wildcard name needs")
+    ]
+
+
+def test_a_value_for_another_ca_is_read_all_the_same() -> None:
+    record = ValidationRecord("other.example", URI)
+    values = [record.to_value(), "other.example; accounturi=", "not a name; accounturi=x"]
+    evaluation = evaluate(
+        values, issuer_domain_names=[CA], account_uris=[URI], wildcard=False, at=NOW
+    )
+    assert [finding.record for finding in evaluation.findings] == [record, None, None]
+    assert [finding.value for finding in evaluation.findings] == values
+
+
+def test_the_callers_issuer_must_be_a_domain_name() -> None:
+    with pytest.raises(ValueError, match="a_b"):
+        evaluate([], issuer_domain_names=["a_b"], account_uris=[], wildcard=False, at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("ends", "order", "end"),
+    [
+        ([], [], None),
+        ([5], [5], NOW + 5),
+        ([None], [None], None),
+        ([None, 5], [5, None], None),
+        ([7, 5, -1, 9], [5, 7, 9], NOW + 9),
+        ([-1], [], None),
+    ],
+)
+def test_what_authorises_is_in_the_order_of_its_end_and_the_last_end_counts(
+    ends: list[int | None], order: list[int | None], end: int | None
+) -> None:
+    def record(end: int | None) -> ValidationRecord:
+        return ValidationRecord(CA, URI, None, None if end is None else NOW + end)
+
+    evaluation = evaluate(
+        [record(each).to_value() for each in ends],
+        issuer_domain_names=[CA],
+        account_uris=[URI],
+        wildcard=False,
+        at=NOW,
+    )
+    expected = [record(each) for each in order]
+    assert list(evaluation.authorizing.items()) == [(r.to_value(), r) for r in expected]
+    assert evaluation.end == end
+    assert evaluation.authorized is bool(order)
+
+
+def test_a_finding_without_a_record_or_an_end_never_ends() -> None:
+    assert Finding("x", Verdict.MALFORMED, "", None).end == math.inf
+    assert Finding("x", Verdict.VALID, "", ValidationRecord(CA, URI)).end == math.inf
+    assert Finding("x", Verdict.VALID, "", ValidationRecord(CA, URI, None, 0)).end == 0
+
+
+def test_only_a_valid_finding_authorises() -> None:
+    authorizing = [each for each in Verdict if Finding("x", each, "", None).authorized]
+    assert authorizing == [Verdict.VALID]
+
+
+RECORD = ValidationRecord(CA, URI)
+FINDING = Finding(RECORD.to_value(), Verdict.VALID, "authorises", RECORD)
+
+
+@pytest.mark.parametrize("value", [RECORD, FINDING, Evaluation(Verdict.VALID, (FINDING,))])
+def test_equal_ones_count_once(value: object) -> None:
+    assert len({value, dataclasses.replace(value)}) == 1  # type: ignore[type-var]

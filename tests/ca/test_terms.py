@@ -1,13 +1,17 @@
-"""What to expect of a CA before it says so: from its directory, and from what it said before."""
+"""What a CA wants in the records: what its challenge states, and what to expect before one."""
+
+import dataclasses
+from typing import Any
 
 from typing import Any
 
 import pytest
 
 from certbot_dns_persist.account import Account
+from certbot_dns_persist.ca.challenge import DNSPersist01
 from certbot_dns_persist.ca.directory import Directory
-from certbot_dns_persist.ca.terms import Terms, expected_terms
-from certbot_dns_persist.errors import DirectoryError
+from certbot_dns_persist.ca.terms import Terms, expected_terms, stated_terms
+from certbot_dns_persist.errors import ChallengeError, DirectoryError
 
 URL = "https://ca.example/dir"
 ACCOUNT = Account("https://ca.example/acct/1", "x" * 43)
@@ -56,3 +60,84 @@ def test_what_was_offered_counts_where_the_directory_lists_nothing() -> None:
 def test_a_directory_without_names_is_no_ground_for_a_record() -> None:
     with pytest.raises(DirectoryError, match="names no issuer-domain-name"):
         expected()
+
+
+def test_what_was_offered_counts_only_while_the_directory_lists_it() -> None:
+    noted = Terms(("gone.example",), None)
+    assert expected(noted, caa_identities=("a.example",)).issuer_domain_names == ("a.example",)
+
+
+def test_the_names_that_the_directory_promises_go_before_those_that_it_only_lists() -> None:
+    found = expected(issuer_domain_names=("a.example",), caa_identities=("b.example", "a.example"))
+    assert found.issuer_domain_names == ("a.example",)
+
+
+def test_without_a_hash_prefix_any_more_the_plain_uri_that_was_noted_counts() -> None:
+    noted = Terms(("a.example",), STATED, PREFIX)
+    assert expected(noted) == Terms(("a.example",), STATED)
+    assert expected(Terms(("a.example",), None, PREFIX)) == Terms(("a.example",), ACCOUNT.url)
+
+
+OLD = {"issuer-domain-names": ["b.example", "a.example"]}
+NEW = {"issuerDomainNames": ["b.example", "a.example"]}
+OFFERED = ("a.example", "b.example")
+
+
+def stated(members: dict[str, Any], **directory: object) -> Terms:
+    ca = Directory(URL, **directory)  # type: ignore[arg-type]
+    challenge = DNSPersist01.from_json({"type": "dns-persist-01", **members})
+    return stated_terms(challenge, "d.example", ACCOUNT, lambda: ca)
+
+
+@pytest.mark.parametrize(
+    ("members", "terms"),
+    [
+        (OLD, Terms(OFFERED, ACCOUNT.url)),
+        (OLD | {"accounturi": STATED}, Terms(OFFERED, STATED)),
+        (NEW, Terms(OFFERED, None, PREFIX)),
+        (NEW | {"accounturi": STATED}, Terms(OFFERED, STATED, PREFIX)),
+        (NEW | OLD, Terms(OFFERED, ACCOUNT.url, PREFIX)),
+        (NEW | OLD | {"accounturi": STATED}, Terms(OFFERED, STATED, PREFIX)),
+    ],
+)
+def test_the_members_of_a_challenge_tell_which_forms_of_the_account_uri_it_takes(
+    members: dict[str, Any], terms: Terms
+) -> None:
+    assert stated(members, account_hash_prefix=PREFIX) == terms
+
+
+def test_the_directory_is_not_asked_for_by_a_challenge_of_an_older_draft() -> None:
+    def ask() -> Directory:
+        raise DirectoryError("it was asked for")
+
+    challenge = DNSPersist01.from_json({"type": "dns-persist-01", **OLD})
+    assert stated_terms(challenge, "d.example", ACCOUNT, ask) == Terms(OFFERED, ACCOUNT.url)
+    with pytest.raises(DirectoryError, match="it was asked for"):
+        stated_terms(
+            DNSPersist01.from_json({"type": "dns-persist-01", **NEW}), "d.example", ACCOUNT, ask
+        )
+
+
+def test_a_challenge_for_hashed_uris_alone_needs_a_prefix_in_the_directory() -> None:
+    with pytest.raises(ChallengeError, match=f"d.example needs a hashed account URI.*{URL} has no"):
+        stated(NEW)
+    assert stated(NEW | OLD) == Terms(OFFERED, ACCOUNT.url)
+
+
+def test_a_challenge_that_contradicts_the_directory_is_refused() -> None:
+    with pytest.raises(ChallengeError, match=r"lacks c\.example"):
+        stated(NEW, issuer_domain_names=("c.example",), account_hash_prefix=PREFIX)
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [({}, "neither issuerDomainNames nor"), (OLD | {"accounturi": "a b"}, "accounturi 'a b'")],
+)
+def test_a_malformed_challenge_states_no_terms(members: dict[str, Any], words: str) -> None:
+    with pytest.raises(ChallengeError, match=f"for d.example is malformed.*{words}"):
+        stated(members)
+
+
+def test_equal_terms_count_once() -> None:
+    terms = Terms(OFFERED, STATED)
+    assert len({terms, dataclasses.replace(terms)}) == 1

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.judge.plan import make_plans
+from certbot_dns_persist.judge.plan import Plan, make_plans, reaches_as_far, supersedes
 from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.lookup.found import Found, ServerAnswer
 from certbot_dns_persist.options import Options
@@ -248,3 +248,167 @@ def test_the_last_of_several_ends_counts() -> None:
     assert standing([ours(persist_until=NOW + 1), ours(persist_until=NOW + 9)]).end == NOW + 9
     assert standing([ours(persist_until=NOW + 1), ours()]).end is None
     assert standing([]).end is None
+
+
+def plan_of(until: int | None, *standings: Standing) -> Plan:
+    record = ValidationRecord("ca.example", URI, None, until)
+    return Plan("x.example", record, 300, standings, (), "why")
+
+
+@pytest.mark.parametrize(
+    ("until", "ends", "improves"),
+    [
+        (NOW + 9, [NOW + 8], True),
+        (NOW + 9, [NOW + 9], False),
+        (NOW + 9, [NOW + 10], False),
+        (NOW + 9, [None], False),
+        (None, [None], False),
+        (NOW + 9, [NOW + 1, NOW + 8], True),
+        (NOW + 9, [NOW + 1, NOW + 9], False),
+        (NOW + 9, [NOW + 1, None], False),
+    ],
+)
+def test_a_later_end_than_everything_that_stands_improves_it(
+    until: int | None, ends: list[int | None], improves: bool
+) -> None:
+    standings = [standing([ours(persist_until=end)]) for end in ends]
+    assert plan_of(until, *standings).improves is improves
+
+
+@pytest.mark.parametrize(
+    ("standing_uris", "improves"),
+    [(["bound-new"], False), ([URI], True), (["bound-new", URI], True)],
+)
+def test_a_newer_form_than_something_that_stands_improves_it(
+    standing_uris: list[str], improves: bool
+) -> None:
+    request = dataclasses.replace(REQUEST, account_uris=HASHED)
+    standings = [
+        dataclasses.replace(standing([ours(account_uri=uri)]), request=request)
+        for uri in standing_uris
+    ]
+    assert plan_of(None, *standings).improves is improves
+
+
+def test_a_plan_names_what_it_is_for() -> None:
+    plan = plan_of(NOW, standing([]), standing([], wildcard=True))
+    assert plan.subjects == "example.com, example.com and *.example.com"
+    assert plan.requests == [REQUEST, dataclasses.replace(REQUEST, wildcard=True)]
+    assert plan.value == f"ca.example; accounturi={URI}; persistUntil={NOW}"
+
+
+def test_a_plan_keeps_the_ttl_the_reason_and_the_end_of_the_aliases() -> None:
+    place = standing([], canonical_name="x.example")
+    (plan,) = make_plans([place], dataclasses.replace(OPTIONS, ttl=77), "because")
+    assert (plan.name, plan.ttl, plan.reason) == ("x.example", 77, "because")
+    assert plan.standings == (place,)
+    assert plan.record == ValidationRecord("a.example", URI)
+
+
+def test_names_that_lead_elsewhere_or_take_another_uri_have_records_of_their_own() -> None:
+    here, there = standing([]), standing([], canonical_name="x.example")
+    other = dataclasses.replace(
+        here, request=dataclasses.replace(REQUEST, account_uris=AccountUris("urn:other"))
+    )
+    plans = make_plans([here, there, other, here], OPTIONS, "")
+    assert [(p.name, p.record.account_uri, p.standings) for p in plans] == [
+        (REQUEST.name, URI, (here, here)),
+        ("x.example", URI, (there,)),
+        (REQUEST.name, "urn:other", (other,)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "stands", "until"),
+    [
+        (OPTIONS, None, None),
+        (OPTIONS, NOW + 5, NOW + 5),
+        (dataclasses.replace(OPTIONS, until=NOW + 1), NOW + 5, NOW + 1),
+        (dataclasses.replace(OPTIONS, valid_for=2), NOW + 5, NOW + 2 * DAY),
+    ],
+)
+def test_the_options_set_the_end_else_it_is_the_one_that_stands(
+    options: Options, stands: int | None, until: int | None
+) -> None:
+    (plan,) = make_plans([standing([ours(persist_until=stands)])], options, "")
+    assert plan.record.persist_until == until
+
+
+@pytest.mark.parametrize("until", [NOW - 1, NOW])
+def test_an_end_at_this_second_has_passed(until: int) -> None:
+    with pytest.raises(
+        ConfigurationError, match=f"{REQUEST.domain} needs a new record at {REQUEST.name}"
+    ):
+        make_plans([standing([])], dataclasses.replace(OPTIONS, until=until), "")
+
+
+def test_the_issuer_that_is_wanted_is_taken_when_the_ca_offers_it() -> None:
+    place = standing([ours()])
+    for issuer in REQUEST.issuer_domain_names:
+        options = dataclasses.replace(OPTIONS, issuer_domain_name=issuer)
+        (plan,) = make_plans([place], options, "")
+        assert plan.record.issuer_domain_name == issuer
+    options = dataclasses.replace(OPTIONS, issuer_domain_name="other.example")
+    with pytest.raises(
+        ConfigurationError, match=r"not among .* example\.com: a\.example, ca\.example"
+    ):
+        make_plans([place], options, "")
+
+
+def test_each_value_is_retired_once_from_wherever_it_stands() -> None:
+    (old, older) = (ours(persist_until=NOW - 1), ours(persist_until=NOW - 2))
+    places = [standing([old], [older, old]), standing([older])]
+    (plan,) = make_plans(places, OPTIONS, "")
+    assert plan.retire == (old, older)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "reaches"),
+    [
+        ((None, None), (None, None), True),
+        ((None, None), (None, NOW), True),
+        ((None, NOW), (None, None), False),
+        ((None, NOW), (None, NOW - 1), True),
+        ((None, NOW), (None, NOW), True),
+        ((None, NOW), (None, NOW + 1), False),
+        ((None, None), ("wildcard", None), False),
+        (("wildcard", None), (None, None), True),
+        (("wildcard", None), ("wildcard", None), True),
+        (("wildcard", NOW), (None, NOW + 1), False),
+        ((None, NOW + 1), ("wildcard", NOW), False),
+    ],
+)
+def test_a_record_reaches_as_far_as_one_that_is_no_wider_and_no_longer(
+    new: tuple[str | None, int | None], old: tuple[str | None, int | None], reaches: bool
+) -> None:
+    one, other = (ValidationRecord("ca.example", URI, *each) for each in (new, old))
+    assert reaches_as_far(one, other) is reaches
+
+
+@pytest.mark.parametrize(
+    ("old", "superseded"),
+    [
+        (ValidationRecord("ca.example", URI, None, NOW + 9), True),
+        (ValidationRecord("a.example", URI), True),
+        (ValidationRecord("ca.example", URI), False),  # the new one itself
+        (ValidationRecord("ca.example", URI, "wildcard"), False),
+        (ValidationRecord("ca.example", URI, "wildcard", NOW), False),
+        (ValidationRecord("ca.example", URI, "wildcard", NOW - 1), True),
+        (ValidationRecord("other.example", URI, None, NOW - 1), False),
+        (ValidationRecord("ca.example", URI + "0", None, NOW - 1), False),
+    ],
+)
+def test_a_new_record_supersedes_ours_that_expired_or_that_authorise_nothing_more(
+    old: ValidationRecord, superseded: bool
+) -> None:
+    value = old.to_value()
+    assert supersedes(ValidationRecord("ca.example", URI), value, standing([value])) is superseded
+
+
+def test_nothing_supersedes_what_cannot_be_read() -> None:
+    value = f"ca.example; accounturi={URI}; persistUntil=x"
+    assert not supersedes(ValidationRecord("ca.example", URI), value, standing([value]))
+
+
+def test_equal_plans_count_once() -> None:
+    assert len({plan_of(NOW, standing([])), plan_of(NOW, standing([]))}) == 1

@@ -103,5 +103,44 @@ def test_who_needs_a_record_is_known() -> None:
     now = standing(PLAIN, ENDED)
     assert needed_by([now], REQUEST.name, [PLAIN]) == [now]
     assert needed_by([now], REQUEST.name, [ENDED]) == []
-    assert needed_by([now], "elsewhere.example", [PLAIN]) == []
+    for elsewhere in ("0.example", "elsewhere.example"):
+        assert needed_by([now], elsewhere, [PLAIN]) == []
     assert needed_by([standing(ENDED)], REQUEST.name, [ENDED]) == []
+
+
+def test_an_expired_record_replaces_nothing_and_is_expired_even_when_marked() -> None:
+    ended = f"{WIDE}; persistUntil={AT - 1}"
+    assert prunable(standing(PLAIN, ended), [ended]) == {ended: "expired"}
+    assert prunable(standing(ended, PLAIN), [PLAIN]) == {ended: "expired"}
+    assert prunable(standing(ENDED, PLAIN, ENDS)) == {ENDED: "expired", ENDS: "superseded"}
+
+
+def test_of_what_is_marked_only_that_goes_without_which_the_request_is_authorised() -> None:
+    assert prunable(standing(PLAIN, WIDE), [PLAIN, WIDE]) == {PLAIN: "replaced"}
+    assert prunable(standing(PLAIN, WIDE), [PLAIN]) == {PLAIN: "replaced"}
+    assert prunable(standing(PLAIN), ["ca.example; accounturi=elsewhere"]) == {}
+
+
+def test_two_forms_that_do_not_serve_the_same_names_do_not_replace_each_other() -> None:
+    bound, shared = (f"ca.example; accounturi={uri}" for uri in (HASHED, SHARED))
+    assert prunable(standing(bound, shared, request=HASHING)) == {}
+
+
+@pytest.mark.parametrize("uri", ["acme:sha-256/a", "acme:sha-256/z", SHARED])
+def test_an_earlier_keys_record_is_only_replaced_by_one_that_is_published_now(uri: str) -> None:
+    uris = HASHING.account_uris
+    request = dataclasses.replace(
+        HASHING,
+        account_uris=dataclasses.replace(
+            uris, outdated=(OLD_KEY, uri), bound=uris.bound | {uri} - uris.shared
+        ),
+    )
+    old, other = f"ca.example; accounturi={OLD_KEY}", f"ca.example; accounturi={uri}"
+    assert prunable(standing(old, other, request=request)) == {}
+
+
+def test_who_needs_a_record_needs_none_beside_another_one() -> None:
+    now, narrow = standing(PLAIN, WIDE), standing(PLAIN)
+    assert needed_by([now, narrow], REQUEST.name, [PLAIN]) == [narrow]
+    assert needed_by([now, narrow], REQUEST.name, [PLAIN, WIDE]) == [now, narrow]
+    assert needed_by([], REQUEST.name, [PLAIN]) == []
