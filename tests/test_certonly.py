@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import StartPebble
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -331,7 +332,7 @@ def test_our_own_note_of_an_end_that_has_passed_is_shown_before_the_order(
 
 
 def test_a_value_over_255_octets_is_split_and_read_again(
-    bind: Bind, start_pebble, tmp_path: Path, domain: str, bind_writing: list[str]
+    bind: Bind, start_pebble: StartPebble, tmp_path: Path, domain: str, bind_writing: list[str]
 ) -> None:
     issuer = ".".join(["x" * 60] * 4)
     pebble: Pebble = start_pebble(f"{bind.resolver.address}:53", issuers=[issuer])
@@ -345,7 +346,7 @@ def test_a_value_over_255_octets_is_split_and_read_again(
 
 
 def test_the_issuer_domain_name_can_be_chosen_and_is_kept_when_a_record_has_one(
-    bind: Bind, start_pebble, tmp_path: Path, domain: str, bind_writing: list[str]
+    bind: Bind, start_pebble: StartPebble, tmp_path: Path, domain: str, bind_writing: list[str]
 ) -> None:
     pebble = start_pebble(f"{bind.resolver.address}:53", issuers=["b.test", "a.test"])
     certbot = Certbot(tmp_path / "certbot", pebble.directory_url, pebble.ca_bundle)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import dns
 import pytest
+from conftest import StartPebble
 from support.certbot import AGREE, Certbot, Result
 from support.environments import OURS, Environment
 from support.nameserver import Nameserver, Zones
@@ -82,7 +83,9 @@ def nameserver() -> Iterator[Nameserver]:
 
 
 @pytest.fixture(scope="module")
-def issued(tmp_path_factory: pytest.TempPathFactory, nameserver: Nameserver, start_pebble) -> Site:
+def issued(
+    tmp_path_factory: pytest.TempPathFactory, nameserver: Nameserver, start_pebble: StartPebble
+) -> Site:
     """A site as it was when all was well."""
     pebble = start_pebble(nameserver.endpoint)
     root = tmp_path_factory.mktemp("issued")

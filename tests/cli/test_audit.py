@@ -261,7 +261,7 @@ def test_it_works_without_certbots_files(
         f"_validation-persist.{certified}", f"{ISSUER}; accounturi={elsewhere.account_url}"
     )
     identity = ["--issuer", ISSUER, "--account-uri", certbot.account_url]
-    nowhere = ["--config-dir", tmp_path / "none"]
+    nowhere = ["--config-dir", str(tmp_path / "none")]
 
     audited = companion("audit", "-d", certified, *identity, *bind_reading, *nowhere)
     assert audited.returncode == 2, audited.output

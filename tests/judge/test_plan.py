@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 import support.hypothesis_profile  # noqa: F401
@@ -44,7 +45,7 @@ def standing(*per_server: list[str] | None, wildcard: bool = False, **found: str
     )
 
 
-def ours(**fields: object) -> str:
+def ours(**fields: Any) -> str:
     record = ValidationRecord("ca.example", URI)
     return dataclasses.replace(record, **fields).to_value()
 
@@ -114,7 +115,9 @@ def test_what_is_not_surely_ours_is_left_alone(value: str) -> None:
     st.booleans(),
     st.none() | st.integers(1, 30),
 )
-def test_nothing_loses_its_authorisation_by_a_plan(records, wildcard, valid_for) -> None:
+def test_nothing_loses_its_authorisation_by_a_plan(
+    records: list[ValidationRecord], wildcard: bool, valid_for: int | None
+) -> None:
     """Whoever was authorised before a plan is so after it, for as long and as widely."""
     values = [record.to_value() for record in records]
     options = dataclasses.replace(OPTIONS, valid_for=valid_for)

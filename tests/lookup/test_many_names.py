@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import dns.edns
 import dns.flags
@@ -134,7 +135,7 @@ class Net:
         ]
         self.resolver = Nameserver(Zones.from_text(*texts.values()), resolver=True)
 
-    def lookup(self, **options: float) -> Lookup:
+    def lookup(self, **options: Any) -> Lookup:
         resolver = Address(self.resolver.address, self.resolver.port)
         return Lookup([resolver], port=self.servers[0].port, **options)
 

@@ -216,7 +216,7 @@ def test_debians_timer_renews_without_credentials_and_without_a_word(
 def test_the_command_calls_the_record_good(
     certbot: Certbot, bind: Bind, bind_credentials: Path, domain: str
 ) -> None:
-    ours = ["--config-dir", certbot.config_dir, "--logs-dir", certbot.logs_dir, "--all"]
+    ours = [f"--config-dir={certbot.config_dir}", f"--logs-dir={certbot.logs_dir}", "--all"]
     issued = certbot.certonly(
         *("--dns-persist-provider", "rfc2136", "--dns-persist-credentials", bind_credentials),
         *("--dns-persist-resolvers", bind.resolver.address, "-d", domain),

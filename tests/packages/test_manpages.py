@@ -27,7 +27,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(directory: Path) -> Path:
-    command = [sys.executable, ROOT / "packaging" / "manpages", directory]
+    command = [sys.executable, str(ROOT / "packaging" / "manpages"), str(directory)]
     env = {**os.environ, "SOURCE_DATE_EPOCH": "1750000000", "COLUMNS": "30"}
     subprocess.run(command, env=env, stdout=subprocess.DEVNULL, check=True)
     return directory

@@ -23,7 +23,7 @@ import dns.resolver
 import pytest
 from conftest import KEY
 from support.bind import Bind
-from support.certbot import INSTALLED, Certbot
+from support.certbot import PROGRAM, Certbot
 from support.cloudflare_api import CloudflareApi
 from support.nameserver import Nameserver, Zones
 from support.pebble import ISSUER
@@ -988,10 +988,10 @@ def test_certbot_gets_a_certificate_through_a_bridged_plugin(
 ) -> None:
     options = [
         *("--dns-persist-provider", "dns-rfc2136"),
-        *("--dns-persist-credentials", bind_credentials),
+        *("--dns-persist-credentials", str(bind_credentials)),
         *("--dns-persist-resolvers", bind.resolver.address),
     ]
-    certbot.program = INSTALLED
+    certbot.program = PROGRAM
     if "dns-rfc2136" not in certbot.run("plugins").output:
         pytest.skip(f"{certbot.program} has no plugin dns-rfc2136")
     name = validation_domain_name(domain)

@@ -39,7 +39,7 @@ class Service:
 
     make: Callable[[], Provider]
     name: str
-    put: Callable[[list[str]], None]
+    put: Callable[[list[str]], object]
     """Make these the only values at the name, as others would."""
     values: Callable[[], list[str]]
     """Sorted."""
@@ -139,7 +139,7 @@ def _example_package(request: pytest.FixtureRequest, stack: ExitStack) -> Servic
     return Service(
         lambda: module.JsonFile(Settings(keys, None, print)),
         name,
-        lambda values: records.write_text(json.dumps({name: values})) and None,
+        lambda values: records.write_text(json.dumps({name: values})),
         lambda: sorted(json.loads(records.read_text()).get(name, [])),
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import KEY
 from support.acme_ca import TestCa
-from support.certbot import INSTALLED, Certbot
+from support.certbot import PROGRAM, Certbot
 from support.nameserver import Nameserver
 
 TESTS = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ def test_dns_01_is_published_and_taken_away_again(
     with TestCa(dns=(nameserver.address, nameserver.port), challenges=["dns-01"]) as ca:
         env = {"PYTHONPATH": str(TESTS)}
         certbot = Certbot(
-            tmp_path / "certbot", ca.directory_url, ca.root_certificate, program=INSTALLED, env=env
+            tmp_path / "certbot", ca.directory_url, ca.root_certificate, program=PROGRAM, env=env
         )
         done = certbot.certonly(
             f"--dns-persist-provider={provider}",

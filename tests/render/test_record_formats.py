@@ -92,6 +92,7 @@ def test_bind_serves_what_its_zone_file_got(tmp_path: Path, bind: Bind) -> None:
 
 def values_in(read: dns.zone.Zone) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
+    rdata: Any
     for name, _, rdata in read.iterate_rdatas(dns.rdatatype.TXT):
         value = b"".join(rdata.strings).decode()
         found.setdefault(name.to_text(omit_final_dot=True), []).append(value)

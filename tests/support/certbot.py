@@ -33,7 +33,7 @@ INTERRUPT_AGAIN_SECONDS = 3.0
 OTHER = os.environ.get("CERTBOT")
 """The command of another version, or the system's, that is to be tested instead of ours."""
 
-INSTALLED = OTHER or str(Path(sys.executable).with_name("certbot"))
+PROGRAM = OTHER or str(Path(sys.executable).with_name("certbot"))
 """The command beside this Python: with all the plugins that tests are installed with."""
 
 OUTPUT = "output.log"

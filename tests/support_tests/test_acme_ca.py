@@ -599,7 +599,8 @@ def test_account_urls_can_be_too_long_for_one_string(
     acme = Client(ca)
     assert len(acme.regr.uri) == 300
     tiny_dns.persist("example.com", f"ca.example; accounturi={acme.regr.uri}")
-    assert len(tiny_dns.answers["_validation-persist.example.com", "TXT"][0].strings) == 2
+    published: Any = tiny_dns.answers["_validation-persist.example.com", "TXT"][0]
+    assert len(published.strings) == 2
     assert acme.validate("example.com")["status"] == "valid"
 
 
@@ -910,9 +911,11 @@ def test_insists_on_how_requests_are_signed(ca: TestCa) -> None:
     assert problem_of(signed(acme, account, "", key=acme.key)) == "malformed"
     assert problem_of(signed(acme, ca.base_url + "/new-account", "{}")) == "malformed"
     assert problem_of(signed(acme, ca.base_url + "/nowhere", "")) == "malformed"
-    wrong_type = signed(acme, account, "", **{"Content-Type": "application/json"})
+    header: Any = {"Content-Type": "application/json"}
+    wrong_type = signed(acme, account, "", **header)
     assert (wrong_type.status_code, problem_of(wrong_type)) == (415, "malformed")
-    assert problem_of(signed(acme, account, "", **{"User-Agent": ""})) == "malformed"
+    header = {"User-Agent": ""}
+    assert problem_of(signed(acme, account, "", **header)) == "malformed"
     assert problem_of(signed(acme, acme.order("a.example").uri, "{}")) == "malformed"
     got = acme.net.session.get(account, verify=str(ca.root_certificate))
     assert (got.status_code, got.headers["Allow"]) == (405, "POST")
