@@ -111,8 +111,10 @@ def test_what_a_coroutine_raises_reaches_the_caller_at_its_place() -> None:
 def test_what_a_callback_raises_ends_all() -> None:
     async def work(_: int) -> int:
         loop = asyncio.get_running_loop()
-        loop.call_soon([].remove, 0)  # raises ValueError
-        return await loop.create_future()
+        nothing: list[int] = []
+        loop.call_soon(nothing.remove, 0)  # raises ValueError
+        never: asyncio.Future[int] = loop.create_future()
+        return await never
 
     with pytest.raises(ValueError, match="not in list"):
         next(in_order(itertools.count(), session(work)))
