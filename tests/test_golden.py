@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 from support.bootstrap import ROOT
-from support.certbot import INSTALLED as CERTBOT
+from support.certbot import PROGRAM as CERTBOT
 from support.certbot import Certbot
 from support.companion import PROGRAM, Companion, Done, run
 from support.golden import compare

@@ -3,8 +3,6 @@
 import dataclasses
 from typing import Any
 
-from typing import Any
-
 import pytest
 
 from certbot_dns_persist.account import Account
@@ -85,8 +83,13 @@ OFFERED = ("a.example", "b.example")
 
 def stated(members: dict[str, Any], **directory: object) -> Terms:
     ca = Directory(URL, **directory)  # type: ignore[arg-type]
-    challenge = DNSPersist01.from_json({"type": "dns-persist-01", **members})
-    return stated_terms(challenge, "d.example", ACCOUNT, lambda: ca)
+    return stated_terms(challenge(members), "d.example", ACCOUNT, lambda: ca)
+
+
+def challenge(members: dict[str, Any]) -> DNSPersist01:
+    made = DNSPersist01.from_json({"type": "dns-persist-01", **members})
+    assert isinstance(made, DNSPersist01)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -110,12 +113,9 @@ def test_the_directory_is_not_asked_for_by_a_challenge_of_an_older_draft() -> No
     def ask() -> Directory:
         raise DirectoryError("it was asked for")
 
-    challenge = DNSPersist01.from_json({"type": "dns-persist-01", **OLD})
-    assert stated_terms(challenge, "d.example", ACCOUNT, ask) == Terms(OFFERED, ACCOUNT.url)
+    assert stated_terms(challenge(OLD), "d.example", ACCOUNT, ask) == Terms(OFFERED, ACCOUNT.url)
     with pytest.raises(DirectoryError, match="it was asked for"):
-        stated_terms(
-            DNSPersist01.from_json({"type": "dns-persist-01", **NEW}), "d.example", ACCOUNT, ask
-        )
+        stated_terms(challenge(NEW), "d.example", ACCOUNT, ask)
 
 
 def test_a_challenge_for_hashed_uris_alone_needs_a_prefix_in_the_directory() -> None:
