@@ -188,9 +188,12 @@ def nameserver() -> Iterator[Nameserver]:
 
 
 @pytest.fixture
-def nameserver_pebble(nameserver: Nameserver, start_pebble: StartPebble) -> Pebble:
+def nameserver_pebble(
+    nameserver: Nameserver, tmp_path_factory: pytest.TempPathFactory, pebble_is_built: None
+) -> Iterator[Pebble]:
     """A CA that asks ``nameserver``."""
-    return start_pebble(nameserver.endpoint)
+    with Pebble(tmp_path_factory.mktemp("pebble"), nameserver.endpoint) as running:
+        yield running
 
 
 @pytest.fixture
