@@ -265,9 +265,9 @@ class _Session:
         """Follow the aliases from zone to zone; at each, ask all of the zone's servers."""
         chain = [to_labels(name)]
         zone, answers = await self._ask_servers(chain[0])
-        zones, stragglers = [zone], []
+        zones, others = [zone], []
         while (target := _most_common(answer.alias for answer in answers)) is not None:
-            stragglers += [answer for answer in answers if answer.alias != target]
+            others += [answer for answer in answers if answer.alias != target]
             alias = to_labels(target)
             if alias in chain or len(chain) > MAX_ALIASES:
                 raise Unanswered(
@@ -277,7 +277,7 @@ class _Session:
             chain.append(alias)
             zone, answers = await self._ask_for_target(alias)
             zones.append(zone)
-        found = Found(name, to_text(chain[-1]), zone.name, tuple(stragglers + answers))
+        found = Found(name, to_text(chain[-1]), zone.name, tuple(others + answers))
         return _Outcome(found, tuple(zones))
 
     def _ask_for_target(

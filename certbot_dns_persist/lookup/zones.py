@@ -1,8 +1,7 @@
 """Where zones are and who serves them, as resolvers tell; each fact is asked for once.
 
 Thousands of names often lie in few zones. Where one name is found in a zone, its siblings most
-likely are, too: they are asked for at that zone's servers without asking a resolver for the zone
-of each. It is a guess that the servers' answers prove or refute, see :mod:`.lookup`.
+likely are, too: see :class:`Guesses`.
 """
 
 import asyncio
