@@ -30,7 +30,6 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 _Work = Callable[[_T], Coroutine[Any, Any, _R]]
-_Results = dict[int, asyncio.Task[_R]]
 
 
 def in_order(
@@ -42,14 +41,14 @@ def in_order(
     are drawn in the caller's thread as there is room for more, so there may be any number of them.
     """
     source = iter(items)
-    results: _Results[_R] = {}
     drawn = yielded = 0
     more = True
     background = _Background(session)
+    results = background.results
     try:
         background.start()
         while more or yielded < drawn:
-            background.collect(results)
+            background.collect()
             room = min(MAX_UNDER_WAY + len(results), MAX_WAITING) - (drawn - yielded)
             if more and room >= _MIN_BATCH:
                 batch = list(itertools.islice(source, room))
@@ -61,7 +60,7 @@ def in_order(
                 yielded += 1
                 yield task.result()
             elif yielded < drawn:
-                background.wait(results)
+                background.collect(wait=True)
     finally:
         background.stop()
 
@@ -70,6 +69,8 @@ class _Background(Generic[_T, _R]):
     """A thread with an event loop."""
 
     def __init__(self, session: Callable[[], AbstractContextManager[_Work[_T, _R]]]) -> None:
+        self.results: dict[int, asyncio.Task[_R]] = {}
+        """What has finished, by number."""
         self._session = session
         self._work: _Work[_T, _R]
         self._served: asyncio.Task[None]
@@ -77,8 +78,8 @@ class _Background(Generic[_T, _R]):
         self._loop = asyncio.new_event_loop()
         self._end: asyncio.Future[None] = self._loop.create_future()
         self._numbers = itertools.count()
-        self._finished: list[tuple[int, asyncio.Task[_R]]] = []
-        self._batches: queue.SimpleQueue[list[tuple[int, asyncio.Task[_R]]]] = queue.SimpleQueue()
+        self._finished: dict[int, asyncio.Task[_R]] = {}
+        self._batches: queue.SimpleQueue[dict[int, asyncio.Task[_R]]] = queue.SimpleQueue()
         # A daemon, so that a generator that nobody closes does not keep the interpreter from ending
         self._thread = threading.Thread(target=self._run, name="look-up", daemon=True)
 
@@ -92,21 +93,15 @@ class _Background(Generic[_T, _R]):
         """Let the coroutines for ``items`` run; their results are numbered from 0 on."""
         self._loop.call_soon_threadsafe(self._start_tasks, items)
 
-    def collect(self, results: _Results[_R]) -> None:
-        """Add to ``results`` what is there by now."""
-        while not self._batches.empty():
-            results.update(self._batches.get())
-
-    def wait(self, results: _Results[_R]) -> None:
-        """Wait until there is something to add to ``results``."""
-        while True:
+    def collect(self, *, wait: bool = False) -> None:
+        """Take up the results that are there by now; ``wait`` until there is one."""
+        while wait or not self._batches.empty():
             try:
-                results.update(self._batches.get(timeout=_POLL))
+                self.results.update(self._batches.get(timeout=_POLL))
+                wait = False
             except queue.Empty:
                 if self._served.done():  # which it is before its time only if something is wrong
                     self._served.result()
-            else:
-                return
 
     def stop(self) -> None:
         """End all coroutines, the thread and the loop."""
@@ -120,7 +115,7 @@ class _Background(Generic[_T, _R]):
     # In the loop's thread
 
     def _run(self) -> None:
-        with contextlib.suppress(Exception):  # for `wait` to raise
+        with contextlib.suppress(Exception):  # for `collect` to raise
             self._loop.run_until_complete(self._served)
 
     async def _serve(self) -> None:
@@ -149,11 +144,11 @@ class _Background(Generic[_T, _R]):
             return
         if not self._finished:  # all that finish in this turn of the loop go together
             self._loop.call_soon(self._hand_over)
-        self._finished.append((number, task))
+        self._finished[number] = task
 
     def _hand_over(self) -> None:
         self._batches.put(self._finished)
-        self._finished = []
+        self._finished = {}
 
     def _stop(self) -> None:
         if not self._end.done():

@@ -96,14 +96,6 @@ class _Exchange(Attempts):
         if self.connection is not None:
             self.connection.cancel()
 
-    def settle(self, answer: Answer) -> None:
-        if not self.answer.done():
-            self.answer.set_result(answer)
-
-    def fail(self, error: Unanswered) -> None:
-        if not self.answer.done():
-            fail(self.answer, error)
-
 
 class _Server:
     """What a server is asked."""
@@ -119,10 +111,6 @@ class _Server:
         self.waiting: deque[_Exchange] = deque()
         self.in_flight: dict[_Exchange, None] = {}
         self.resume: asyncio.TimerHandle | None = None
-
-    @property
-    def idle(self) -> bool:
-        return not (self.waiting or self.in_flight)
 
 
 class Transport:
@@ -154,11 +142,11 @@ class Transport:
             try:
                 server = self._add_server(address)
             except OSError as error:
-                fail(future, Unanswered(f"has no usable address: {error.strerror or error}"))
+                _fail(future, Unanswered(f"has no usable address: {error.strerror or error}"))
                 return future
         patience = server.pace.admit(self._loop.time())
         if patience is None:
-            fail(future, Unanswered(server.pace.dead))
+            _fail(future, Unanswered(server.pace.dead))
         else:
             server.waiting.append(_Exchange(question, server, future, patience))
             self._send_waiting(server)
@@ -168,11 +156,12 @@ class Transport:
         server = self._servers[address] = _Server(address, Pace(self._rate, self._slowest))
         self._by_sockaddr[server.sockaddr] = server
         if len(self._servers) > _MAX_SERVERS:
-            oldest = next(iter(self._servers))
-            if self._servers[oldest].idle:
-                self._by_sockaddr.pop(self._servers.pop(oldest).sockaddr, None)
-            else:
+            oldest, known = next(iter(self._servers.items()))
+            if known.waiting or known.in_flight:
                 self._servers.move_to_end(oldest)
+            else:
+                del self._servers[oldest]
+                self._by_sockaddr.pop(known.sockaddr, None)
         return server
 
     # Sending
@@ -212,7 +201,7 @@ class Transport:
             if error.errno not in _NO_ROOM:
                 kind = Unreachable if error.errno in _NO_ROUTE else Unanswered
                 exchange.forget()
-                exchange.fail(kind(f"cannot be reached: {error.strerror or error}"))
+                _fail(exchange.answer, kind(f"cannot be reached: {error.strerror or error}"))
                 return
         self._await(exchange, deadline)
 
@@ -254,7 +243,8 @@ class Transport:
             return
         exchange.forget()
         server.pace.count(lost=not first)
-        exchange.settle(answer)
+        if not exchange.answer.done():
+            exchange.answer.set_result(answer)
         self._send_waiting(server)
 
     def _ask_again(self, exchange: _Exchange) -> None:
@@ -298,7 +288,7 @@ class Transport:
         exchange.forget()
         if not exchange.answer.done():
             exchange.server.pace.count(lost=True)
-            exchange.fail(Unanswered(trouble))
+            _fail(exchange.answer, Unanswered(trouble))
 
     # TCP (RFC 7766), for what does not fit into a datagram
 
@@ -332,10 +322,11 @@ class Transport:
             self._send_waiting(server)
 
 
-def fail(future: asyncio.Future[Any], error: Unanswered) -> None:
+def _fail(future: asyncio.Future[Any], error: Unanswered) -> None:
     """Let a future fail; asyncio need not log it when nobody awaits it any more."""
-    future.set_exception(error)
-    future.exception()
+    if not future.done():
+        future.set_exception(error)
+        future.exception()
 
 
 async def _converse(question: Question, server: _Server, *, edns: bool) -> Answer:
