@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache"
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+STAMP = "made-from"
+"""The file in a virtual environment that says what :func:`make_venv` made it from."""
 
 
 @contextlib.contextmanager
@@ -54,33 +56,55 @@ def workers() -> int:
     return 3 * (os.cpu_count() or 1)
 
 
-def make_venv() -> None:
-    """Make ``.venv`` with the package (editable) and its ``test`` extra, unless it is current.
+def is_current(venv: Path = VENV) -> bool:
+    """Tell whether :func:`make_venv` has nothing to do."""
+    return _made_from(venv) == _to_make_from()
 
-    Current means: of this Python, in this place, and installed from these setup files.
+
+def make_venv(venv: Path = VENV, extra: str = "[test]") -> Path:
+    """Make a virtual environment with the package (editable) and an extra, unless it is current.
+
+    Current means: of this Python, in this place, and installed from these setup files. Return its
+    Python.
     """
+    python = venv / "bin" / "python"
+    with lock(venv.name.strip(".")):
+        before, wanted = _made_from(venv), _to_make_from()
+        if before == wanted:
+            return python
+        if venv.exists() and not before:
+            raise SystemExit(
+                f"{venv} is somebody's virtual environment, and not made from here. Rename it, or "
+                "delete it if nobody needs it, then try again."
+            )
+        print(f"Installing into {venv} (takes a minute, once) ...", flush=True)
+        stamp = venv / STAMP
+        if before[:1] != wanted[:1]:
+            make = [sys.executable, "-m", "venv", "--clear", str(venv)]
+            try:
+                made = subprocess.run(make, env=environment(), check=False)
+            finally:
+                if venv.exists():  # it is ours, also when interrupted
+                    stamp.write_text("not finished")
+            if made.returncode:
+                raise SystemExit("Cannot make a virtual environment (Debian: python3-venv).")
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}{extra}"]
+        if subprocess.run(pip, env=environment(), check=False).returncode:
+            raise SystemExit("Cannot install the package and what it needs here: see pip above.")
+        stamp.write_text("\n".join(wanted))
+    return python
+
+
+def _made_from(venv: Path) -> list[str]:
+    """Return what an environment was made from; nothing if it was not made here."""
+    stamp = venv / STAMP
+    return stamp.read_text().splitlines() if stamp.is_file() else []
+
+
+def _to_make_from() -> list[str]:
+    """Return what one would be made from now: Python and place, then the setup files."""
     setup = b"".join((ROOT / name).read_bytes() for name in ("setup.py", "pyproject.toml"))
-    made_from = [
+    return [
         f"{ROOT} {sys.base_prefix} {platform.python_version()}",
         hashlib.sha256(setup).hexdigest(),
     ]
-    stamp = VENV / "made-from"
-    with lock("venv"):
-        before = stamp.read_text().splitlines() if stamp.is_file() else [""]
-        if before == made_from:
-            return
-        if VENV.exists() and not stamp.is_file():
-            raise SystemExit(
-                f"{VENV} is somebody's virtual environment, and not made from here. Rename it, or "
-                "delete it if nobody needs it, then try again."
-            )
-        print(f"Installing into {VENV} (takes a minute, once) ...", flush=True)
-        if before[0] != made_from[0]:
-            make = [sys.executable, "-m", "venv", "--clear", str(VENV)]
-            if subprocess.run(make, env=environment(), check=False).returncode:
-                raise SystemExit("Cannot make a virtual environment (Debian: python3-venv).")
-            stamp.write_text("not finished")
-        pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[test]"]
-        if subprocess.run(pip, env=environment(), check=False).returncode:
-            raise SystemExit("Cannot install the package and what its tests need: see pip above.")
-        stamp.write_text("\n".join(made_from))
