@@ -42,7 +42,7 @@ TEST = [
     "hypothesis",
     "import-linter>=2.1",  # holds the floors of pyproject.toml
     "jsonschema",  # with the next one, for what check and audit print
-    "markdown-it-py",  # finds the links of the README; here through rich anyway
+    "markdown-it-py",  # reads the README and docs; here through rich anyway
     "moto[server]",  # a Route 53 to test against
     "mypy",
     "nox",

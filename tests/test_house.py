@@ -13,7 +13,7 @@ PACKAGE = ROOT / "certbot_dns_persist"
 LINTER = Path(sys.executable).with_name("lint-imports")
 
 # A line of the picture: a package or module, then words; a package's modules follow a colon.
-_ENTRY = re.compile(r" {6}([a-z_0-9]+)(/|\.py) {2,}(.*)")
+_ENTRY = re.compile(r" {2}([a-z_0-9]+)(/|\.py) {2,}(.*)")
 
 
 def test_the_floors_hold_and_a_breach_is_found(tmp_path: Path) -> None:
@@ -49,9 +49,9 @@ def test_the_readme_shows_every_package_and_module_and_no_other() -> None:
 def shown() -> list[str]:
     """Return the modules in the picture of README.md, as paths below the package."""
     text = (ROOT / "README.md").read_text("utf-8")
-    picture = text.partition("\n    certbot_dns_persist/\n")[2].partition("\n\n")[0]
+    picture = text.partition("\n```text\ncertbot_dns_persist/\n")[2].partition("\n```")[0]
     found = []
-    for line in re.sub(r"\n {8,}", " ", picture).splitlines():
+    for line in re.sub(r"\n {4,}", " ", picture).splitlines():
         entry = _ENTRY.fullmatch(line)
         assert entry, line
         name, kind, words = entry.groups()

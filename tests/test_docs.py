@@ -1,0 +1,282 @@
+"""README.md and ``docs/``: their commands do what they say, and their links lead somewhere.
+
+A block that is indented, or fenced as ``sh``, holds commands. A scene below runs it as it stands,
+against a nameserver and a CA. Everything else is fenced with its own language.
+"""
+
+import dataclasses
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from conftest import KEY, StartPebble
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from support.bootstrap import ROOT
+from support.certbot import AGREE, Certbot, Result, Screen
+from support.companion import Companion
+from support.nameserver import Nameserver, Zones
+from support.pebble import ISSUER, Pebble
+from support.zones import zone_text
+
+from certbot_dns_persist.record import validation_domain_name
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+DOMAIN = "example.com"
+RECORD = validation_domain_name(DOMAIN)
+
+NOT_RUN = {
+    "python3 -m venv venv": "installs from PyPI, as tests/packages does with the wheel",
+}
+"""What a block begins with, and why it has no scene."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def parsed(page: Path) -> Iterator[Token]:
+    for token in MarkdownIt("commonmark").parse(page.read_text(encoding="utf-8")):
+        yield token
+        yield from token.children or ()
+
+
+TOKENS = {page: list(parsed(page)) for page in PAGES}
+
+LINKS = {
+    page: {str(token.attrs["href"]) for token in tokens if token.type == "link_open"}
+    for page, tokens in TOKENS.items()
+}
+
+BLOCKS = [
+    Block(str(page.relative_to(ROOT)), token.map[0] + 1, token.info or "sh", token.content)
+    for page, tokens in TOKENS.items()
+    for token in tokens
+    if token.type in ("code_block", "fence") and token.map
+]
+
+
+def blocks(language: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language == language]
+
+
+class World:
+    """A machine with Certbot that asks one nameserver and one CA."""
+
+    def __init__(self, directory: Path, nameserver: Nameserver, ca: Pebble) -> None:
+        self.nameserver = nameserver
+        self.certbot = Certbot(directory / "certbot", ca.directory_url, ca.ca_bundle)
+        self.home, self._bin = directory / "home", directory / "bin"
+        # What no page has to say: where files, nameserver and CA of a test are.
+        self._reading = [
+            f"--dns-persist-resolvers={nameserver.endpoint}",
+            "--dns-persist-check=resolver",
+        ]
+        certbot, _, *places = self.certbot.command("certonly")
+        orders = shlex.join([*places, *AGREE, *self._reading])
+        companion, _, *places = Companion(self.certbot).command("check")
+        others = shlex.join([*places, *self._reading])
+        ca_before_orders = f'[ "$1" != record ] || set -- "$@" --server={ca.directory_url}'
+        for path, script in {
+            self._bin / "certbot": f'exec {shlex.quote(certbot)} "$@" {orders}',
+            self._bin / "certbot-dns-persist": f"{ca_before_orders}\n"
+            f'exec {shlex.quote(companion)} "$@" {others}',
+            self._bin / "sudo": 'exec "$@"',
+            self.home / "venv" / "bin" / "certbot": 'exec certbot "$@"',
+        }.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"#!/bin/sh\n{script}\n")
+            path.chmod(0o755)
+
+    def start(self, commands: str) -> Screen:
+        """Start commands at a terminal; the first that fails or is unknown ends them."""
+        commands = commands.replace("/etc/letsencrypt", str(self.certbot.config_dir))
+        bash = shutil.which("bash")
+        assert bash
+        script = f"cd {shlex.quote(str(self.home))}\n{commands}"
+        return Screen(self.certbot, [bash, "-ec", script], env={"PATH": str(self._bin)})
+
+    def run(self, commands: str) -> Result:
+        """Run commands that ask nothing, to their good end."""
+        with self.start(commands) as screen:
+            return ends_well(screen)
+
+    def write_credentials(self) -> Path:
+        self.certbot.config_dir.mkdir(parents=True, exist_ok=True)
+        path = self.certbot.config_dir / "dns.ini"
+        return KEY.write_credentials(path, self.nameserver.address, self.nameserver.port)
+
+    def issue(self) -> None:
+        """Get a certificate, with its record."""
+        provider = ["--dns-persist-provider", "rfc2136"]
+        provider += ["--dns-persist-credentials", str(self.write_credentials())]
+        done = self.certbot.certonly(*provider, *self._reading, "-d", DOMAIN)
+        assert done.returncode == 0, done.output
+
+    def add_account(self) -> tuple[str, str]:
+        """Make a second account; return Certbot's id of it and its URL."""
+        trust = Path(self.certbot.env["REQUESTS_CA_BUNDLE"])
+        elsewhere = Certbot(self.home / "elsewhere", self.certbot.server, trust)
+        url = elsewhere.register()
+        (account,) = elsewhere.config_dir.glob("accounts/*/*/*")
+        copy = self.certbot.config_dir / account.relative_to(elsewhere.config_dir)
+        shutil.copytree(account, copy)
+        return account.name, url
+
+    @property
+    def values(self) -> list[str]:
+        return self.nameserver.values(RECORD)
+
+
+def ends_well(screen: Screen) -> Result:
+    result = screen.finish()
+    assert result.returncode == 0, result.output
+    return result
+
+
+Scene = Callable[[World, str], None]
+
+SCENES: dict[str, Scene] = {}
+"""By what a block begins with; the longest that fits is taken."""
+
+
+def scene(beginning: str) -> Callable[[Scene], Scene]:
+    def add(function: Scene) -> Scene:
+        SCENES[beginning] = function
+        return function
+
+    return add
+
+
+@scene("sudo venv/bin/certbot certonly")
+def by_hand(world: World, commands: str) -> None:
+    with world.start(commands) as screen:
+        shown = screen.wait_for("policy=wildcard")
+        (name,) = re.findall(r"Name: +(\S+)", shown)
+        (value,) = re.findall(r"Value: +(.+)", shown)
+        world.nameserver.zones.set_values(name, [value])
+        ends_well(screen)
+    assert world.certbot.certificate(DOMAIN).names == [f"*.{DOMAIN}", DOMAIN]
+
+
+@scene("certbot certonly")
+def with_a_provider(world: World, commands: str) -> None:
+    world.write_credentials()
+    world.run(commands)
+    assert world.values == [f"{ISSUER}; accounturi={world.certbot.account_url}"]
+
+
+@scene("certbot register")
+def before_the_first_certificate(world: World, commands: str) -> None:
+    with world.start(commands) as screen:
+        screen.wait_for("share your email address")
+        screen.enter("n\n")
+        shown = ends_well(screen).output
+    value = f"{ISSUER}; accounturi={world.certbot.account_url}; policy=wildcard"
+    assert re.search(
+        rf'^{re.escape(RECORD)}\. \d+ IN TXT "{re.escape(value)}"', shown, re.MULTILINE
+    )
+
+
+@scene("certbot-dns-persist check --all")
+@scene("certbot-dns-persist audit --all")
+def of_a_certificate(world: World, commands: str) -> None:
+    world.issue()
+    shown = world.run(commands).output
+    if "--json" in commands:
+        assert [record["status"] for record in json.loads(shown)["records"]] == ["ok"]
+    elif "--quiet" not in commands:
+        assert re.search(r"\bok\b", shown)
+    for option in ("--html", "--metrics"):
+        for file in re.findall(rf"{option} (\S+)", commands):
+            assert DOMAIN in (world.home / file).read_text()
+
+
+@scene("certbot-dns-persist check --from-file domains.txt")
+def from_another_machine(world: World, commands: str) -> None:
+    issuer, uri = re.findall(r"--(?:issuer|account-uri) (\S+)", commands)
+    world.nameserver.zones.set_values(RECORD, [f"{issuer}; accounturi={uri}"])
+    (world.home / "domains.txt").write_text(f"{DOMAIN}\n")
+    assert re.search(r"\bok\b", world.run(commands).output)
+
+
+@scene("certbot-dns-persist rotate")
+def to_another_account(world: World, commands: str) -> None:
+    world.issue()
+    account, url = world.add_account()
+    with world.start(commands.replace("--account ID", f"--account {account}")) as screen:
+        screen.wait_for("[y/N]")
+        screen.enter("y\n")
+        ends_well(screen)
+    assert world.values == [f"{ISSUER}; accounturi={url}"]
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Nameserver]:
+    zones = Zones.from_text(zone_text(DOMAIN, {"ns1": ["127.0.0.1"]}))
+    with Nameserver(zones, keys=[KEY], resolver=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ca(serving: Nameserver, start_pebble: StartPebble) -> Pebble:
+    return start_pebble(serving.endpoint)
+
+
+@pytest.fixture
+def world(serving: Nameserver, ca: Pebble, tmp_path: Path) -> World:
+    serving.zones.set_values(RECORD, [])
+    return World(tmp_path, serving, ca)
+
+
+COMMANDS = [block for block in blocks("sh") if not block.text.startswith(tuple(NOT_RUN))]
+
+
+@pytest.mark.parametrize("block", COMMANDS, ids=str)
+def test_the_commands_of_a_page_do_what_it_says(block: Block, world: World) -> None:
+    known = [beginning for beginning in SCENES if block.text.startswith(beginning)]
+    assert known, f"neither a scene nor NOT_RUN, both of this file, is for {block}"
+    SCENES[max(known, key=len)](world, block.text)
+
+
+@pytest.mark.parametrize("beginning", [*SCENES, *NOT_RUN])
+def test_what_this_file_knows_is_on_a_page(beginning: str) -> None:
+    assert any(block.text.startswith(beginning) for block in blocks("sh"))
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_python_on_a_page_runs(block: Block, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", block.text]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_block_is_of_a_known_language() -> None:
+    assert {block.language for block in BLOCKS} <= {"ini", "python", "sh", "text"}
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_in_docs_to_files_lead_to_files(page: Path) -> None:
+    local = [link for link in map(urlsplit, LINKS[page]) if not link.scheme and link.path]
+    missing = [link.path for link in local if not (page.parent / link.path).exists()]
+    assert not missing
+
+
+def test_the_index_names_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    assert {page.name for page in index.parent.glob("*.md")} - LINKS[index] == {index.name}
