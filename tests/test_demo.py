@@ -7,12 +7,13 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from support.bootstrap import ROOT
+from support.bootstrap import ROOT, VENV
 from support.need import need
 from support.packages import tracked
 
@@ -46,6 +47,15 @@ def home(user: pwd.struct_passwd) -> Iterator[Path]:
         for path in (home, *home.rglob("*")):
             os.chown(path, user.pw_uid, user.pw_gid)
         yield home
+
+
+def test_where_the_tests_are_installed_nothing_else_is_installed() -> None:
+    need(Path(sys.prefix) == VENV, "tests/run has not installed these tests")
+    command = [sys.executable, str(ROOT / "examples" / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "fetches" not in done.stdout
+    assert "What this showed" in done.stdout
 
 
 @pytest.mark.long  # it installs and builds all of it, as nothing else shows what that leaves
