@@ -106,6 +106,22 @@ def _resolver(option: str, text: str) -> tuple[str, int]:
         ) from error
 
 
+def _names(option: str, text: str) -> tuple[str, ...]:
+    """Return the domain names in ``NAME[,NAME…]``, each once."""
+    return tuple(dict.fromkeys(_name(option, part) for part in text.split(",") if part.strip()))
+
+
+def _name(option: str, text: str) -> str:
+    from certbot_dns_persist.record import normalize_domain_name  # as in _date
+
+    try:
+        return normalize_domain_name(text.strip())
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{option}: {error}. Write each name that may be hidden, such as www.example.com."
+        ) from error
+
+
 @dataclasses.dataclass(frozen=True)
 class Option:
     """One option, as Certbot and the companion declare it and as its value is checked."""
@@ -252,6 +268,16 @@ class Options:
         check=_one_of("error", "dns-01"),
         help="When the CA does not offer dns-persist-01: error (explain and stop) or dns-01 (a "
         "classic dns-01 through the same provider, cleaned up afterwards).",
+    )
+
+    may_hide: tuple[str, ...] = _option(
+        "may-hide",
+        metavar="NAME[,NAME...]",
+        unset=(),
+        check=_names,
+        help="Publish although these names are then hidden from the wildcard that answers for them "
+        "now, with all names below them, or although that cannot be checked. (default: none; the "
+        "names are told where there are some)",
     )
 
     def persist_until(self, at: int) -> int | None:

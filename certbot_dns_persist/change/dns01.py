@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from certbot_dns_persist import errors
 from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings, patience
+from certbot_dns_persist.judge import hiding
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
@@ -43,13 +44,9 @@ class Dns01:
             f"The CA does not offer dns-persist-01 for {names}. Using dns-01 instead, as "
             "--dns-persist-fallback says."
         )
-        places = self._look(proofs)
+        places = self._places(proofs)
         for proof in proofs:
             place = places[proof.name]
-            if place.trouble:
-                raise errors.LookupFailed(
-                    f"{proof.name} cannot be looked up: {place.trouble}. Nothing was published."
-                )
             if not self._publisher.writes(place.canonical_name):
                 raise errors.ConfigurationError(
                     "--dns-persist-fallback dns-01 needs a provider that can write, since the "
@@ -81,6 +78,29 @@ class Dns01:
     def withdraw(self) -> None:
         """Take away what was published."""
         self._publisher.withdraw("end of dns-01")
+
+    def _places(self, proofs: Sequence[Proof]) -> dict[str, Found]:
+        """Return, by name, where the proofs are to be published.
+
+        Raises :class:`~certbot_dns_persist.errors.Error` when that is unknown for one, or when the
+        record would hide names that the options do not permit.
+        """
+        found = self._look(proofs)
+        for name, place in found.items():
+            if place.trouble:
+                raise errors.LookupFailed(
+                    f"{name} cannot be looked up: {place.trouble}. Nothing was published."
+                )
+        around = self._lookup.neighbourhoods(found.values())
+        domains = {proof.name: proof.domain for proof in proofs}
+        found_obstacles = [
+            hiding.obstacle(domain, around[name], self._options.may_hide)
+            for name, domain in domains.items()
+        ]
+        obstacles = [each for each in found_obstacles if each is not None]
+        if obstacles:
+            raise errors.NotAuthorized(hiding.refusal(obstacles))
+        return {name: hiding.at_place(place, around[name]) for name, place in found.items()}
 
     def _look(self, proofs: Sequence[Proof]) -> dict[str, Found]:
         return self._lookup.find([proof.name for proof in proofs])

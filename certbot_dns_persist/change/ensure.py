@@ -6,6 +6,7 @@ away what it supersedes. Every step may be the last one of this process: the nex
 first, finds what is there, and goes on.
 """
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from certbot_dns_persist import errors
 from certbot_dns_persist.change import words
 from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings, patience
+from certbot_dns_persist.judge import hiding
 from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.judge.words import expiring_or_outdated, lagging
@@ -57,7 +59,8 @@ class Ensure:
         standings = self.look(requests)
         self._report(standings)
         known = [s for s in standings if not s.found.trouble]
-        plans = make_plans([s for s in known if not s.authorized], self._options, MISSING)
+        missing = self.placed([s for s in known if not s.authorized])
+        plans = make_plans(missing, self._options, MISSING)
         published = self._publish(plans) if plans else []
         partly = [s.request for s in known if s.authorized and not s.everywhere]
         self._settle(published, partly)
@@ -67,7 +70,32 @@ class Ensure:
     def plan(self, standings: Sequence[Standing]) -> list[Plan]:
         """Return what :meth:`authorize` would publish where ``standings`` are all that stands."""
         missing = [s for s in standings if not s.found.trouble and not s.authorized]
-        return make_plans(missing, self._options, MISSING) + self._due(standings)
+        return make_plans(self.placed(missing), self._options, MISSING) + self._due(standings)
+
+    def placed(self, standings: Sequence[Standing]) -> list[Standing]:
+        """Return ``standings`` with the places where records for them are to be published.
+
+        Raises :class:`~certbot_dns_persist.errors.NotAuthorized` when one there would hide names
+        from a wildcard, or when that cannot be found out, unless the options permit it. With
+        ``subset`` that is a warning, and the others are returned.
+        """
+        if not standings:
+            return []
+        around = self._lookup.neighbourhoods(standing.found for standing in standings)
+        placed, obstacles = [], []
+        for standing in standings:
+            request, there = standing.request, around[standing.found.name]
+            obstacle = hiding.obstacle(
+                request.domain, there, self._options.may_hide, wildcard=request.wildcard
+            )
+            if obstacle is not None:
+                obstacles.append(obstacle)
+            else:
+                found = hiding.at_place(standing.found, there)
+                placed.append(dataclasses.replace(standing, found=found))
+        if obstacles:
+            self._fail(hiding.refusal(obstacles), standings[0].request)
+        return placed
 
     def replace(self, plans: Sequence[Plan], between: Callable[[], None]) -> list[Plan]:
         """Publish what ``plans`` add, and retire what they name, whoever may have needed it.
@@ -240,7 +268,7 @@ class Ensure:
             if failed:
                 why = "; ".join(failed)
             self._settle(published, [])
-            due = [s for s in due if not any(s in plan.standings for plan in published)]
+            due = [s for s in due if not any(s.request in plan.requests for plan in published)]
         except errors.Error as error:
             why = str(error)
         for standing in due:
@@ -251,9 +279,9 @@ class Ensure:
     def _due(self, standings: Sequence[Standing]) -> list[Plan]:
         """Return what would last longer, or be of a newer form, than what authorises now."""
         due = [s for s in standings if s.authorized and self._expiring_or_outdated(s)]
-        return [
-            plan for plan in make_plans(due, self._options, EXPIRING_OR_OUTDATED) if plan.improves
-        ]
+        better = [p for p in make_plans(due, self._options, EXPIRING_OR_OUTDATED) if p.improves]
+        placed = self.placed([standing for plan in better for standing in plan.standings])
+        return make_plans(placed, self._options, EXPIRING_OR_OUTDATED)
 
     def _expiring_or_outdated(self, standing: Standing) -> bool:
         return standing.outdated or ends_soon(standing, self._options)

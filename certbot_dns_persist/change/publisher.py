@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
 from certbot_dns_persist.journal.notes import Change
 from certbot_dns_persist.journal.store import Journal
+from certbot_dns_persist.judge.hiding import at_place
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.providers import credentials
@@ -115,8 +116,15 @@ class Publisher:
         found = self._lookup.find([name])[name]
         if found.trouble:
             raise ProviderError(f"{name} cannot be looked up: {found.trouble}.")
-        servers = {str(answer): answer.values or () for answer in found.answers}
-        return Served(found.values, found.zone, servers)
+        if found.canonical_name != name or found.values:
+            # What a wildcard answers does not stand there, and a record of its own ends it.
+            found = at_place(found, self._lookup.neighbourhoods([found])[name])
+        own = set(found.own_values)
+        servers = {
+            str(answer): tuple(value for value in answer.values or () if value in own)
+            for answer in found.answers
+        }
+        return Served(found.own_values, found.zone, servers)
 
     def add(self, record: TxtRecord, reason: str) -> None:
         """Publish ``record``, unless it is there, with each provider of its name.

@@ -179,6 +179,19 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_may_hide(group: "argparse._ActionsContainer") -> None:
+    """Add the names that a record may hide from a wildcard."""
+    group.add_argument(
+        "--may-hide",
+        f"--{PREFIX}may-hide",
+        action="append",
+        dest=f"{PREFIX}may-hide".replace("-", "_"),
+        metavar="NAME",
+        help="make records although they hide this name, and all below it, from the wildcard that "
+        "answers for it now, or although that cannot be checked; repeatable",
+    )
+
+
 def add_options(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
     """Add the plugin's options ``names``; those that a certificate is renewed with are defaults."""
     group = parser.add_argument_group("as for certbot (default: as the certificate is renewed)")

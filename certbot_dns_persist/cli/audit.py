@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from certbot_dns_persist.cli import arguments, lookups, report, setting
 from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.lookup.session import Around
 
 if TYPE_CHECKING:
     from certbot_dns_persist.judge.audit import Known
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
     def checked() -> "Iterator[Checked]":
         shared: set[str] = set()
-        inspected = lookups.inspect(asked, lookup_for, caa=not args.no_caa)
+        inspected = lookups.inspect(asked, lookup_for, caa=not args.no_caa, around=Around.ALL)
         for each in check(inspected, at=at, warn_days=args.warn_days):
             found = each.standing.found
             if found.canonical_name != found.name:

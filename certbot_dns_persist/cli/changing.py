@@ -38,10 +38,12 @@ def add_command(
     summary: str,
     examples: str,
     options: Collection[str] = (*arguments.READING, *arguments.WRITING),
+    writes: bool = True,
 ) -> None:
     """Add a command that changes DNS, with how a change is agreed to.
 
-    ``options`` are those of the plugin that make a difference to it.
+    ``options`` are those of the plugin that make a difference to it; ``writes`` is whether it may
+    publish anything.
     """
     parser = arguments.command(commands, name, summary=summary, examples=examples)
     arguments.add_subject(parser)
@@ -53,6 +55,8 @@ def add_command(
         "--dry-run", action="store_true", help="show what would be changed, and change nothing"
     )
     group.add_argument("-q", "--quiet", action="store_true", help="print only what went wrong")
+    if writes:
+        arguments.add_may_hide(group)
     arguments.add_certbot(parser)
     arguments.add_options(parser, options)
     parser.set_defaults(run=run, failed=FAILED)

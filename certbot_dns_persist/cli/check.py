@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from certbot_dns_persist.cli import arguments, lookups, report, setting
+from certbot_dns_persist.lookup.session import Around
 
 EXAMPLES = """\
   certbot-dns-persist check --all
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     files = report.file_reports(args, at=at)
     setting.rebuild_state(args, at=at)
     asked = setting.find_subjects(args)
-    inspected = lookups.inspect(asked, setting.lookup_for(args), caa=not args.no_caa)
+    lookup_for = setting.lookup_for(args)
+    inspected = lookups.inspect(asked, lookup_for, caa=not args.no_caa, around=Around.FEW)
     checked = check(inspected, at=at, warn_days=args.warn_days)
     return report.show(args, checked, asked, at=at, files=files)

@@ -4,8 +4,8 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from certbot_dns_persist.lookup.found import Found, Inspection
-from certbot_dns_persist.lookup.session import Lookup
+from certbot_dns_persist.lookup.found import Found, Inspection, Neighbourhood
+from certbot_dns_persist.lookup.session import Around, Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.subjects import Subject
 
@@ -13,13 +13,17 @@ LookupFor = Callable[[Options], Lookup]
 
 
 def inspect(
-    subjects: Iterable[Subject], lookup_for: LookupFor, *, caa: bool = True
+    subjects: Iterable[Subject],
+    lookup_for: LookupFor,
+    *,
+    caa: bool = True,
+    around: Around = Around.NOTHING,
 ) -> Iterator[tuple[Subject, Inspection]]:
     """Yield each of ``subjects`` with what DNS holds for it, in their order; all at once.
 
     Subjects are drawn, and results yielded, as DNS answers, so there may be any number of them.
-    ``caa`` is whether CAA records are asked for. Raises
-    :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+    ``caa`` is whether CAA records are asked for, ``around`` what is to be known of wildcards.
+    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
     """
     for _, group in itertools.groupby(subjects, _whom):
         first = next(group)
@@ -30,8 +34,9 @@ def inspect(
                 drawn.append(subject)
                 yield subject.request.domain
 
+        together = itertools.chain([first], group)  # noqa: B031  # each group is used once
         lookup = lookup_for(first.options)
-        for inspection in lookup.inspect(domains(itertools.chain([first], group)), caa=caa):
+        for inspection in lookup.inspect(domains(together), caa=caa, around=around):
             yield drawn.popleft(), inspection
 
 
@@ -50,6 +55,23 @@ def find(
         lookup = lookup_for(group[0].options)
         found |= lookup.find([name for subject in group for name in names(subject)])
     return found
+
+
+def neighbourhoods(
+    found: Iterable[tuple[Subject, Found]], lookup_for: LookupFor
+) -> dict[str, Neighbourhood]:
+    """Return, by name, what is around the records to come for subjects of which DNS was asked.
+
+    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+    """
+    groups: dict[object, list[tuple[Subject, Found]]] = {}
+    for subject, at_name in found:
+        groups.setdefault(_whom(subject), []).append((subject, at_name))
+    around: dict[str, Neighbourhood] = {}
+    for group in groups.values():
+        lookup = lookup_for(group[0][0].options)
+        around |= lookup.neighbourhoods(at_name for _, at_name in group)
+    return around
 
 
 def _whom(subject: Subject) -> tuple[object, ...]:

@@ -26,6 +26,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         examples=EXAMPLES,
         # The first two say what has to be left for others to be superfluous.
         options=("policy", "shared", *arguments.LOOKING, *arguments.REMOVING),
+        writes=False,
     )
 
 

@@ -1,6 +1,7 @@
 """``certbot-dns-persist record``: print the records to publish, before any order."""
 
 import argparse
+import dataclasses
 import itertools
 import logging
 import sys
@@ -12,6 +13,8 @@ from certbot_dns_persist.cli import arguments, lookups, report, setting
 from certbot_dns_persist.errors import DirectoryError, LookupFailed
 from certbot_dns_persist.judge.checkup import Checked, check
 from certbot_dns_persist.judge.diagnosis import Status
+from certbot_dns_persist.judge.hiding import Obstacle, at_place, refusal
+from certbot_dns_persist.judge.hiding import obstacle as find_obstacle
 from certbot_dns_persist.judge.prepared import (
     PreparedRecord,
     not_looked_up,
@@ -19,6 +22,7 @@ from certbot_dns_persist.judge.prepared import (
     zone_to_change,
 )
 from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import Neighbourhood
 from certbot_dns_persist.render import (
     copy_paste,
     nsupdate,
@@ -80,6 +84,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         help="ask neither DNS (for what is there, and for aliases) nor the CA (for what it wants, "
         "and to prove the account)",
     )
+    arguments.add_may_hide(group)
     arguments.add_certbot(parser)
     arguments.add_identity(parser)
     arguments.add_options(parser, (*arguments.READING, "ttl"))
@@ -94,7 +99,14 @@ def run(args: argparse.Namespace) -> int:
         logger.warning("--dns-persist-shared has no effect: the CA does not hash the account URI.")
     _require_valid_accounts(subjects, asked.source, args)
     with report.progress(asked.count) as advance:
-        records = prepare(_standings(subjects, look=not args.offline, advance=advance))
+        standings = list(_standings(subjects, look=not args.offline, advance=advance))
+    obstacles: list[Obstacle] = []
+    if args.offline:
+        unchecked = [s.request.domain for s in subjects]
+        _warn_of_wildcards(unchecked, "as it is --offline")
+    else:
+        standings, obstacles = _placed(standings)
+    records = prepare(standings)
     printed = FORMATS[args.format](records) if records else ""
     blind = [record.name for record in records if not record.looked]
     if blind and args.format in OWNING:
@@ -105,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
             args.format,
         )
     sys.stdout.write(printed)
-    troubles = asked.troubles
+    troubles = [*asked.troubles, *([refusal(obstacles)] if obstacles else [])]
     for trouble in troubles:
         print(trouble, file=sys.stderr)
     if not records and not troubles:
@@ -134,6 +146,48 @@ def _standings(
     for subject in itertools.islice(subjects, looked, None):
         yield subject, not_looked_up(subject, at)
         advance()
+
+
+def _placed(
+    standings: Sequence[tuple[Subject, Standing]],
+) -> tuple[list[tuple[Subject, Standing]], list[Obstacle]]:
+    """Return ``standings`` with the places of their records, but for those that would hide names.
+
+    Also returns what these would hide. Where that cannot be found out, there is a warning.
+    """
+    from certbot_dns_persist.lookup.session import Lookup
+
+    asked = [(subject, standing.found) for subject, standing in standings]
+    try:
+        around = lookups.neighbourhoods(asked, Lookup.of)
+    except LookupFailed as error:
+        names = (found.name for _, found in asked)
+        around = {name: Neighbourhood(name, name, trouble=str(error)) for name in names}
+    placed, obstacles, unchecked = [], [], []
+    for subject, standing in standings:
+        request, there = standing.request, around[standing.found.name]
+        obstacle = find_obstacle(
+            request.domain, there, subject.options.may_hide, wildcard=request.wildcard
+        )
+        if obstacle is not None and obstacle.hidden:
+            obstacles.append(obstacle)
+            continue
+        if obstacle is not None:
+            unchecked.append(request.domain)
+        found = at_place(standing.found, there)
+        placed.append((subject, dataclasses.replace(standing, found=found)))
+    if unchecked:
+        _warn_of_wildcards(unchecked, "as the zones' own servers cannot be asked")
+    return placed, obstacles
+
+
+def _warn_of_wildcards(domains: Sequence[str], why: str) -> None:
+    logger.warning(
+        "It was not checked, %s, whether a wildcard answers for %s now. If so, give the name "
+        "records of its own before you publish, as the wildcard then stops answering for it.",
+        why,
+        _some(domains),
+    )
 
 
 def _warn(checked: Checked) -> None:

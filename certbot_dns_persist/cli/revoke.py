@@ -25,6 +25,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         summary="Remove our records, so that the account is authorised no longer.",
         examples=EXAMPLES,
         options=(*arguments.LOOKING, *arguments.REMOVING),
+        writes=False,
     )
 
 

@@ -7,7 +7,7 @@ either the old records, or both, or the new ones, each with the certificates tha
 
 import argparse
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,19 @@ class _Rotation:
         self._args = args
         self._group = group
         self._given = setting.given(args)
-        self.plans = [plan for plan in self._make_plans() if _changes(plan)]
+        standings = group.look()
+        new = [plan for plan in self._make_plans(standings) if _changes(plan)]
+        # Only where something is to be published, the zones are asked for what it may hide.
+        placed = group.ensure.placed([standing for plan in new for standing in plan.standings])
+        self.plans = [plan for plan in self._make_plans(placed) if _changes(plan)]
 
-    def _make_plans(self) -> Iterator[Plan]:
-        standings = self._group.look()
+    def _make_plans(self, standings: Sequence[Standing]) -> Iterator[Plan]:
+        subjects = {subject.request: subject for subject in self._group.subjects}
         former = {
-            (subject.request.domain, standing.found.canonical_name): self._former(subject, standing)
-            for subject, standing in zip(self._group.subjects, standings, strict=True)
+            (standing.request.domain, standing.found.canonical_name): self._former(
+                subjects[standing.request], standing
+            )
+            for standing in standings
         }
         for made in make_plans(standings, self._group.options, REASON):
             plan = self._with_end_that_stands(made)
@@ -114,6 +120,8 @@ class _Rotation:
 
     def _former(self, subject: Subject, standing: Standing) -> list[str]:
         """Return the values of the account that asks from now on, and of the one that did."""
+        if standing.found.synthesized:
+            return []
         found = ours(standing)
         for request in self._requests_until_now.get(subject.request.domain, ()):
             found += ours(dataclasses.replace(standing, request=request))
@@ -244,4 +252,4 @@ class _Rotation:
 
 
 def _changes(plan: Plan) -> bool:
-    return bool(plan.retire) or any(plan.value not in s.found.values for s in plan.standings)
+    return bool(plan.retire) or any(plan.value not in s.found.own_values for s in plan.standings)

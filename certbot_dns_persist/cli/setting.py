@@ -195,6 +195,8 @@ def given(args: argparse.Namespace) -> Given:
     collected: dict[str, Any] = {
         name: getattr(args, f"{PREFIX}{name}".replace("-", "_"), None) for name in names
     }
+    if collected["may-hide"] is not None:
+        collected["may-hide"] = ",".join(collected["may-hide"])  # as a single option has it
     return Given(
         server=args.server,
         account=args.account,

@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import cached_property
 
 from certbot_dns_persist.journal.notes import StandingRecord
-from certbot_dns_persist.judge.checkup import Checked, Notice, NoticeKind
+from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis, Severity, Status
+from certbot_dns_persist.judge.notice import Notice, NoticeKind
 from certbot_dns_persist.judge.plan import supersedes
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.record import (
@@ -73,7 +74,7 @@ def audit(checked: Checked, at_old_names: Mapping[str, Found], known: Known) -> 
 
     ``at_old_names`` is what stands, by name, at the domain's :func:`old_names`.
     """
-    told = (*notices(checked, known), *obsolete_notices(checked, at_old_names))
+    told = (*checked.notices, *notices(checked, known), *obsolete_notices(checked, at_old_names))
     return dataclasses.replace(checked, notices=told)
 
 

@@ -1,51 +1,16 @@
 """How subjects stand, judged one after the other as DNS answers. Pure: nothing is looked up."""
 
 import dataclasses
-import enum
 from collections.abc import Iterable, Iterator
 
 from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.judge import hiding
 from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis, Severity, Status, diagnose
+from certbot_dns_persist.judge.notice import Notice
 from certbot_dns_persist.judge.plan import make_plans
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Inspection
 from certbot_dns_persist.request.subjects import Subject
-
-
-class NoticeKind(str, enum.Enum):
-    """What a notice is about, in a word of ``audit``'s; compares and prints as that word."""
-
-    OBSOLETE = "obsolete"
-    MALFORMED = "malformed"
-    UNRELATED = "unrelated"
-    UNRECORDED = "unrecorded"
-    WIDER = "wider"
-    OUTDATED = "outdated"
-    SUPERSEDED = "superseded"
-    EXPIRED = "expired"
-    LEFT_OVER = "left-over"
-    GONE = "gone"
-    KNOWN_ACCOUNT = "known-account"
-    OTHER_ACCOUNT = "other-account"
-    FORMER_ACCOUNT = "former-account"
-    UNKNOWN_ACCOUNT = "unknown-account"
-    OTHER_CA = "other-ca"
-
-    __str__ = str.__str__
-
-
-@dataclasses.dataclass(frozen=True)
-class Notice:
-    """Something beside the diagnosis that whoever looks after the domain should know."""
-
-    kind: NoticeKind
-    severity: Severity
-    name: str
-    """Where it is."""
-    value: str | None
-    """The TXT value that it is about, if it is about one."""
-    reason: str
-    """For a person."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,5 +75,12 @@ def check(
     """
     for subject, inspection in inspected:
         standing = Standing(subject.request, inspection.found, at)
+        around = inspection.neighbourhood
+        notices: tuple[Notice, ...] = ()
+        if around is not None:
+            notices = tuple(hiding.remarks(standing, around))
+            if not standing.authorized:  # so the diagnosis says what to publish
+                found = hiding.at_place(standing.found, around)
+                standing = dataclasses.replace(standing, found=found)
         diagnosis = diagnose(standing, inspection, warn_days=warn_days, names=subject.names)
-        yield Checked(subject, standing, diagnosis)
+        yield Checked(subject, standing, diagnosis, notices)

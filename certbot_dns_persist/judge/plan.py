@@ -78,7 +78,7 @@ def _make_plan(name: str, together: Sequence[Standing], options: Options, reason
             f"{format_time(persist_until)}, which has passed. Run certbot again with a later "
             "date, or with --dns-persist-valid-for."
         )
-    values = list(dict.fromkeys(value for s in together for value in s.found.values))
+    values = list(dict.fromkeys(value for s in together for value in s.found.own_values))
     wildcard = any(standing.request.wildcard for standing in together)
     record = ValidationRecord(
         issuer_domain_name=_choose_issuer(first, options.issuer_domain_name),

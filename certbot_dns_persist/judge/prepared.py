@@ -115,7 +115,7 @@ def zone_to_change(found: Found) -> str | None:
 def _prepared(plans: Sequence[Plan], retired: set[tuple[str, str]]) -> PreparedRecord:
     first = plans[0]
     standings = [standing for plan in plans for standing in plan.standings]
-    values = dict.fromkeys(value for standing in standings for value in standing.found.values)
+    values = dict.fromkeys(value for standing in standings for value in standing.found.own_values)
     return PreparedRecord(
         name=first.name,
         value=first.value,
@@ -127,6 +127,7 @@ def _prepared(plans: Sequence[Plan], retired: set[tuple[str, str]]) -> PreparedR
             domain for standing in standings if standing.everywhere for domain in _domains(standing)
         ),
         there=any(standing.found.answers for standing in standings)
+        and not any(standing.found.synthesized for standing in standings)
         and all(
             first.value in (server.values or ())
             for standing in standings

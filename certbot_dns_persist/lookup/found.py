@@ -1,6 +1,7 @@
 """What a look into DNS found: values, without the means by which they were had."""
 
 import dataclasses
+from typing import NamedTuple
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Found:
     trouble: str | None = None
     """Why nothing can be said of the name at all."""
 
+    synthesized: bool = False
+    """Whether a wildcard answers, so that nothing of this stands at the canonical name itself."""
+
     @property
     def answers(self) -> list[ServerAnswer]:
         """The servers that gave a usable answer."""
@@ -59,6 +63,80 @@ class Found:
         return list(
             dict.fromkeys(value for server in self.answers for value in server.values or ())
         )
+
+    @property
+    def own_values(self) -> list[str]:
+        """Those of them that stand at the canonical name itself."""
+        return [] if self.synthesized else self.values
+
+
+class ZoneRecord(NamedTuple):
+    """A record, as a zone file has it (RFC 1035 section 5.1)."""
+
+    rdtype: str
+    data: str
+
+    def line(self, owner: str) -> str:
+        """Return the record as a line of a zone file, with the zone's default TTL."""
+        return f"{owner}. IN {self.rdtype} {self.data}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """A name, and what is answered for names around it that nobody has made."""
+
+    name: str
+    beside: tuple[ZoneRecord, ...]
+    """The records of a random name with the same parent."""
+
+    own: tuple[ZoneRecord, ...] = ()
+    """Those of the name itself; they are asked for only if there are some ``beside``."""
+
+    below: tuple[ZoneRecord, ...] = ()
+    """Those of a random name below it; likewise."""
+
+    own_wildcard: bool = False
+    """Whether a wildcard right below the name proves that the name exists."""
+
+    @property
+    def by_wildcard(self) -> bool:
+        """Whether a wildcard answers for the name: it does not exist (RFC 4592 section 2.2.2).
+
+        A name that exists keeps the wildcard away from all below it; else what is answered is
+        alike. The values need not be: services rotate them.
+        """
+        answers = (self.beside, self.own, self.below)
+        return (
+            bool(self.beside)
+            and not self.own_wildcard
+            and len({frozenset(record.rdtype for record in each) for each in answers}) == 1
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbourhood:
+    """What is around a record that is to be published, or that stands."""
+
+    name: str
+    """The validation domain name."""
+
+    place: str
+    """Where the record is to be put: the end of the alias chain, as far as somebody has made it.
+
+    An alias that comes from a wildcard is nobody's decision to prove domains elsewhere, and a
+    record at its own name overrides it."""
+
+    zone: str | None = None
+    """The zone that holds the place, if it is known."""
+
+    synthesized: bool = False
+    """Whether a wildcard answers for the place now."""
+
+    levels: tuple[Level, ...] = ()
+    """Names above the place, the longest first, as far up as the record may matter."""
+
+    trouble: str | None = None
+    """Why nothing of this could be found out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,3 +155,6 @@ class Inspection:
 
     caa_trouble: str | None = None
     """Why the CAA records are not known."""
+
+    neighbourhood: Neighbourhood | None = None
+    """What is around the record, where one stands and this was asked for."""

@@ -11,6 +11,7 @@ zone's own servers, since a resolver's cache may hold yesterday's answer.
 import asyncio
 import contextlib
 import dataclasses
+import enum
 import functools
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
@@ -23,8 +24,9 @@ import dns.rdatatype
 
 from certbot_dns_persist.errors import LookupFailed
 from certbot_dns_persist.lookup.background import in_order
-from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
+from certbot_dns_persist.lookup.found import Found, Inspection, Neighbourhood, ServerAnswer
 from certbot_dns_persist.lookup.message import Answer, Question, text_value
+from certbot_dns_persist.lookup.neighbourhood import Neighbours
 from certbot_dns_persist.lookup.transport import (
     QUERIES_PER_SECOND,
     Address,
@@ -58,6 +60,16 @@ if TYPE_CHECKING:
 MAX_ALIASES = 12
 
 _T = TypeVar("_T")
+_W = TypeVar("_W")
+
+
+class Around(enum.Enum):
+    """What to find out of the wildcards around a record that stands."""
+
+    NOTHING = enum.auto()
+    FEW = enum.auto()
+    """What takes no question for an ordinary name that its siblings have not asked already."""
+    ALL = enum.auto()
 
 
 class Lookup:
@@ -100,26 +112,40 @@ class Lookup:
         unique = list(dict.fromkeys(names))
         return dict(zip(unique, in_order(unique, self._session(_Session.find)), strict=True))
 
-    def inspect(self, domains: Iterable[str], *, caa: bool = True) -> Iterator[Inspection]:
+    def neighbourhoods(self, found: Iterable[Found]) -> dict[str, Neighbourhood]:
+        """Return, by name, what is around the records that are to be published for names.
+
+        ``found`` is what stands at their validation domain names. The zones' own servers are
+        asked, also where resolvers tell what stands. Raises as :meth:`find`.
+        """
+        unique = list({each.name: each for each in found}.values())
+        session = self._session(_Session.neighbourhood)
+        return {around.name: around for around in in_order(unique, session)}
+
+    def inspect(
+        self, domains: Iterable[str], *, caa: bool = True, around: Around = Around.NOTHING
+    ) -> Iterator[Inspection]:
         """Yield what DNS holds for each of ``domains``, which have no ``*.``, in their order.
 
         ``domains`` are drawn as they are needed, so there may be any number of them. The CAA
         records are those at the closest name up the tree that has any (RFC 8659 section 3);
         without ``caa`` they are not asked for. Signatures are bogus when a resolver answers
         SERVFAIL, but not when told to leave them unchecked (RFC 4035 section 3.2.2); without a
-        validating resolver nothing can be told, and they count as good. Raises
+        validating resolver nothing can be told, and they count as good. ``around`` is what to find
+        out of wildcards around records that stand, where the zones' own servers are asked. Raises
         :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
         """
-        yield from in_order(domains, self._session(functools.partial(_Session.inspect, caa=caa)))
+        work = functools.partial(_Session.inspect, caa=caa, around=around)
+        yield from in_order(domains, self._session(work))
 
     def _session(
-        self, work: "Callable[[_Session, str], Coroutine[Any, Any, _T]]"
-    ) -> Callable[[], AbstractContextManager[Callable[[str], Coroutine[Any, Any, _T]]]]:
+        self, work: "Callable[[_Session, _W], Coroutine[Any, Any, _T]]"
+    ) -> Callable[[], AbstractContextManager[Callable[[_W], Coroutine[Any, Any, _T]]]]:
         """Return what starts a session within an event loop, and gives its ``work`` on a name."""
         resolvers = self._resolvers or system_resolvers()
 
         @contextlib.contextmanager
-        def session() -> Iterator[Callable[[str], Coroutine[Any, Any, _T]]]:
+        def session() -> Iterator[Callable[[_W], Coroutine[Any, Any, _T]]]:
             with contextlib.closing(Transport(self._queries_per_second)) as transport:
                 session = _Session(transport, resolvers, self._authoritative, self._port)
                 yield functools.partial(work, session)
@@ -167,16 +193,27 @@ class _Session:
         self._facts = Facts()
         self._resolvers = Resolvers(transport, self._facts, resolvers)
         self._zones = Zones(self._facts, self._resolvers, port)
+        self._neighbours = Neighbours(transport, self._facts, self._ask_servers)
 
     async def find(self, name: str) -> Found:
         return (await self._look(name)).found
 
-    async def inspect(self, domain: str, caa: bool) -> Inspection:
+    async def neighbourhood(self, found: Found) -> Neighbourhood:
+        return await self._neighbours.of_record_to_come(found)
+
+    async def inspect(self, domain: str, caa: bool, around: Around) -> Inspection:
         name = validation_domain_name(domain)
         governing = asyncio.create_task(self._caa(domain)) if caa else None
         outcome = await self._look(name)
         bogus = outcome.bogus or await self._is_bogus(name, outcome)
-        inspection = Inspection(domain, outcome.found, bogus)
+        found = outcome.found
+        inspection = Inspection(domain, found, bogus)
+        stands = bool(found.values) or found.canonical_name != name
+        if around != Around.NOTHING and outcome.zones and stands:
+            neighbourhood = await self._neighbours.of_standing_record(
+                found, outcome.zones[0], thoroughly=around == Around.ALL
+            )
+            inspection = dataclasses.replace(inspection, neighbourhood=neighbourhood)
         if governing is None:
             return inspection
         try:

@@ -167,10 +167,10 @@ class Rfc2136:
 
         owner = _absolute(name)
         zone = self._zone(owner)
-        denied = None
+        denied, denied_alias = None, False
         for _ in range(_TRIES):
             records, alias = self._read(owner)
-            if alias:
+            if alias and denied_alias:
                 # A server drops an addition beside a CNAME in silence (RFC 2136 3.4.2.2).
                 raise errors.ProviderError(
                     f"No TXT record can be added at {name} in the zone {_shown(zone)} on "
@@ -181,14 +181,15 @@ class Rfc2136:
                 break
             if records == denied:
                 # Served at this name, yet not there when the update looked: they are made from a
-                # wildcard (RFC 4592), and the name has none of its own.
+                # wildcard (RFC 4592), and the name has none of its own. An alias may be, too, which
+                # the update then overrides; its prerequisites fail at one that is not.
                 records = None
             update = _addition(zone, owner, value, records.ttl if records else ttl, records)
             if self._change(name, zone, update) == dns.rcode.NOERROR:
                 records = self._settled(owner, lambda found: bool(_reading(found, value)))
                 break
             # Somebody else was faster, or we were and the answer got lost: look again.
-            denied = records
+            denied, denied_alias = records, alias is not None
             if self._apart:
                 time.sleep(_PAUSE)  # it has yet to get what the other server has
         if not records or not _reading(records, value):

@@ -14,6 +14,9 @@ from certbot_dns_persist.lookup.found import ServerAnswer
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.value.txt import to_octets
 
+#: The version of the form: of what is in it, nothing is renamed, removed or given another meaning.
+VERSION = 1
+
 
 class Json:
     """One JSON object."""
@@ -22,7 +25,7 @@ class Json:
         """``at`` is when the check began, in UNIX seconds."""
         self._out = out
         self._separator = "\n"
-        out.write(f'{{"checked_at": "{format_time(at)}", "records": [')
+        out.write(f'{{"version": {VERSION}, "checked_at": "{format_time(at)}", "records": [')
 
     def add(self, checked: Checked) -> None:
         """Write one record."""
@@ -68,6 +71,8 @@ def record(checked: Checked) -> dict[str, Any]:
         ],
         "notices": [
             {
+                "code": notice.kind,
+                "text": _text(notice.reason),
                 "kind": notice.kind,
                 "severity": notice.severity,
                 "name": notice.name,

@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from certbot_dns_persist.judge.checkup import Checked, Notice
+from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.diagnosis import SEVERITIES, Severity
+from certbot_dns_persist.judge.notice import Notice
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.render.as_json import server_status
 from certbot_dns_persist.value.txt import printable

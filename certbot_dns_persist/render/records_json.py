@@ -7,10 +7,13 @@ from certbot_dns_persist.judge.prepared import PreparedRecord
 from certbot_dns_persist.record import parse_record
 from certbot_dns_persist.value.txt import zone_line
 
+#: The version of the form, as that of ``check``'s.
+VERSION = 1
+
 
 def render(records: Sequence[PreparedRecord]) -> str:
     """Return one JSON object."""
-    return json.dumps({"records": list(map(_object, records))}, indent=2) + "\n"
+    return json.dumps({"version": VERSION, "records": list(map(_object, records))}, indent=2) + "\n"
 
 
 def _object(record: PreparedRecord) -> dict[str, object]:

@@ -7,7 +7,7 @@ from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.cli import lookups
 from certbot_dns_persist.lookup.found import Found, Inspection
-from certbot_dns_persist.lookup.session import Lookup
+from certbot_dns_persist.lookup.session import Around, Lookup
 from certbot_dns_persist.options import Options, options_of
 from certbot_dns_persist.request.request import make_request
 from certbot_dns_persist.request.subjects import Subject
@@ -19,7 +19,9 @@ NEAR, FAR = (options_of({"resolvers": address}, {}) for address in ("::1", "::2"
 class Window(Lookup):
     """Stands for a look-up that has ``WINDOW`` domains under way, and finds nothing anywhere."""
 
-    def inspect(self, domains: Iterable[str], *, caa: bool = True) -> Iterator[Inspection]:
+    def inspect(
+        self, domains: Iterable[str], *, caa: bool = True, around: Around = Around.NOTHING
+    ) -> Iterator[Inspection]:
         rest = iter(domains)
         under_way = list(itertools.islice(rest, WINDOW))
         while under_way:

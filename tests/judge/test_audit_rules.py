@@ -15,8 +15,9 @@ from certbot_dns_persist.judge.audit import (
     notices,
     obsolete_notices,
 )
-from certbot_dns_persist.judge.checkup import Checked, Notice
+from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.diagnosis import diagnose
+from certbot_dns_persist.judge.notice import Notice
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.options import options_of

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from certbot_dns_persist import render
-from certbot_dns_persist.judge.checkup import NoticeKind
 from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF, SEVERITIES_OF, Severity, Status
+from certbot_dns_persist.judge.notice import NoticeKind
 from certbot_dns_persist.record import Verdict
 
 

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
-from certbot_dns_persist.judge.checkup import Checked, Notice, NoticeKind
+from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.diagnosis import Diagnosis, Severity, Status
+from certbot_dns_persist.judge.notice import Notice, NoticeKind
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.options import options_of

@@ -1,0 +1,44 @@
+"""What there is to say of a domain beside its diagnosis."""
+
+import dataclasses
+import enum
+
+from certbot_dns_persist.judge.diagnosis import Severity
+
+
+class NoticeKind(str, enum.Enum):
+    """What a notice is about, in a word; compares and prints as that word."""
+
+    OBSOLETE = "obsolete"
+    MALFORMED = "malformed"
+    UNRELATED = "unrelated"
+    UNRECORDED = "unrecorded"
+    WIDER = "wider"
+    OUTDATED = "outdated"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+    LEFT_OVER = "left-over"
+    GONE = "gone"
+    KNOWN_ACCOUNT = "known-account"
+    OTHER_ACCOUNT = "other-account"
+    FORMER_ACCOUNT = "former-account"
+    UNKNOWN_ACCOUNT = "unknown-account"
+    OTHER_CA = "other-ca"
+    HIDES_HOST = "hides-host"
+    PERMITS_OTHERS = "permits-others"
+
+    __str__ = str.__str__
+
+
+@dataclasses.dataclass(frozen=True)
+class Notice:
+    """Something beside the diagnosis that whoever looks after the domain should know."""
+
+    kind: NoticeKind
+    severity: Severity
+    name: str
+    """Where it is."""
+    value: str | None
+    """The TXT value that it is about, if it is about one."""
+    reason: str
+    """For a person."""
