@@ -177,8 +177,8 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         known = None
         if self.config.verb != "renew":  # which may do without any
             with _importing():
-                from certbot_dns_persist import providers
-            known = providers.available()
+                from certbot_dns_persist.providers import loader
+            known = loader.available()
         return options.check_options(self.conf, known)
 
     @staticmethod

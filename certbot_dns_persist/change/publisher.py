@@ -81,7 +81,7 @@ class Publisher:
 
     def _load(self, file: credentials.Credentials, provider: str, name: str) -> "Provider":
         try:
-            from certbot_dns_persist import providers
+            from certbot_dns_persist.providers import loader
             from certbot_dns_persist.providers.interface import Settings
         except ImportError as error:
             raise ConfigurationError(
@@ -89,7 +89,7 @@ class Publisher:
                 f"missing or too old: {error}. Install it anew in the way it was installed."
             ) from error
 
-        known = providers.available()
+        known = loader.available()
         if provider not in known and provider not in self._options.providers:
             section = file.section(name)
             where = f"in [{section}] of" if section else "above the sections of"
@@ -108,7 +108,7 @@ class Publisher:
             notify=self._notify,
             observe=self._observe,
         )
-        return providers.load(provider, settings)
+        return loader.load(provider, settings)
 
     def _observe(self, name: str) -> "Served":
         from certbot_dns_persist.providers.interface import Served

@@ -1,16 +1,18 @@
 """What several providers need: their keys, the zones a name may be in, whose code they are."""
 
 import importlib.metadata
+from typing import TYPE_CHECKING
 
-from certbot_dns_persist.providers.interface import Settings
+if TYPE_CHECKING:  # it needs zope.interface, which credentials can be read without
+    from certbot_dns_persist.providers.interface import Settings
 
 
-def file_of(settings: Settings) -> str:
+def file_of(settings: "Settings") -> str:
     """Return the credentials file as messages name it."""
     return settings.credentials_file or "the file given with --dns-persist-credentials"
 
 
-def value_of(settings: Settings, key: str) -> str:
+def value_of(settings: "Settings", key: str) -> str:
     """Return what the credentials file says of ``key``; empty when it says nothing."""
     return settings.credentials.get(key, "").strip()
 

@@ -29,9 +29,9 @@ from support.nameserver import Nameserver, Zones
 from support.pebble import ISSUER
 from support.zones import zone_text
 
-from certbot_dns_persist import providers
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
 from certbot_dns_persist.lookup.session import Address, Lookup
+from certbot_dns_persist.providers import loader
 from certbot_dns_persist.providers.bridge import Bridge
 from certbot_dns_persist.providers.interface import Served, Settings
 from certbot_dns_persist.record import validation_domain_name
@@ -903,7 +903,7 @@ def test_the_usual_wait_is_what_the_plugins_authors_say_but_not_too_short(
 
 def test_a_plugin_of_the_old_group_is_found(bridge: MakeBridge, install: Install) -> None:
     install(group="letsencrypt.plugins")
-    assert "dns-local-test" in providers.available()
+    assert "dns-local-test" in loader.available()
     bridge("dns-local-test", None, {"token": "t"})
 
 
@@ -973,10 +973,10 @@ def test_a_plugin_that_is_not_installed_is_answered_with_those_that_are(
 
 
 def test_the_loader_bridges_what_it_has_no_provider_for(observe: Observe, tmp_path: Path) -> None:
-    assert {"dns-desec", "dns-rfc2136", "rfc2136"} <= set(providers.available())
-    assert "dns-persist" not in providers.available()
+    assert {"dns-desec", "dns-rfc2136", "rfc2136"} <= set(loader.available())
+    assert "dns-persist" not in loader.available()
     file = KEY.write_credentials(tmp_path / "key.ini", "192.0.2.53", 53)
-    provider = providers.load("dns-rfc2136", Settings({}, str(file), print, observe))
+    provider = loader.load("dns-rfc2136", Settings({}, str(file), print, observe))
     assert isinstance(provider, Bridge)
 
 

@@ -15,9 +15,8 @@ from support.nameserver import Nameserver
 from support.pebble import ISSUER, Pebble
 from support.process import free_port
 
-from certbot_dns_persist import providers
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
-from certbot_dns_persist.providers import credentials
+from certbot_dns_persist.providers import credentials, loader
 from certbot_dns_persist.providers.cloudflare import Cloudflare
 from certbot_dns_persist.providers.interface import Settings
 
@@ -755,7 +754,7 @@ def test_a_credentials_file_of_certbots_plugin_works_as_it_is(
     path.touch(mode=0o600)
     path.write_text(f"# Cloudflare API token used by Certbot\n{prefix}_api_token = {token}\n")
     found = credentials.read(str(path)).keys("cloudflare", NAME)
-    provider = providers.load("cloudflare", Settings(found, str(path), print))
+    provider = loader.load("cloudflare", Settings(found, str(path), print))
     assert sorted(provider.list_values(NAME)) == FOREIGN
 
 

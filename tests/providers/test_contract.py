@@ -21,9 +21,8 @@ from support.nameserver import Nameserver, Zones
 from support.zones import zone_text
 from zope.interface.verify import verifyObject
 
-from certbot_dns_persist import providers
 from certbot_dns_persist.lookup.session import Address, Lookup
-from certbot_dns_persist.providers import credentials
+from certbot_dns_persist.providers import credentials, loader
 from certbot_dns_persist.providers.interface import IProvider, Provider, Served, Settings
 
 OURS = "ca.example; accounturi=https://ca.example/acct/1; policy=wildcard"
@@ -57,7 +56,7 @@ def _rfc2136(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
             bind.add_txt(name, value)
 
     return Service(
-        lambda: providers.load("rfc2136", Settings(keys, path, print)),
+        lambda: loader.load("rfc2136", Settings(keys, path, print)),
         name,
         put,
         lambda: bind.primary.values(name),
@@ -78,7 +77,7 @@ def _cloudflare(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
             api.add(name, f'"{value}"')
 
     return Service(
-        lambda: providers.load("cloudflare", Settings(keys, None, print)),
+        lambda: loader.load("cloudflare", Settings(keys, None, print)),
         name,
         put,
         lambda: api.values(name),
@@ -98,7 +97,7 @@ def _route53(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
     zone = aws.add_zone("example.test")
     name = "_validation-persist.example.test"
     return Service(
-        lambda: providers.load("route53", Settings({}, None, print)),
+        lambda: loader.load("route53", Settings({}, None, print)),
         name,
         lambda values: aws.create(zone, name, *(f'"{value}"' for value in values)),
         lambda: zones.values(name),
@@ -118,7 +117,7 @@ def _script(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
         return Served(nameserver.values(name), "example.test")
 
     return Service(
-        lambda: providers.load("script", Settings({"command": command}, None, print, observe)),
+        lambda: loader.load("script", Settings({"command": command}, None, print, observe)),
         name,
         lambda values: nameserver.zones.set_values(name, values),
         lambda: nameserver.values(name),
@@ -160,9 +159,7 @@ def _bridge_rfc2136(request: pytest.FixtureRequest, stack: ExitStack) -> Service
         return bind.primary.values(service.name)
 
     settings = Settings({}, path, print, observe)
-    return Service(
-        lambda: providers.load("dns-rfc2136", settings), service.name, service.put, values
-    )
+    return Service(lambda: loader.load("dns-rfc2136", settings), service.name, service.put, values)
 
 
 def _bridge_cloudflare(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
@@ -187,7 +184,7 @@ def _bridge_cloudflare(request: pytest.FixtureRequest, stack: ExitStack) -> Serv
 
     settings = Settings({}, str(path), print, observe)
     return Service(
-        lambda: providers.load("dns-cloudflare", settings), name, put, lambda: api.values(name)
+        lambda: loader.load("dns-cloudflare", settings), name, put, lambda: api.values(name)
     )
 
 

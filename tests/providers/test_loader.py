@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from certbot_dns_persist import providers
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.providers import loader
 from certbot_dns_persist.providers.interface import Settings
 from certbot_dns_persist.providers.manual import Manual
 
@@ -55,25 +55,25 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 def refusal(name: str = "acmedns") -> str:
     with pytest.raises(ConfigurationError) as caught:
-        providers.load(name, SETTINGS)
+        loader.load(name, SETTINGS)
     assert "hush-hush" not in "".join(traceback.format_exception(caught.value))
     return str(caught.value)
 
 
 def test_our_own_providers_are_available() -> None:
-    assert {"manual", "rfc2136"} <= set(providers.available())
-    assert isinstance(providers.load("manual", SETTINGS), Manual)
+    assert {"manual", "rfc2136"} <= set(loader.available())
+    assert isinstance(loader.load("manual", SETTINGS), Manual)
 
 
 def test_our_own_providers_keep_the_contract() -> None:
     credentials = {"server": "192.0.2.53", "name": "key", "secret": "c2VjcmV0"}
-    provider = providers.load("rfc2136", Settings(credentials, "/etc/dns.ini", print))
+    provider = loader.load("rfc2136", Settings(credentials, "/etc/dns.ini", print))
     assert provider.writes
 
 
 def test_a_misspelt_key_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     credentials = {"server": "192.0.2.53", "name": "key", "secret": "aHVzaA==", "prot": "5353"}
-    providers.load("rfc2136", Settings(credentials, "/etc/dns.ini", print))
+    loader.load("rfc2136", Settings(credentials, "/etc/dns.ini", print))
     (warning,) = caplog.messages
     assert "/etc/dns.ini has dns_persist_rfc2136_prot" in warning
     assert "Did you mean dns_persist_rfc2136_port?" in warning
@@ -82,8 +82,8 @@ def test_a_misspelt_key_is_warned_about(caplog: pytest.LogCaptureFixture) -> Non
 
 def test_anybodys_provider_is_loaded(install: Install) -> None:
     install(SOUND)
-    assert "acmedns" in providers.available()
-    assert providers.load("acmedns", SETTINGS).zone_for("www.example.com") == "example.com"
+    assert "acmedns" in loader.available()
+    assert loader.load("acmedns", SETTINGS).zone_for("www.example.com") == "example.com"
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:

@@ -18,8 +18,9 @@ from support.nameserver import Nameserver
 from support.process import free_port
 
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
-from certbot_dns_persist.providers import credentials, load
+from certbot_dns_persist.providers import credentials
 from certbot_dns_persist.providers.interface import Settings
+from certbot_dns_persist.providers.loader import load
 from certbot_dns_persist.providers.rfc2136 import Rfc2136
 
 OURS = "ca.example; accounturi=https://ca.example/acct/1; persistUntil=1830000000"

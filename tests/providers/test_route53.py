@@ -18,9 +18,8 @@ from support.nameserver import Nameserver
 from support.pebble import ISSUER, Pebble
 from support.process import free_port
 
-from certbot_dns_persist import providers
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
-from certbot_dns_persist.providers import route53
+from certbot_dns_persist.providers import loader, route53
 from certbot_dns_persist.providers.interface import Settings
 from certbot_dns_persist.providers.route53 import Route53
 from certbot_dns_persist.record import validation_domain_name
@@ -950,7 +949,7 @@ def test_boto3_is_not_imported_before_it_is_needed() -> None:
 
 
 def test_the_loader_finds_it_and_holds_it_to_its_contract(told: list[str]) -> None:
-    assert isinstance(providers.load("route53", Settings({}, None, told.append)), Route53)
+    assert isinstance(loader.load("route53", Settings({}, None, told.append)), Route53)
 
 
 # The policy that users copy.
