@@ -5,6 +5,8 @@ import dataclasses
 import hashlib
 from typing import TYPE_CHECKING
 
+from certbot_dns_persist.record import normalize_domain_name
+
 if TYPE_CHECKING:  # it brings all of cryptography, which only who has a key needs
     from josepy.jwk import JWK
 
@@ -35,19 +37,19 @@ def hashed_account_uri(
 ) -> str:
     """Return the hashed account URI (draft-02 section 4.1 item 3).
 
-    ``prefix`` is the directory's accountHashPrefix; ``domain`` the normalised FQDN at which the
-    record stands, without ``_validation-persist``, or ``"*"`` for the form that serves every
-    domain; ``thumbprint`` the 43 characters of the account key's thumbprint; ``account_url`` the
-    ACME account URL. Raises :class:`ValueError` for an algorithm that we do not know, and for
-    inputs that are not of that form.
+    ``prefix`` is the directory's accountHashPrefix; ``domain`` the FQDN at which the record stands,
+    without ``_validation-persist``, or ``"*"`` for the form that serves every domain;
+    ``thumbprint`` the 43 characters of the account key's thumbprint; ``account_url`` the ACME
+    account URL. The hash is that of the normalised name (section 9.2), whichever way ``domain``
+    is written. Raises :class:`ValueError` for an algorithm that we do not know, and for inputs
+    that are not of that form.
     """
     if algorithm not in _HASHES:
         raise ValueError(f"unknown hash algorithm {algorithm!r}; known: {', '.join(_HASHES)}")
     if len(thumbprint) != 43:
         raise ValueError(f"a thumbprint has 43 characters, not {len(thumbprint)}")
-    octets = domain.encode("ascii")
-    if not 1 <= len(octets) <= 255:
-        raise ValueError(f"a domain name has 1 to 255 octets, not {len(octets)}")
+    name = domain if domain == ANY_DOMAIN else normalize_domain_name(domain)
+    octets = name.encode("ascii")
     message = bytes([len(octets)]) + octets + thumbprint.encode("ascii")
     digest = _HASHES[algorithm](message + account_url.encode("ascii")).digest()
     return f"{prefix}{algorithm}/{_base64url(digest)}"
