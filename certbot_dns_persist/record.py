@@ -22,6 +22,10 @@ VALIDATION_LABEL = "_validation-persist"
 #: The longest domain name, in octets, without the trailing dot (RFC 1035 section 2.3.4).
 MAX_NAME_OCTETS = 253
 
+# NFC joins at most four characters into one, which is at least one octet. A longer name is refused
+# unread: NFC takes quadratic time for combining marks, and a stranger's TXT record may hold 64 kB.
+_MAX_NAME_CHARACTERS = 4 * (MAX_NAME_OCTETS + 1)
+
 _INT64 = range(-(2**63), 2**63)
 _WHITESPACE = " \t"
 _LDH_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -49,6 +53,11 @@ def normalize_domain_name(name: str) -> str:
     """
     if _NORMAL_NAME.fullmatch(name):
         return name
+    if len(name) > _MAX_NAME_CHARACTERS:
+        raise ValueError(
+            f"the name has {len(name)} characters, which are more than the {MAX_NAME_OCTETS} "
+            "octets allowed"
+        )
     folded = unicodedata.normalize("NFC", name.casefold())
     # The ideographic full stops count as label separators (RFC 3490 section 3.1).
     labels = re.split("[.\u3002\uff0e\uff61]", folded)

@@ -77,9 +77,7 @@ def test_the_hash_equals_one_that_is_computed_otherwise(
     assert normalize_domain_name(domain.upper() + ".") == name
 
 
-@pytest.mark.parametrize(
-    "domain", ["EXAMPLE.com.", "example.com.", "Example.COM", "example。com"]
-)
+@pytest.mark.parametrize("domain", ["EXAMPLE.com.", "example.com.", "Example.COM", "example。com"])
 def test_one_domain_has_one_hash_however_it_is_written(domain: str) -> None:
     written, normal = (
         hashed_account_uri(PREFIX, domain=name, thumbprint=KEY, account_url=URL)

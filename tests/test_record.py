@@ -329,11 +329,24 @@ def test_a_normal_name_stays_as_it_is(name: str) -> None:
         ("\u2488.example", "is not a domain name: "),
         ("a." * 126 + "bc", f"254 octets, more than the {MAX_NAME_OCTETS} allowed"),
         ("ä." * 50 + "example", "octets, more than the 253 allowed"),
+        ("e\u0323\u0302" * 20_000, "60000 characters, which are more than the 253 octets"),
     ],
 )
 def test_what_is_no_host_name_is_named_with_the_fault(name: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         normalize_domain_name(name)
+
+
+def test_a_name_of_combining_marks_is_read_up_to_the_length_that_dns_allows() -> None:
+    decomposed = ".".join(["e\u0323\u0302" * 12] * 12)
+    label = "xn--" + ("\u1ec7" * 12).encode("punycode").decode()
+    assert normalize_domain_name(decomposed) == ".".join([label] * 12)
+
+
+def test_a_value_as_long_as_dns_can_hold_is_judged() -> None:
+    assert judge("a" + "\u0323\u0302" * 16_000) == "unauthorized"
+    many = "".join(f"; tag{number}=1" for number in range(6_000))
+    assert judge(f"{CA}; accounturi={URI}{many}") == "valid"
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ _OTHERS = {
     r"[\w.-]*verif[\w.-]*[=:]|ms=ms": "a proof for another service that the domain is yours",
 }
 
+#: Within so many characters a value says what it is for. The patterns above take quadratic time,
+#: and a stranger's TXT record may hold 64 kB.
+_BEGINNING = 200
+
 #: Above that, a time in seconds is in the year 5138 or later.
 MILLISECONDS = 10**11
 
@@ -112,7 +116,7 @@ def explain(text: str, question: Question) -> Explanation:
 def _other(value: str) -> str | None:
     """Return what tells that ``value`` was never meant as a record; ``None`` when it may be."""
     for beginning, looks in _OTHERS.items():
-        if re.match(beginning, value, re.IGNORECASE):
+        if re.match(beginning, value[:_BEGINNING], re.IGNORECASE):
             return f"looks like {looks}"
     meant = any(f"{tag}=" in value.lower() for tag in _KNOWN)
     if meant or not value or _is_name(value.partition(";")[0]) or obsolete.recognize(value):

@@ -58,6 +58,10 @@ _MEANINGS = {
     "token": "token",
 }
 
+#: No article's value comes near this many characters. A longer one is not read: the patterns below
+#: take quadratic time for blanks, and a stranger's TXT record may hold 64 kB.
+MOST_CHARACTERS = 1024
+
 _VERSION = re.compile(r"(acme|dns)-?persist.*|persist", re.IGNORECASE)
 # At a semicolon, or where blanks or a comma stand before what looks like a parameter.
 _BETWEEN = re.compile(r"\s*;\s*|[\s,]+(?=[A-Za-z_-]+\s*=)")
@@ -107,8 +111,11 @@ class Obsolete:
 def recognize(value: str) -> Obsolete | None:
     """Return what ``value`` means if it is of an old form, ``None`` for anything else.
 
-    A well-formed record is never of an old form, whatever unknown parameters it has.
+    A well-formed record is never of an old form, whatever unknown parameters it has, nor is a value
+    of more than :data:`MOST_CHARACTERS`.
     """
+    if len(value) > MOST_CHARACTERS:
+        return None
     try:
         parse_record(value)
     except MalformedRecord:

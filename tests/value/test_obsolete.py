@@ -3,7 +3,7 @@
 import pytest
 
 from certbot_dns_persist.record import parse_record
-from certbot_dns_persist.value.obsolete import NAMES, recognize
+from certbot_dns_persist.value.obsolete import MOST_CHARACTERS, NAMES, recognize
 
 URI = "https://acme-v02.api.letsencrypt.org/acme/acct/1"
 NEEDED = f"letsencrypt.org; accounturi={URI}; persistUntil=1798761600"
@@ -109,3 +109,10 @@ def test_anything_else_is_not_taken_for_an_old_form(value: str) -> None:
 
 def test_the_names_of_old_are_known() -> None:
     assert set(NAMES) == {"_acme-persist", "_persist-challenge"}
+
+
+@pytest.mark.parametrize("padding", [" ", ",", "; x=1"])
+def test_what_is_longer_than_any_article_has_it_is_not_read(padding: str) -> None:
+    value = f"v=acme-persist-01; ca=letsencrypt.org; account={URI}"
+    assert recognize(value.ljust(MOST_CHARACTERS)) is not None
+    assert recognize(value + padding * 64_000) is None
