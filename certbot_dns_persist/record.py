@@ -1,7 +1,8 @@
 """The TXT value at ``_validation-persist.<FQDN>``: parse it, format it, judge it.
 
-Pure: no I/O, no clock, nothing of this package. What :func:`evaluate` calls valid, a CA that
-follows the drafts accepts; references are to draft-ietf-acme-dns-persist-02.
+Pure: no I/O, no clock, nothing of this package. What :func:`evaluate` calls valid, the drafts allow
+and every validator accepts that the CA is known to run; references are to
+draft-ietf-acme-dns-persist-02.
 
 The value is an RFC 8659 issue-value::
 
@@ -34,6 +35,11 @@ _NORMAL_NAME = re.compile(rf"(?!.{{254}})({_LDH_LABEL.pattern}\.)*{_LDH_LABEL.pa
 _PARAMETER_VALUE = re.compile(r"[\x21-\x3A\x3C-\x7E]*")
 _TAG = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9])*")
 _DECIMAL = re.compile(r"-?[0-9]+")
+_SIGNED_DECIMAL = re.compile(r"[+-]?[0-9]+")
+
+#: The last persistUntil that programs in Go can compare. Their ``time.Unix`` adds the seconds from
+#: the year 1 to 1970; beyond this, the sum overflows a signed 64-bit integer, and seems long past.
+LAST_COMPARABLE_SECOND = 2**63 - 1 - 62_135_596_800
 
 
 class MalformedRecord(ValueError):
@@ -137,47 +143,112 @@ class ValidationRecord:
         return "; ".join(parts)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Validator:
+    """Where validators differ; Boulder and Pebble as of their sources of 2026."""
+
+    name: str
+
+    deployed: bool = True
+    """Whether it is one of Let's Encrypt's two, which are alike in this.
+
+    Both take anything for a tag and a plus sign before persistUntil, and compare times as Go does.
+    Their DNS library escapes octets that are not printable ASCII: so a TAB is no blank, and all of
+    them may stand in the values of parameters that mean nothing.
+    """
+
+    takes_repeated: bool = True
+    """Whether it ignores unknown parameters that are repeated."""
+
+    normalizes_issuer: bool = True
+    """Whether it normalises the issuer-domain-name before it compares it."""
+
+    @property
+    def blanks(self) -> str:
+        """What may stand around every part."""
+        return " " if self.deployed else _WHITESPACE
+
+
+_STANDARD = _Validator("the standard", deployed=False)
+_BOULDER = _Validator("Boulder")
+_PEBBLE = _Validator("Pebble", takes_repeated=False, normalizes_issuer=False)
+
+#: Who judges a value for a CA, if it is known what it runs; for others, all of them.
+_VALIDATORS = {
+    "letsencrypt.org": (_STANDARD, _BOULDER),
+    "pebble.letsencrypt.org": (_STANDARD, _PEBBLE),
+}
+_ALL_VALIDATORS = (_STANDARD, _BOULDER, _PEBBLE)
+
+
 def parse_record(value: str) -> ValidationRecord:
     """Return the record that ``value``, the joined strings of one TXT record, stands for.
 
     Raises :class:`MalformedRecord` when the value breaks RFC 8659 section 4.2 or draft
     section 4.1. Parameters with unknown tags are ignored, repeated ones too.
     """
+    return _parse(value, _STANDARD)
+
+
+def read_record(value: str) -> ValidationRecord:
+    """Return the record that ``value`` stands for, also if only some deployed CAs read it.
+
+    Raises :class:`MalformedRecord` as :func:`parse_record` when no known validator reads it.
+    """
+    try:
+        return _parse(value, _STANDARD)
+    except MalformedRecord as error:
+        try:
+            return _parse(value, _BOULDER)  # Pebble reads nothing that both of these refuse
+        except MalformedRecord:
+            raise error from None
+
+
+def _parse(value: str, validator: _Validator) -> ValidationRecord:
     issuer, *parameters = value.split(";")
     known: dict[str, str] = {}
+    unknown: set[str] = set()
     for parameter in parameters:
-        tag, content = _parse_parameter(parameter)
+        tag, content = _parse_parameter(parameter, validator)
         folded = tag.lower()
-        if folded not in ("accounturi", "policy", "persistuntil"):
-            continue
-        if folded in known:
+        if folded in known or (folded in unknown and not validator.takes_repeated):
             raise MalformedRecord(f"the parameter {tag} is given twice")
-        known[folded] = content
-    if not issuer.strip(_WHITESPACE):
+        if folded in ("accounturi", "policy", "persistuntil"):
+            known[folded] = content
+        else:
+            unknown.add(folded)
+    issuer = issuer.strip(validator.blanks)
+    if not issuer:
         raise MalformedRecord("the issuer-domain-name is missing")
     if "accounturi" not in known:
         raise MalformedRecord("the mandatory accounturi is missing")
     return ValidationRecord(
-        issuer_domain_name=issuer.strip(_WHITESPACE),
+        issuer_domain_name=issuer,
         account_uri=known["accounturi"],
         policy=known.get("policy"),
-        persist_until=_parse_persist_until(known.get("persistuntil")),
+        persist_until=_parse_persist_until(known.get("persistuntil"), validator),
     )
 
 
-def _parse_parameter(parameter: str) -> tuple[str, str]:
-    stripped = parameter.strip(_WHITESPACE)
+def _parse_parameter(parameter: str, validator: _Validator) -> tuple[str, str]:
+    blanks = validator.blanks
+    stripped = parameter.strip(blanks)
     if not stripped:
         raise MalformedRecord("it has an empty parameter or ends in a semicolon")
     tag, equals, content = stripped.partition("=")
-    tag, content = tag.rstrip(_WHITESPACE), content.lstrip(_WHITESPACE)
+    tag, content = tag.rstrip(blanks), content.lstrip(blanks)
     if not equals:
         raise MalformedRecord(f"the parameter {stripped!r} has no '='")
     if not tag:
         raise MalformedRecord(f"the parameter {stripped!r} has no tag")
-    if not _TAG.fullmatch(tag):
-        raise MalformedRecord(f"the tag {tag!r} is not made of letters, digits and inner hyphens")
-    _require_parameter_value(tag, content)
+    if not validator.deployed:
+        if not _TAG.fullmatch(tag):
+            raise MalformedRecord(
+                f"the tag {tag!r} is not made of letters, digits and inner hyphens"
+            )
+        _require_parameter_value(tag, content)
+    elif " " in content:
+        raise MalformedRecord(f"the value of {tag} holds a blank")
     return tag, content
 
 
@@ -193,11 +264,12 @@ def _require_parameter_value(tag: str, content: str) -> None:
         )
 
 
-def _parse_persist_until(content: str | None) -> int | None:
+def _parse_persist_until(content: str | None, validator: _Validator) -> int | None:
     if content is None:
         return None
+    form = _SIGNED_DECIMAL if validator.deployed else _DECIMAL
     # The length first: int() refuses thousands of digits in its own words.
-    if not _DECIMAL.fullmatch(content) or len(content.lstrip("-0")) > 19:
+    if not form.fullmatch(content) or len(content.lstrip("+-0")) > 19:
         raise MalformedRecord(
             f"persistUntil {content[:30]!r} is not a decimal count of UNIX seconds in 64 bits"
         )
@@ -205,9 +277,14 @@ def _parse_persist_until(content: str | None) -> int | None:
 
 
 class Verdict(str, enum.Enum):
-    """The kind of a CA's answer (sections 4.3.2 and 9.3.1); compares and prints as its word."""
+    """The kind of a CA's answer (sections 4.3.2 and 9.3.1); compares and prints as its word.
+
+    ``ACCEPTED_BY_SOME`` is for what one validator accepts and another refuses, the standard counted
+    among them. Where it is known what the CA runs, no other validator counts.
+    """
 
     VALID = "valid"
+    ACCEPTED_BY_SOME = "accepted-by-some"
     MALFORMED = "malformed"
     UNAUTHORIZED = "unauthorized"
 
@@ -216,7 +293,7 @@ class Verdict(str, enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What a CA makes of one value. ``record`` is ``None`` when the value cannot be parsed."""
+    """What a CA makes of one value. ``record`` is ``None`` when no known validator reads it."""
 
     value: str
     verdict: Verdict
@@ -225,7 +302,7 @@ class Finding:
 
     @property
     def authorized(self) -> bool:
-        """Whether this value alone authorises."""
+        """Whether this value alone authorises, as far as is known at every CA of that name."""
         return self.verdict == Verdict.VALID
 
     @property
@@ -239,8 +316,9 @@ class Finding:
 class Evaluation:
     """What a CA makes of all values at one name: ``verdict`` is the kind of its answer.
 
-    ``MALFORMED`` means that a record naming this CA could not be read and none authorises;
-    otherwise ``UNAUTHORIZED`` (sections 4.3.2 and 9.3.1). Each finding has the verdict for
+    ``ACCEPTED_BY_SOME`` means that none authorises for certain, ``MALFORMED`` that a record naming
+    this CA could not be read and no other will do; otherwise ``UNAUTHORIZED`` (sections 4.3.2 and
+    9.3.1). Each finding has the verdict for
     its value alone; a value for another CA is unauthorized, however it is formed.
     """
 
@@ -255,13 +333,23 @@ class Evaluation:
     @functools.cached_property
     def authorizing(self) -> dict[str, ValidationRecord]:
         """The records that authorise, each by itself, by their values; the last lasts longest."""
+        return self._records(Verdict.VALID)
+
+    @functools.cached_property
+    def accepted(self) -> dict[str, ValidationRecord]:
+        """The records that authorise or, if there is none, those that some CAs accept; likewise."""
+        return self.authorizing or self._records(Verdict.ACCEPTED_BY_SOME)
+
+    def _records(self, verdict: Verdict) -> dict[str, ValidationRecord]:
         found = sorted(self.findings, key=lambda finding: (finding.end, finding.value))
-        return {each.value: each.record for each in found if each.authorized and each.record}
+        return {
+            each.value: each.record for each in found if each.verdict == verdict and each.record
+        }
 
     @property
     def end(self) -> int | None:
-        """When the last authorising record ends (UNIX seconds); ``None`` when one never does."""
-        last = next(reversed(self.authorizing.values()), None)
+        """When the last accepted record ends (UNIX seconds); ``None`` when one never does."""
+        last = next(reversed(self.accepted.values()), None)
         return last.persist_until if last else None
 
 
@@ -312,16 +400,54 @@ def _judge(
         )
     if named not in issuers:
         return Finding(value, Verdict.UNAUTHORIZED, f"is for another CA, {named}", _record(value))
+    standard = _judge_as(_STANDARD, value, account_uris, wildcard, at)
+    if standard.record and _reads_alike(standard.record, value):
+        return standard
+    validators = _VALIDATORS.get(named, _ALL_VALIDATORS)
+    findings = {v: _judge_as(v, value, account_uris, wildcard, at) for v in validators}
+    accepting = next((f for f in findings.values() if f.authorized), None)
+    if accepting is None:
+        return next((f for f in findings.values() if f.record), standard)
+    refusals: dict[str, list[str]] = {}
+    for validator, finding in findings.items():
+        if not finding.authorized:
+            tab = validator.deployed and "\t" in value
+            reason = "a TAB is not a blank there" if tab else finding.reason
+            refusals.setdefault(reason, []).append(validator.name)
+    if not refusals:
+        return accepting
+    why = "; ".join(
+        f"{' and '.join(names)} {'refuse' if len(names) > 1 else 'refuses'} it, as {reason}"
+        for reason, names in refusals.items()
+    )
+    reason = f"is accepted by some CAs only: {why}"
+    return Finding(value, Verdict.ACCEPTED_BY_SOME, reason, accepting.record)
+
+
+def _reads_alike(record: ValidationRecord, value: str) -> bool:
+    """Whether no validator reads or judges ``value`` otherwise: it is in the canonical form."""
+    return record.to_value() == value and (record.persist_until or 0) <= LAST_COMPARABLE_SECOND
+
+
+def _judge_as(
+    validator: _Validator, value: str, account_uris: Collection[str], wildcard: bool, at: int
+) -> Finding:
+    """Return what one validator makes of a value that names its CA."""
     try:
-        record = parse_record(value)
+        record = _parse(value, validator)
     except MalformedRecord as error:
         return Finding(value, Verdict.MALFORMED, error.reason, None)
-    if record.account_uri not in account_uris:
+    issuer = value.partition(";")[0].strip(validator.blanks)
+    if not validator.normalizes_issuer and issuer != record.issuer_domain_name:
+        reason = f"the issuer-domain-name is not written {record.issuer_domain_name}"
+    elif record.account_uri not in account_uris:
         reason = f"names another account, {record.account_uri}"
     elif wildcard and not record.wildcard:
         reason = "lacks policy=wildcard, which a wildcard name needs"
     elif record.expired(at):
         reason = f"expired: its persistUntil was {format_time(record.persist_until or 0)}"
+    elif validator.deployed and (record.persist_until or 0) > LAST_COMPARABLE_SECOND:
+        reason = f"its persistUntil is more than {LAST_COMPARABLE_SECOND}, where time overflows"
     else:
         return Finding(value, Verdict.VALID, "authorises", record)
     return Finding(value, Verdict.UNAUTHORIZED, reason, record)
@@ -329,7 +455,7 @@ def _judge(
 
 def _record(value: str) -> ValidationRecord | None:
     try:
-        return parse_record(value)
+        return read_record(value)
     except MalformedRecord:
         return None
 

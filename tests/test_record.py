@@ -9,8 +9,10 @@ import pytest
 import support.hypothesis_profile  # noqa: F401
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.differences import ALIKE, DIFFERENCES, Difference, fill_in
 
 from certbot_dns_persist.record import (
+    LAST_COMPARABLE_SECOND,
     MAX_NAME_OCTETS,
     Evaluation,
     Finding,
@@ -23,6 +25,7 @@ from certbot_dns_persist.record import (
     normalize_domain_name,
     parse_record,
     parse_time,
+    read_record,
     validation_domain_name,
 )
 
@@ -65,7 +68,7 @@ def test_every_string_is_parsed_or_called_malformed(value: str) -> None:
 
 @given(st.text())
 def test_every_string_is_judged(value: str) -> None:
-    assert judge(value) in ("valid", "malformed", "unauthorized")
+    assert judge(value) in ("valid", "accepted-by-some", "malformed", "unauthorized")
 
 
 @given(records)
@@ -123,7 +126,7 @@ def test_each_record_stands_alone(others: list[ValidationRecord], ours: Validati
         wildcard=False,
         at=-(2**63),
     )
-    assert result.authorized
+    assert result.authorized is ((ours.persist_until or 0) <= LAST_COMPARABLE_SECOND)
     assert [finding.value for finding in result.findings] == [*values, ours.to_value()]
 
 
@@ -194,7 +197,85 @@ def test_any_other_policy_counts_as_absent(policy: str) -> None:
 
 @pytest.mark.parametrize("issuer", ["CA.Example", "ca.example.", "  ca.example\t", "ca。example"])
 def test_issuer_domain_names_are_compared_after_normalisation(issuer: str) -> None:
-    assert judge(f"{issuer}; accounturi={URI}") == "valid"
+    assert judge(f"{issuer}; accounturi={URI}") == "accepted-by-some"
+    assert parse_record(f"{issuer}; accounturi={URI}") == ValidationRecord(CA, URI)
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES.values(), ids=DIFFERENCES)
+def test_what_validators_disagree_on_authorises_only_where_none_is_known_to_refuse_it(
+    difference: Difference,
+) -> None:
+    standard, boulder, pebble = difference[1:4]
+    for ca, accepting in (
+        (CA, [standard, boulder, pebble]),
+        ("letsencrypt.org", [standard, boulder]),
+        ("pebble.letsencrypt.org", [standard, pebble]),
+    ):
+        evaluation = evaluate(
+            [fill_in(difference.value, ca, URI)],
+            issuer_domain_names=[ca],
+            account_uris=[URI],
+            wildcard=difference.wildcard,
+            at=NOW,
+        )
+        assert evaluation.authorized is all(accepting)
+        assert evaluation.verdict == ("valid" if all(accepting) else "accepted-by-some")
+        (finding,) = evaluation.findings
+        assert finding.verdict == evaluation.verdict
+        assert finding.record is not None
+        assert finding.record.account_uri == URI
+        assert evaluation.accepted == {finding.value: finding.record}
+        if ca == CA:
+            assert finding.reason.startswith("is accepted by some CAs only: ")
+            assert difference.why in finding.reason
+
+
+@pytest.mark.parametrize("value", ALIKE)
+def test_what_all_validators_accept_authorises(value: str) -> None:
+    assert judge(fill_in(value, CA, URI)) == "valid"
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES.values(), ids=DIFFERENCES)
+def test_what_validators_disagree_on_is_refused_where_all_of_them_refuse_it(
+    difference: Difference,
+) -> None:
+    other = fill_in(difference.value, CA, "https://ca.example/acct/2")
+    (finding,) = evaluate(
+        [other], issuer_domain_names=[CA], account_uris=[URI], wildcard=False, at=NOW
+    ).findings
+    assert finding.verdict == "unauthorized"
+    assert finding.reason == "names another account, https://ca.example/acct/2"
+    # Some CA reads it, so it is a permission all the same.
+    assert finding.record is not None
+    assert finding.record == read_record(other)
+
+
+def test_a_record_that_all_accept_counts_before_one_that_some_do() -> None:
+    some, all_of_them = f"{CA}.; accounturi={URI}", f"{CA}; accounturi={URI}; persistUntil={NOW}"
+    evaluation = evaluate(
+        [some, all_of_them], issuer_domain_names=[CA], account_uris=[URI], wildcard=False, at=NOW
+    )
+    assert evaluation.verdict == "valid"
+    assert list(evaluation.accepted) == [all_of_them]
+    assert evaluation.end == NOW
+    assert judge(some, "ca.example; accounturi") == "accepted-by-some"
+
+
+@given(records)
+def test_what_we_write_is_accepted_by_all_or_by_none(record: ValidationRecord) -> None:
+    record = dataclasses.replace(
+        record, persist_until=min(record.persist_until or 0, LAST_COMPARABLE_SECOND)
+    )
+    # The blank makes each validator read it: what is in canonical form is read once for all.
+    canonical, blank = evaluate(
+        [record.to_value(), f" {record.to_value()}"],
+        issuer_domain_names=[record.issuer_domain_name],
+        account_uris=[record.account_uri],
+        wildcard=record.wildcard,
+        at=NOW,
+    ).findings
+    assert canonical.verdict == blank.verdict
+    assert canonical.verdict in ("valid", "unauthorized")
 
 
 def test_issuer_domain_names_are_compared_as_a_labels() -> None:
