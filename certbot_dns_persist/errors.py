@@ -31,7 +31,7 @@ class ChallengeError(Error):
 
 
 class LookupFailed(Error):
-    """DNS could not be asked at all, for instance because no resolver is configured."""
+    """DNS does not say what stands at a name."""
 
 
 class ProviderError(Error):

@@ -43,8 +43,7 @@ def rebuild(
 
     A warning says what was done, and nothing is said where nothing was lost, as on a new machine.
     ``look`` returns what stands at the validation domain names of subjects, by name; ``at`` is UNIX
-    seconds. Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is
-    no resolver to ask.
+    seconds.
     """
     if not journal.lost():
         return

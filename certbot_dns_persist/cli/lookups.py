@@ -23,7 +23,6 @@ def inspect(
 
     Subjects are drawn, and results yielded, as DNS answers, so there may be any number of them.
     ``caa`` is whether CAA records are asked for, ``around`` what is to be known of wildcards.
-    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
     """
     for _, group in itertools.groupby(subjects, _whom):
         first = next(group)
@@ -43,10 +42,7 @@ def inspect(
 def find(
     subjects: Iterable[Subject], names: Callable[[Subject], Iterable[str]], lookup_for: LookupFor
 ) -> dict[str, Found]:
-    """Return what stands at the ``names`` of each of ``subjects``, all looked up at once.
-
-    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
-    """
+    """Return what stands at the ``names`` of each of ``subjects``, all looked up at once."""
     groups: dict[object, list[Subject]] = {}
     for subject in subjects:
         groups.setdefault(_whom(subject), []).append(subject)
@@ -60,10 +56,7 @@ def find(
 def neighbourhoods(
     found: Iterable[tuple[Subject, Found]], lookup_for: LookupFor
 ) -> dict[str, Neighbourhood]:
-    """Return, by name, what is around the records to come for subjects of which DNS was asked.
-
-    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
-    """
+    """Return, by name, what is around the records to come for subjects of which DNS was asked."""
     groups: dict[object, list[tuple[Subject, Found]]] = {}
     for subject, at_name in found:
         groups.setdefault(_whom(subject), []).append((subject, at_name))

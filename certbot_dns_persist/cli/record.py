@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import itertools
 import logging
 import sys
 import time
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from certbot_dns_persist.cli import arguments, lookups, report, setting
-from certbot_dns_persist.errors import DirectoryError, LookupFailed
+from certbot_dns_persist.errors import DirectoryError
 from certbot_dns_persist.judge.checkup import Checked, check
 from certbot_dns_persist.judge.diagnosis import Status
 from certbot_dns_persist.judge.hiding import Obstacle, at_place, refusal
@@ -22,7 +21,6 @@ from certbot_dns_persist.judge.prepared import (
     zone_to_change,
 )
 from certbot_dns_persist.judge.standing import Standing
-from certbot_dns_persist.lookup.found import Neighbourhood
 from certbot_dns_persist.render import (
     copy_paste,
     nsupdate,
@@ -132,18 +130,14 @@ def _standings(
     from certbot_dns_persist.lookup.session import Lookup
 
     at = int(time.time())
-    looked = 0
     if look:
         inspected = lookups.inspect(subjects, Lookup.of, caa=False)
-        try:
-            for checked in check(inspected, at=at, warn_days=0):
-                _warn(checked)
-                looked += 1
-                yield checked.subject, checked.standing
-                advance()
-        except LookupFailed as error:
-            logger.warning("DNS could not be asked what is there already: %s", error)
-    for subject in itertools.islice(subjects, looked, None):
+        for checked in check(inspected, at=at, warn_days=0):
+            _warn(checked)
+            yield checked.subject, checked.standing
+            advance()
+        return
+    for subject in subjects:
         yield subject, not_looked_up(subject, at)
         advance()
 
@@ -158,11 +152,7 @@ def _placed(
     from certbot_dns_persist.lookup.session import Lookup
 
     asked = [(subject, standing.found) for subject, standing in standings]
-    try:
-        around = lookups.neighbourhoods(asked, Lookup.of)
-    except LookupFailed as error:
-        names = (found.name for _, found in asked)
-        around = {name: Neighbourhood(name, name, trouble=str(error)) for name in names}
+    around = lookups.neighbourhoods(asked, Lookup.of)
     placed, obstacles, unchecked = [], [], []
     for subject, standing in standings:
         request, there = standing.request, around[standing.found.name]

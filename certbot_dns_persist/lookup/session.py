@@ -18,15 +18,14 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator,
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import dns.exception
 import dns.name
 import dns.rdatatype
 
-from certbot_dns_persist.errors import LookupFailed
 from certbot_dns_persist.lookup.background import in_order
 from certbot_dns_persist.lookup.found import Found, Inspection, Neighbourhood, ServerAnswer
 from certbot_dns_persist.lookup.message import Answer, Question, text_value
 from certbot_dns_persist.lookup.neighbourhood import Neighbours
+from certbot_dns_persist.lookup.resolv_conf import system_resolvers
 from certbot_dns_persist.lookup.transport import (
     QUERIES_PER_SECOND,
     Address,
@@ -51,7 +50,7 @@ from certbot_dns_persist.lookup.zones import (
 )
 from certbot_dns_persist.record import validation_domain_name
 
-__all__ = ["Address", "Found", "Inspection", "Lookup", "ServerAnswer", "system_resolvers"]
+__all__ = ["Address", "Found", "Inspection", "Lookup", "ServerAnswer"]
 
 if TYPE_CHECKING:
     from certbot_dns_persist.options import Options
@@ -106,8 +105,7 @@ class Lookup:
         """Return what stands at each of ``names``, which have no trailing dot.
 
         A name that cannot be looked up has :attr:`Found.trouble`; it does not disturb the
-        others. Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there is no
-        resolver to ask.
+        others.
         """
         unique = list(dict.fromkeys(names))
         return dict(zip(unique, in_order(unique, self._session(_Session.find)), strict=True))
@@ -116,7 +114,7 @@ class Lookup:
         """Return, by name, what is around the records that are to be published for names.
 
         ``found`` is what stands at their validation domain names. The zones' own servers are
-        asked, also where resolvers tell what stands. Raises as :meth:`find`.
+        asked, also where resolvers tell what stands.
         """
         unique = list({each.name: each for each in found}.values())
         session = self._session(_Session.neighbourhood)
@@ -132,8 +130,7 @@ class Lookup:
         without ``caa`` they are not asked for. Signatures are bogus when a resolver answers
         SERVFAIL, but not when told to leave them unchecked (RFC 4035 section 3.2.2); without a
         validating resolver nothing can be told, and they count as good. ``around`` is what to find
-        out of wildcards around records that stand, where the zones' own servers are asked. Raises
-        :class:`~certbot_dns_persist.errors.LookupFailed` when there is no resolver to ask.
+        out of wildcards around records that stand, where the zones' own servers are asked.
         """
         work = functools.partial(_Session.inspect, caa=caa, around=around)
         yield from in_order(domains, self._session(work))
@@ -151,23 +148,6 @@ class Lookup:
                 yield functools.partial(work, session)
 
         return session
-
-
-def system_resolvers() -> tuple[Address, ...]:
-    """Return the resolvers that this machine is configured to use.
-
-    Raises :class:`~certbot_dns_persist.errors.LookupFailed` when there are none.
-    """
-    import dns.resolver  # brings much besides, for where the resolvers are not named
-
-    try:
-        configured = dns.resolver.Resolver().nameservers
-    except (dns.exception.DNSException, OSError, ValueError) as error:
-        raise LookupFailed(
-            f"This machine has no DNS resolver configured ({error}). Name one with "
-            "--dns-persist-resolvers, for instance 192.0.2.53 or [2001:db8::53]:53."
-        ) from error
-    return tuple(Address(server) for server in configured if isinstance(server, str))
 
 
 class _Outcome(NamedTuple):

@@ -104,6 +104,7 @@ class _Server:
         info = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
         )
+        self.address = address
         self.family: int = info[0][0]
         self.sockaddr: Any = info[0][4]
         self.pace = pace
@@ -331,8 +332,7 @@ def _fail(future: asyncio.Future[Any], error: Unanswered) -> None:
 
 async def _converse(question: Question, server: _Server, *, edns: bool) -> Answer:
     """Return the answer by TCP; raises OSError, IncompleteReadError or NotAnAnswer."""
-    host, port = server.sockaddr[:2]
-    reader, writer = await asyncio.open_connection(host, port)
+    reader, writer = await asyncio.open_connection(*server.address)
     try:
         message_id = os.urandom(2)
         wire = question.to_wire(message_id, edns=edns)

@@ -1,19 +1,15 @@
 """What DNS serves at many names, read from servers that behave and from servers that do not."""
 
 import dataclasses
-import functools
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import dns.rcode
-import dns.resolver
 import pytest
 from support.nameserver import Nameserver, Zones
 from support.process import claim_address, free_port, release_address
 from support.zones import zone_text
 
-from certbot_dns_persist.errors import LookupFailed
 from certbot_dns_persist.lookup import pace
 from certbot_dns_persist.lookup.session import Address, Lookup
 
@@ -288,20 +284,6 @@ def test_the_second_resolver_serves_when_the_first_fails(world: World) -> None:
     resolver = Address(world.resolver.address, world.resolver.port)
     found = Lookup([dead, resolver], port=world.first.port).find([NAME])[NAME]
     assert found.values == ["value"]
-
-
-def test_a_resolver_of_the_system_that_is_no_address_is_told_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    configuration = tmp_path / "resolv.conf"
-    configuration.write_text("nameserver localhost\n")
-    configured = functools.partial(dns.resolver.Resolver, str(configuration))
-    monkeypatch.setattr(dns.resolver, "Resolver", configured)
-    try:
-        trouble = Lookup().find([NAME])[NAME].trouble
-    except LookupFailed as error:  # as from dnspython 2.4 on
-        trouble = str(error)
-    assert "localhost" in (trouble or "")
 
 
 def test_other_peoples_octets_survive(world: World) -> None:
