@@ -183,9 +183,9 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
 
     @staticmethod
     def _lookup(checked: options.Options) -> "Lookup":
-        from certbot_dns_persist.lookup.session import Lookup
+        from certbot_dns_persist.change.surroundings import lookup_of
 
-        return Lookup.of(checked)
+        return lookup_of(checked)
 
 
 def _at_a_terminal() -> bool:

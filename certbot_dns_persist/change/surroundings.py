@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING
 
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.options import (
@@ -11,6 +13,9 @@ from certbot_dns_persist.options import (
     PROPAGATION_SECONDS,
     Options,
 )
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.lookup.session import Lookup
 
 #: Shows how requests stand, and for how many seconds more they are waited for.
 Show = Callable[[Sequence[Standing], float], None]
@@ -38,6 +43,17 @@ class Surroundings:
 
     subset: bool = False
     """Whether a name that cannot be proven must not stop the others."""
+
+
+def lookup_of(options: Options, **settings: float) -> "Lookup":
+    """Return what looks names up as ``options`` say; ``settings`` are more of its own.
+
+    Where a zone's servers are on this machine, they are asked if the provider's server is, too.
+    """
+    from certbot_dns_persist.lookup.session import Lookup
+    from certbot_dns_persist.providers.credentials import names_this_machine
+
+    return Lookup.of(options, local=partial(names_this_machine, options.credentials), **settings)
 
 
 def patience(options: Options, *, terminal: bool) -> int:

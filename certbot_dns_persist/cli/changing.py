@@ -11,14 +11,13 @@ from typing import Any
 
 from certbot_dns_persist.change.ensure import Ensure
 from certbot_dns_persist.change.publisher import Publisher
-from certbot_dns_persist.change.surroundings import Surroundings
+from certbot_dns_persist.change.surroundings import Surroundings, lookup_of
 from certbot_dns_persist.change.words import cannot_be_looked_up
 from certbot_dns_persist.cli import arguments, setting
 from certbot_dns_persist.cli.terminal import fitted
 from certbot_dns_persist.errors import ConfigurationError, LookupFailed
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.standing import Standing
-from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.render import live
 from certbot_dns_persist.request.applicants import Given
@@ -120,7 +119,7 @@ class Group:
     @cached_property
     def publisher(self) -> Publisher:
         """The way to DNS."""
-        return Publisher(self.options, Lookup.of(self.options), self.journal, self._notify)
+        return Publisher(self.options, lookup_of(self.options), self.journal, self._notify)
 
     @cached_property
     def ensure(self) -> Ensure:
@@ -129,7 +128,7 @@ class Group:
         here = Surroundings(
             notify=self._notify, watch=partial(live.watching, terminal), terminal=terminal
         )
-        return Ensure(self.options, Lookup.of(self.options), self.publisher, here)
+        return Ensure(self.options, lookup_of(self.options), self.publisher, here)
 
     def _notify(self, words: str) -> None:
         say(self.args, words)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from certbot_dns_persist.change.surroundings import lookup_of
 from certbot_dns_persist.cli import arguments, lookups, report, setting
 from certbot_dns_persist.errors import DirectoryError
 from certbot_dns_persist.judge.checkup import Checked, check
@@ -127,11 +128,9 @@ def _standings(
     subjects: Sequence[Subject], *, look: bool, advance: Callable[[], None]
 ) -> Iterator[tuple[Subject, Standing]]:
     """Yield how each of ``subjects`` stands, as far as DNS says; ``advance`` counts them."""
-    from certbot_dns_persist.lookup.session import Lookup
-
     at = int(time.time())
     if look:
-        inspected = lookups.inspect(subjects, Lookup.of, caa=False)
+        inspected = lookups.inspect(subjects, lookup_of, caa=False)
         for checked in check(inspected, at=at, warn_days=0):
             _warn(checked)
             yield checked.subject, checked.standing

@@ -14,12 +14,12 @@ from typing import Any
 from certbot_dns_persist import options
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
+from certbot_dns_persist.change.surroundings import lookup_of
 from certbot_dns_persist.cli import lookups
 from certbot_dns_persist.cli.arguments import CONFIG_DIR, LOGS_DIR, PREFIX
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.lookup.found import Found
-from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
 from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
 from certbot_dns_persist.request.accounts import closed_directory, find_key
@@ -111,7 +111,7 @@ def _refuse_closed(args: argparse.Namespace) -> None:
 def lookup_for(args: argparse.Namespace) -> lookups.LookupFor:
     """Return how names are looked up: at the pace that ``args`` say, if they can say one."""
     rate = getattr(args, "queries_per_second", QUERIES_PER_SECOND)
-    return functools.partial(Lookup.of, queries_per_second=rate)
+    return functools.partial(lookup_of, queries_per_second=rate)
 
 
 def journal(args: argparse.Namespace) -> Journal:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import dns.name
 import dns.rdatatype
 
+from certbot_dns_persist.lookup import limits
 from certbot_dns_persist.lookup.background import in_order
 from certbot_dns_persist.lookup.found import Found, Inspection, Neighbourhood, ServerAnswer
 from certbot_dns_persist.lookup.message import Answer, Question, text_value
@@ -77,6 +78,9 @@ class Lookup:
     ``authoritative`` is whether the zones' own servers are asked for the values, or the
     resolvers. ``port`` is where authoritative servers listen. No server, resolvers included, is
     sent more than ``queries_per_second``.
+
+    A zone may name any addresses. Private ones are asked if a resolver is private, and this machine
+    is if one of ``resolvers`` is on it, or if ``local()``.
     """
 
     def __init__(
@@ -86,19 +90,28 @@ class Lookup:
         authoritative: bool = True,
         port: int = 53,
         queries_per_second: float = QUERIES_PER_SECOND,
+        local: Callable[[], bool] = lambda: False,
     ) -> None:
         self._resolvers = tuple(resolvers)
         self._authoritative = authoritative
         self._port = port
         self._queries_per_second = queries_per_second
+        self._local = local
 
     @classmethod
-    def of(cls, options: "Options", *, queries_per_second: float = QUERIES_PER_SECOND) -> "Lookup":
+    def of(
+        cls,
+        options: "Options",
+        *,
+        queries_per_second: float = QUERIES_PER_SECOND,
+        local: Callable[[], bool] = lambda: False,
+    ) -> "Lookup":
         """Return one that asks whom ``options`` say."""
         return cls(
             [Address(host, port) for host, port in options.resolvers],
             authoritative=options.check == "authoritative",
             queries_per_second=queries_per_second,
+            local=local,
         )
 
     def find(self, names: Collection[str]) -> dict[str, Found]:
@@ -140,11 +153,17 @@ class Lookup:
     ) -> Callable[[], AbstractContextManager[Callable[[_W], Coroutine[Any, Any, _T]]]]:
         """Return what starts a session within an event loop, and gives its ``work`` on a name."""
         resolvers = self._resolvers or system_resolvers()
+        # Among those of the system are stubs, which are on this machine wherever it is.
+        local = any(limits.is_loopback(resolver.host) for resolver in self._resolvers)
+        reach = limits.Reach(
+            private=any(limits.is_private(resolver.host) for resolver in resolvers),
+            loopback=functools.cache(lambda: local or self._local()),
+        )
 
         @contextlib.contextmanager
         def session() -> Iterator[Callable[[_W], Coroutine[Any, Any, _T]]]:
             with contextlib.closing(Transport(self._queries_per_second)) as transport:
-                session = _Session(transport, resolvers, self._authoritative, self._port)
+                session = _Session(transport, resolvers, self._authoritative, self._port, reach)
                 yield functools.partial(work, session)
 
         return session
@@ -167,12 +186,13 @@ class _Session:
         resolvers: Sequence[Address],
         authoritative: bool,
         port: int,
+        reach: limits.Reach,
     ) -> None:
         self._transport = transport
         self._authoritative = authoritative
         self._facts = Facts()
         self._resolvers = Resolvers(transport, self._facts, resolvers)
-        self._zones = Zones(self._facts, self._resolvers, port)
+        self._zones = Zones(self._facts, self._resolvers, port, reach)
         self._neighbours = Neighbours(transport, self._facts, self._ask_servers)
 
     async def find(self, name: str) -> Found:
@@ -234,12 +254,14 @@ class _Session:
             if found.answers:
                 return outcome
             asked = "; ".join(f"{server}: {server.trouble}" for server in found.silent)
+            asked = f" ({asked})" if asked else ""
             warning = (
-                f"No authoritative server of {found.zone} could be asked for {name} ({asked}). "
+                f"No authoritative server of {found.zone} could be asked for {name}{asked}. "
                 "Its resolvers were asked instead; their caches may be out of date."
             )
             through = await self._find_through_resolvers(name)
-            found = dataclasses.replace(through.found, zone=found.zone, warnings=(warning,))
+            warnings = (*found.warnings, warning)
+            found = dataclasses.replace(through.found, zone=found.zone, warnings=warnings)
             return through._replace(found=found)
         except Unanswered as error:
             found = Found(name, name, None, (), trouble=str(error))
@@ -294,7 +316,8 @@ class _Session:
             chain.append(alias)
             zone, answers = await self._ask_for_target(alias)
             zones.append(zone)
-        found = Found(name, to_text(chain[-1]), zone.name, tuple(others + answers))
+        warnings = tuple(dict.fromkeys(z.left_out for z in zones if z.left_out))
+        found = Found(name, to_text(chain[-1]), zone.name, tuple(others + answers), warnings)
         return _Outcome(found, tuple(zones))
 
     def _ask_for_target(

@@ -17,6 +17,7 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
+from certbot_dns_persist.lookup.limits import MAX_SERVERS, Host, Reach, choose
 from certbot_dns_persist.lookup.message import Answer, Question
 from certbot_dns_persist.lookup.transport import Address, Transport, Unanswered
 from certbot_dns_persist.value.txt import from_octets
@@ -44,16 +45,6 @@ class NoServers(Unanswered):
 
 
 @dataclasses.dataclass(frozen=True)
-class Host:
-    """A name server of a zone."""
-
-    name: str
-    addresses: tuple[Address, ...]
-    trouble: str = ""
-    """Why its addresses are unknown."""
-
-
-@dataclasses.dataclass(frozen=True)
 class Zone:
     """A zone and its servers."""
 
@@ -65,6 +56,8 @@ class Zone:
     """A resolver that vouches for the zone's signatures (RFC 4035 section 3.2.3)."""
     bogus: bool
     """Whether some resolver rejects them."""
+    left_out: str | None = None
+    """A sentence on the servers that are not asked."""
 
 
 class Facts:
@@ -260,10 +253,11 @@ class Guesses:
 class Zones:
     """Finds the zones of names."""
 
-    def __init__(self, facts: Facts, resolvers: Resolvers, port: int) -> None:
+    def __init__(self, facts: Facts, resolvers: Resolvers, port: int, reach: Reach) -> None:
         self._facts = facts
         self._resolvers = resolvers
         self._port = port
+        self._reach = reach
         self._guesses = Guesses()
 
     async def locate(self, name: tuple[bytes, ...]) -> tuple[Zone, Evidence | None]:
@@ -307,6 +301,7 @@ class Zones:
         names = sorted(data.target for data in of_type(answer, apex, dns.rdatatype.NS))
         if not names:
             raise NoServers(f"the zone {to_text(apex.labels)} has no name servers in DNS")
+        names, surplus = names[:MAX_SERVERS], names[MAX_SERVERS:]
         addresses = [self._addresses(name) for name in names]
         hosts = []
         for name, task in zip(names, addresses, strict=True):
@@ -314,8 +309,11 @@ class Zones:
                 hosts.append(Host(to_text(name.labels), await task))
             except Unanswered as error:
                 hosts.append(Host(to_text(name.labels), (), str(error)))
+        zone = to_text(apex.labels)
+        not_asked = [to_text(name.labels) for name in surplus]
+        chosen, left_out = choose(zone, hosts, not_asked, self._reach)
         validator = resolver if answer.authentic else None
-        return Zone(apex, to_text(apex.labels), tuple(hosts), validator, rejected)
+        return Zone(apex, zone, chosen, validator, rejected, left_out)
 
     def _addresses(self, host: dns.name.Name) -> asyncio.Task[tuple[Address, ...]]:
         return self._facts.once("addresses", host.labels, lambda: self._find_addresses(host))

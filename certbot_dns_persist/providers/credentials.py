@@ -20,7 +20,9 @@ serve the zone. Of several zones the longest counts::
 Nothing that stands in the file is ever shown, except the names of its keys and sections.
 """
 
+import contextlib
 import dataclasses
+import ipaddress
 import json
 import logging
 import shlex
@@ -212,6 +214,18 @@ def entries(path: str) -> list[tuple[str, str]]:
         return list(_leaves("", json.loads(text)))
     except ValueError:
         return list(_leaves("", _understood(text)[0]))
+
+
+def names_this_machine(path: str | None) -> bool:
+    """Whether the file at ``path`` says that a DNS server is on this machine."""
+    named = [value for key, value in entries(path) if key.endswith("_server")] if path else []
+    return any(host == "localhost" or _is_loopback(host) for host in named)
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
 
 
 def _leaves(key: str, node: object) -> Iterator[tuple[str, str]]:

@@ -238,3 +238,26 @@ def test_a_file_that_everybody_may_read_is_warned_about_with_the_remedy(
     words = f"Unsafe permissions on credentials configuration file: {path}. "
     assert [record.getMessage().startswith(words) for record in caplog.records] == [True] * warned
     assert (f"chmod 600 {shlex.quote(path)}" in caplog.text) == warned
+
+
+@pytest.mark.parametrize(
+    ("line", "here"),
+    [
+        ("dns_rfc2136_server = 127.0.0.1", True),
+        ("dns_persist_rfc2136_server = ::1", True),
+        ("dns_persist_rfc2136_server = localhost", True),
+        ("dns_persist_rfc2136_server = 192.0.2.1", False),
+        ("dns_persist_rfc2136_server = ns1.example.test", False),
+        ("dns_persist_rfc2136_name = 127.0.0.1", False),
+    ],
+)
+@pytest.mark.parametrize("section", ["", "[example.test]\n"])
+def test_it_is_found_whether_a_server_on_this_machine_is_named(
+    write: Write, line: str, here: bool, section: str
+) -> None:
+    assert credentials.names_this_machine(write(f"{section}{line}\n")) is here
+
+
+def test_no_file_names_no_server_on_this_machine(tmp_path: Path) -> None:
+    assert not credentials.names_this_machine(None)
+    assert not credentials.names_this_machine(str(tmp_path / "missing.ini"))
