@@ -27,7 +27,7 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.common import file_of, value_of, zones_above
-from certbot_dns_persist.providers.interface import IProvider, Settings
+from certbot_dns_persist.providers.interface import IAnsweringProvider, Settings
 from certbot_dns_persist.value.txt import quoted, unquoted
 from certbot_dns_persist.wait import look_until
 
@@ -79,7 +79,7 @@ class _Record:
     ttl: int
 
 
-@implementer(IProvider)
+@implementer(IAnsweringProvider)
 class Cloudflare:
     """The zones that one API token, or one user's global key, may change."""
 
@@ -134,6 +134,10 @@ class Cloudflare:
             lambda: self._records(zone, name),
         )
         return [record.value for record in records]
+
+    def has_value(self, name: str, value: str) -> bool:
+        """Whether the TXT ``value`` is at ``name``; errors as for :meth:`list_values`."""
+        return value in self.list_values(name)
 
     def add_value(self, name: str, value: str, ttl: int) -> int:
         """Add one TXT record at ``name``; return the TTL in seconds that it has.

@@ -103,6 +103,20 @@ class ISettlingProvider(IProvider):
         """
 
 
+class IAnsweringProvider(IProvider):
+    """One whose service answers for itself, as an API or a signed message does.
+
+    What such a service accepted, or has, is published, though nobody sees it from here: its word
+    is good, where ``list_values`` of others only says what DNS shows, and a program that ended
+    well proves nothing.
+    """
+
+    def has_value(name, value):
+        """Return whether the service itself has the TXT ``value`` at ``name`` (bool), ``None``
+        when it cannot tell.
+        """
+
+
 class Provider(Protocol):
     """:class:`IProvider` for type checkers, which cannot read a zope interface."""
 
@@ -116,6 +130,12 @@ class Provider(Protocol):
     def add_value(self, name: str, value: str, ttl: int) -> int: ...
 
     def remove_value(self, name: str, value: str) -> None: ...
+
+
+class AnsweringProvider(Provider, Protocol):
+    """:class:`IAnsweringProvider` for type checkers."""
+
+    def has_value(self, name: str, value: str) -> bool | None: ...
 
 
 class SettlingProvider(Provider, Protocol):

@@ -10,8 +10,9 @@ in the files of certbot-dns-rfc2136:
 ``secret``                    of the TSIG key, in base64
 ``algorithm``                 of the TSIG key; default HMAC-SHA256, but HMAC-MD5 in a file that was
                               made for certbot-dns-rfc2136, as there
-``sign_query``                ``true`` to sign queries too, for servers that choose the view by
-                              key; default ``false``
+``sign_query``                ``true`` to sign queries too, ``false`` not to; default: where
+                              updates go to the same server, as far as it accepts that, so that we
+                              read what an update would change (views by key)
 ``update_server``             where updates go, when ``server`` only answers queries, as with a
                               primary that is hidden; at the same port
 ``server_proto_pref``         how to query ``server``: ``tcp_only``, ``udp_only``, or ``tcp_first``
@@ -38,7 +39,7 @@ from zope.interface import implementer
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL, whole_number
 from certbot_dns_persist.providers.common import file_of, flag, value_of
-from certbot_dns_persist.providers.interface import IProvider, Settings
+from certbot_dns_persist.providers.interface import IAnsweringProvider, Settings
 from certbot_dns_persist.value.txt import from_strings, to_strings
 from certbot_dns_persist.wait import look_until
 
@@ -76,14 +77,13 @@ _PROTOCOLS = {
 }
 
 _TIMEOUT = 10.0  # seconds: to connect, and each time that we wait for octets
-_SETTLE = 10.0  # seconds within which a server must serve what it accepted
-_TRANSFER = 60.0  # seconds within which it must serve what another server accepted
+_SETTLE = 10.0  # seconds within which a server must have removed what it agreed to remove
 _UDP_PAYLOAD = 1232  # octets that an answer over UDP may have without being fragmented
 _PAUSE = 0.2  # seconds between two looks at what it serves
 _TRIES = 50  # at adding a record while others change those beside it
 
 
-@implementer(IProvider)
+@implementer(IAnsweringProvider)
 class Rfc2136:
     """One primary server, and the key that may change TXT records there."""
 
@@ -127,7 +127,10 @@ class Rfc2136:
         self._algorithm = self._parsed(
             "algorithm", _algorithm, f"one of {', '.join(_ALGORITHMS)}", default="hmac-sha256"
         )
-        self._sign_queries = self._parsed("sign_query", flag, "true or false", default="false")
+        self._sign_queries: bool | None = False if self._apart else None
+        """``None`` until the server has shown whether it answers signed queries."""
+        if self._get("sign_query"):
+            self._sign_queries = self._parsed("sign_query", flag, "true or false")
         self._key = dns.tsig.Key(
             self._parsed("name", _absolute, "the name of a TSIG key"),
             self._parsed("secret", _secret, "base64, as in the server's configuration"),
@@ -152,22 +155,51 @@ class Rfc2136:
         records, _ = self._read(_absolute(name))
         return [_value(rdata) for rdata in records or ()]
 
+    def has_value(self, name: str, value: str) -> bool | None:
+        """Whether the TXT ``value`` stands at ``name``; ``None`` when that cannot be told.
+
+        What is read unsigned may be late, or another view than the one that updates go to. Then an
+        update that changes nothing asks whether what was read is what stands there (RFC 2136
+        section 2.4).
+
+        :raises errors.ProviderError: the server cannot be asked, or is not authoritative there.
+        """
+        import dns.rcode
+        import dns.rdatatype
+        import dns.update
+
+        owner = _absolute(name)
+        records, _ = self._read(owner)
+        if _reading(records, value):
+            return True
+        if self._sign_queries:
+            return False
+        zone = self._zone(owner)
+        question = dns.update.UpdateMessage(zone)
+        if records:
+            question.present(owner, *records)
+        else:
+            question.absent(owner, dns.rdatatype.TXT)
+        return False if self._change(name, zone, question) == dns.rcode.NOERROR else None
+
     def add_value(self, name: str, value: str, ttl: int) -> int:
         """Add one TXT record to those at ``name``; return the TTL in seconds that it has.
 
         The records of one name and type share a TTL (RFC 2181 5.2), and servers give that of the
         newcomer to all of them. So records that stand there keep theirs, whatever ``ttl`` says,
         and the user is told. The update has the prerequisite (RFC 2136 2.4.2, 2.4.3) that these
-        records are still those that were read.
+        records are still those that were read. A signed NOERROR is an accepted change: that the
+        server does not show it yet, or to us, is no error.
 
-        :raises errors.ProviderError: the server cannot be asked, refuses, or accepts and does
-            nothing; or ``name`` is an alias.
+        :raises errors.ProviderError: the server cannot be asked, or refuses; or ``name`` is an
+            alias.
         """
         import dns.rcode
 
         owner = _absolute(name)
         zone = self._zone(owner)
-        denied, denied_alias = None, False
+        denied: tuple[RRset | None, int] | None = None
+        denied_alias = False
         for _ in range(_TRIES):
             records, alias = self._read(owner)
             if alias and denied_alias:
@@ -177,33 +209,47 @@ class Rfc2136:
                     f"{self._server}: the name is an alias (CNAME) for {alias}. The record belongs "
                     "there."
                 )
+            denied_alias = alias is not None
             if _reading(records, value):
+                used = records.ttl if records else ttl
                 break
-            if records == denied:
+            times = denied[1] + 1 if denied and denied[0] == records else 0
+            denied = records, times
+            if times:
                 # Served at this name, yet not there when the update looked: they are made from a
                 # wildcard (RFC 4592), and the name has none of its own. An alias may be, too, which
                 # the update then overrides; its prerequisites fail at one that is not.
                 records = None
-            update = _addition(zone, owner, value, records.ttl if records else ttl, records)
+            # And if there are others, then this server is late, or shows us another view.
+            blind = times > 1 and not self._sign_queries
+            used = records.ttl if records else ttl
+            update = _addition(zone, owner, value, used, records, blind=blind)
             if self._change(name, zone, update) == dns.rcode.NOERROR:
-                records = self._settled(owner, lambda found: bool(_reading(found, value)))
+                used = self._ttl_served(owner, value, used)
                 break
             # Somebody else was faster, or we were and the answer got lost: look again.
-            denied, denied_alias = records, alias is not None
             if self._apart:
                 time.sleep(_PAUSE)  # it has yet to get what the other server has
-        if not records or not _reading(records, value):
+        else:
             raise errors.ProviderError(
                 f"The TXT records at {name} on {self._server} changed each of the {_TRIES} times "
                 "that one was to be added to them. Find out what keeps changing them, then try "
                 "again."
             )
-        if records.ttl != ttl:
+        if used != ttl:
             self._settings.notify(
-                f"The TTL at {name} is {records.ttl} seconds instead of {ttl}: records that stand "
+                f"The TTL at {name} is {used} seconds instead of {ttl}: records that stand "
                 "there keep theirs, and a server may set bounds."
             )
-        return records.ttl
+        return used
+
+    def _ttl_served(self, name: "Name", value: str, ttl: int) -> int:
+        """Return the TTL of ``value``, which was accepted with ``ttl``, as the server has it."""
+        try:
+            records, _ = self._read(name)
+        except errors.ProviderError:
+            return ttl  # it is published all the same
+        return records.ttl if records and _reading(records, value) else ttl
 
     def remove_value(self, name: str, value: str) -> None:
         """Delete the TXT records at ``name`` that read ``value``, however split into strings.
@@ -214,14 +260,18 @@ class Rfc2136:
         import dns.update
 
         owner = _absolute(name)
-        records, _ = self._read(owner)
+        records, alias = self._read(owner)
         doomed = _reading(records, value)
-        if doomed:
-            zone = self._zone(owner)
-            update = dns.update.UpdateMessage(zone)
-            update.delete(owner, *doomed)
-            self._change(name, zone, update)
-            self._settled(owner, lambda found: not _reading(found, value))
+        if not doomed and not alias and not self._sign_queries:
+            doomed = [_text(value)]  # not to be seen, which proves nothing
+        if not doomed:
+            return
+        zone = self._zone(owner)
+        update = dns.update.UpdateMessage(zone)
+        update.delete(owner, *doomed)
+        self._change(name, zone, update)
+        if self._sign_queries:
+            self._check_removed(owner, value)
 
     # What is asked of the server, in terms of records.
 
@@ -266,28 +316,42 @@ class Rfc2136:
         )
         return records, alias[0].to_text().rstrip(".") if alias else None
 
-    def _settled(self, name: "Name", done: "Callable[[RRset | None], bool]") -> "RRset | None":
-        """Return the TXT records at ``name`` as soon as the server serves what it accepted."""
-        seconds = _TRANSFER if self._apart else _SETTLE
-        records = look_until(lambda: self._read(name)[0], done, seconds, pauses=(_PAUSE, _PAUSE))
-        if done(records):
-            return records
-        change = f"A change of the TXT records at {_shown(name)} in the zone "
-        change += _shown(self._zone(name))
-        if self._apart:
-            raise errors.ProviderError(
-                f"{change} was accepted by {self._updated}, but {self._server} does not serve it "
-                f"{seconds:g} seconds later. Look into the logs of both: the one has to transfer "
-                f"the zone to the other. Correct {_PREFIX}update_server if it does not."
-            )
-        raise errors.ProviderError(
-            f"{change} was accepted, but not done: {self._server} does not serve it {seconds:g} "
-            "seconds later. Look into its log, and for a wildcard record above the name or a cache "
-            "before the server."
+    def _check_removed(self, name: "Name", value: str) -> None:
+        """Raise if the server still serves what it agreed to remove."""
+        left = look_until(
+            lambda: _reading(self._read(name)[0], value),
+            lambda left: not left,
+            _SETTLE,
+            pauses=(_PAUSE, _PAUSE),
         )
+        if left:
+            raise errors.ProviderError(
+                f"The removal of a TXT record at {_shown(name)} in the zone "
+                f"{_shown(self._zone(name))} was accepted, but not done: {self._server} still "
+                f"serves it {_SETTLE:g} seconds later. Look into its log, and for a wildcard "
+                "record above the name or a cache before the server."
+            )
 
     def _look_up(self, name: "Name", rdtype: "RdataType") -> "Message":
-        """Ask for the records of a type at ``name``; return only what is authoritative."""
+        """Ask for the records of a type at ``name``; return only what is authoritative.
+
+        Signed, as far as the server goes along: the key may choose the view (RFC 8945).
+        """
+        if self._sign_queries is not None:
+            return self._answer(name, rdtype, signed=self._sign_queries)
+        try:
+            reply = self._answer(name, rdtype, signed=True)
+        except _KeyNotTaken:
+            self._sign_queries = False
+        except errors.ProviderError as error:
+            if isinstance(error.__cause__, _UnreachableError):
+                raise
+        else:
+            self._sign_queries = True
+            return reply
+        return self._answer(name, rdtype, signed=False)
+
+    def _answer(self, name: "Name", rdtype: "RdataType", *, signed: bool) -> "Message":
         import dns.flags
         import dns.message
         import dns.name
@@ -297,7 +361,7 @@ class Rfc2136:
         # Without RD: what a resolver has heard is of no use.
         query = dns.message.make_query(name, rdtype, flags=0)
         task = f"look up {_shown(name)}"
-        reply = self._exchange(self._server, self._querying, query, task, signed=self._sign_queries)
+        reply = self._exchange(self._server, self._querying, query, task, signed=signed)
         rcode = reply.rcode()
         if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             advice = {
@@ -372,17 +436,17 @@ class Rfc2136:
             reply = _decoded(answer, request)
         except dns.tsig.PeerBadKey as error:
             fault = f"does not know {self._whose} (BADKEY). {_compare('name', 'algorithm')}"
-            raise self._failed(server, task, fault) from error
+            raise self._failed(server, task, fault, _KeyNotTaken) from error
         except dns.tsig.PeerBadSignature as error:
             fault = f"has another secret for {self._whose} (BADSIG). {_compare('secret')}"
-            raise self._failed(server, task, fault) from error
+            raise self._failed(server, task, fault, _KeyNotTaken) from error
         except dns.tsig.PeerBadTruncation as error:
             fault = f"wants longer signatures than {self._whose} makes (BADTRUNC). "
-            raise self._failed(server, task, fault + _compare("algorithm")) from error
+            raise self._failed(server, task, fault + _compare("algorithm"), _KeyNotTaken) from error
         except (dns.tsig.PeerBadTime, dns.tsig.BadTime) as error:
             fault = f"and this machine have different clocks (BADTIME). {_clocks(answer)}"
             raise self._failed(
-                server, task, f"{fault}. Set the wrong one right, then try again"
+                server, task, f"{fault}. Set the wrong one right, then try again", _KeyNotTaken
             ) from error
         except (
             dns.tsig.BadSignature,
@@ -391,7 +455,7 @@ class Rfc2136:
             dns.message.UnknownTSIGKey,
         ) as error:
             fault = f"did not sign its answer with {self._whose}. Something on the way may forge it"
-            raise self._failed(server, task, fault) from error
+            raise self._failed(server, task, fault, _KeyNotTaken) from error
         except dns.exception.DNSException as error:
             fault = f"sent what is no DNS answer ({type(error).__name__}). Check {_PREFIX}port"
             raise self._failed(server, task, fault) from error
@@ -400,7 +464,7 @@ class Rfc2136:
         if signed and not reply.had_tsig and reply.rcode() == dns.rcode.NOERROR:
             # RFC 8945 5.3: anybody could have said that.
             fault = "did not sign its answer. Something on the way may forge it"
-            raise self._failed(server, task, fault)
+            raise self._failed(server, task, fault, _KeyNotTaken)
         return reply
 
     # What is said to the user.
@@ -414,8 +478,14 @@ class Rfc2136:
     def _whose(self) -> str:
         return f"the TSIG key {_shown(self._key.name)} ({self._algorithm})"
 
-    def _failed(self, server: "_Server", task: str, fault: str) -> errors.ProviderError:
-        return errors.ProviderError(
+    def _failed(
+        self,
+        server: "_Server",
+        task: str,
+        fault: str,
+        kind: type[errors.ProviderError] = errors.ProviderError,
+    ) -> errors.ProviderError:
+        return kind(
             f"Cannot {task}: {server} {fault}. Server and key come from {self._file}."
         )
 
@@ -438,6 +508,10 @@ class Rfc2136:
 
     def _get(self, key: str) -> str:
         return value_of(self._settings, key)
+
+
+class _KeyNotTaken(errors.ProviderError):
+    """A server does not answer what is signed with our key as it should."""
 
 
 class _UnreachableError(Exception):
@@ -541,24 +615,32 @@ def _reading(records: "RRset | None", value: str) -> "list[Rdata]":
     return [rdata for rdata in records or () if _value(rdata) == value]
 
 
-def _addition(
-    zone: "Name", name: "Name", value: str, ttl: int, beside: "RRset | None"
-) -> "UpdateMessage":
-    """Return the update that adds a TXT record while exactly ``beside`` stands at ``name``."""
+def _text(value: str) -> "Rdata":
     import dns.rdataclass
     import dns.rdatatype
-    import dns.update
     from dns.rdtypes.ANY.TXT import TXT
 
-    rdata = TXT(dns.rdataclass.IN, dns.rdatatype.TXT, to_strings(value))
+    return TXT(dns.rdataclass.IN, dns.rdatatype.TXT, to_strings(value))
+
+
+def _addition(
+    zone: "Name", name: "Name", value: str, ttl: int, beside: "RRset | None", *, blind: bool
+) -> "UpdateMessage":
+    """Return the update that adds a TXT record while exactly ``beside`` stands at ``name``.
+
+    ``blind``: whatever TXT records stand there. They are kept, but may get another TTL.
+    """
+    import dns.rdatatype
+    import dns.update
 
     update = dns.update.UpdateMessage(zone)
     if beside:
         update.present(name, *beside)
     else:
-        update.absent(name, dns.rdatatype.TXT)
+        if not blind:
+            update.absent(name, dns.rdatatype.TXT)
         update.absent(name, dns.rdatatype.CNAME)
-    update.add(name, min(max(ttl, 0), MAX_TTL), rdata)
+    update.add(name, min(max(ttl, 0), MAX_TTL), _text(value))
     return update
 
 

@@ -38,7 +38,11 @@ from zope.interface import implementer
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
 from certbot_dns_persist.providers.common import file_of, value_of, zones_above
-from certbot_dns_persist.providers.interface import ISettlingProvider, Settings
+from certbot_dns_persist.providers.interface import (
+    IAnsweringProvider,
+    ISettlingProvider,
+    Settings,
+)
 from certbot_dns_persist.value.txt import quoted, unescaped, unquoted
 from certbot_dns_persist.wait import look_until
 
@@ -83,7 +87,7 @@ class _BatchRefused(errors.ProviderError):
     """Nothing of a change batch was done (InvalidChangeBatch)."""
 
 
-@implementer(ISettlingProvider)
+@implementer(IAnsweringProvider, ISettlingProvider)
 class Route53:
     """The public hosted zones of one AWS account."""
 
@@ -124,6 +128,10 @@ class Route53:
         """
         texts = _of_type("TXT", self._read(self._zone(name), name))
         return list(dict.fromkeys(value for text in texts for value in _values(text)))
+
+    def has_value(self, name: str, value: str) -> bool:
+        """Whether the TXT ``value`` is at ``name``; errors as for :meth:`list_values`."""
+        return value in self.list_values(name)
 
     def add_value(self, name: str, value: str, ttl: int) -> int:
         """Add one TXT record to those at ``name``; return the TTL in seconds that it has.
