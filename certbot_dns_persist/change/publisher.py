@@ -15,7 +15,12 @@ from certbot_dns_persist.options import Options
 from certbot_dns_persist.providers import credentials
 
 if TYPE_CHECKING:
-    from certbot_dns_persist.providers.interface import Provider, Served, SettlingProvider
+    from certbot_dns_persist.providers.interface import (
+        AnsweringProvider,
+        Provider,
+        Served,
+        SettlingProvider,
+    )
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +144,58 @@ class Publisher:
             self._added.append((name, provider, record))
             self._do(change, partial(provider.add_value, record.name, record.value, record.ttl))
 
+    def listed(self, name: str) -> dict[str, list[str]]:
+        """Return the values at ``name`` by the provider that has them, of those that can tell.
+
+        Raises :class:`~certbot_dns_persist.errors.Error`, as does :meth:`stands`.
+        """
+        return {
+            label: provider.list_values(name)
+            for label, provider in self._providers(name)
+            if _answers(provider)
+        }
+
+    def stands(self, name: str, value: str) -> bool | None:
+        """Whether a provider has ``value`` at ``name``; ``None`` when they cannot tell."""
+        told = [
+            answering.has_value(name, value) if (answering := _answers(provider)) else None
+            for _, provider in self._providers(name)
+        ]
+        if any(told):
+            return True
+        return None if None in told else False
+
+    def vouches(self, record: TxtRecord) -> bool | None:
+        """Whether ``record``, which was added, is published by the word of its providers.
+
+        ``True`` when services that answer for themselves accepted it, and do not say that it is
+        gone; ``False`` when one says so; ``None`` when a provider does not know.
+        """
+        for _, provider in self._providers(record.name):
+            answering = _answers(provider)
+            if answering is None:
+                return None
+            try:
+                if answering.has_value(record.name, record.value) is False:
+                    return False
+            except ProviderError as error:
+                logger.debug("%s could not be asked again: %s", record.name, error)
+        return True
+
+    def zones(self, name: str) -> dict[str, str]:
+        """Return the zone of ``name`` by provider, of those that do not go by DNS."""
+        return {
+            label: zone
+            for label, provider in self._providers(name)
+            if _answers(provider) and (zone := provider.zone_for(name)) is not None
+        }
+
+    def note_doubt(self, record: TxtRecord, reason: str, doubt: str) -> None:
+        """Log that ``record``, which was added, may not be there. The note of it stays."""
+        for name, _ in self._providers(record.name):
+            change = self._change("add", record, reason, name, None)
+            self._journal.done(dataclasses.replace(change, result=f"in doubt: {doubt}"))
+
     def settle(self) -> None:
         """Wait until the services' servers have what was added, where the services tell."""
         if not self._loaded:
@@ -215,3 +272,11 @@ class Publisher:
             self._journal.done(dataclasses.replace(change, result=unknown))
             raise
         self._journal.done(dataclasses.replace(change, ttl=ttl))
+
+
+def _answers(provider: "Provider") -> "AnsweringProvider | None":
+    """Return ``provider`` if its service answers for itself."""
+    from certbot_dns_persist.providers.interface import IAnsweringProvider
+
+    answers = IAnsweringProvider.providedBy(provider)
+    return cast("AnsweringProvider", provider) if answers else None

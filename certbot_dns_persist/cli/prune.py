@@ -44,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
                 going[value] = reason
         return going
 
-    found = removing.find_removals(args, groups, superfluous)
+    found, doubts = removing.find_removals(args, groups, superfluous, ask_all=False)
+    for doubt in doubts:
+        changing.say(args, doubt)
     if not found:
         changing.say(args, "There is nothing to prune.")
         return 0

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from certbot_dns_persist.change.publisher import TxtRecord
 from certbot_dns_persist.change.surroundings import patience
 from certbot_dns_persist.cli.changing import Group
-from certbot_dns_persist.errors import ProviderError
+from certbot_dns_persist.errors import Error, ProviderError
+from certbot_dns_persist.journal.notes import StandingRecord
 from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import ServerAnswer
 from certbot_dns_persist.value.txt import printable
 from certbot_dns_persist.wait import look_until
 
@@ -81,37 +83,85 @@ def find_removals(
     args: argparse.Namespace,
     groups: Iterable[Group],
     choose: Callable[[Group, Standing], Mapping[str, str]],
-) -> list[Removals]:
-    """Return what is to go: the values that ``choose`` returns, with their reasons.
+    *,
+    ask_all: bool,
+) -> tuple[list[Removals], list[str]]:
+    """Return what is to go, and in words which of our records may be there or not.
 
-    What is gone already is noted on the way. Raises
+    What is to go are the values that ``choose`` returns, with their reasons. What DNS does not show
+    is asked of the provider; what that has no more is noted as gone on the way. With ``ask_all`` it
+    is asked of every name, otherwise only where our notes know more than DNS. Raises
     :class:`~certbot_dns_persist.errors.LookupFailed` when DNS does not say what stands.
     """
-    found = []
+    found, doubts = [], []
     for group in groups:
-        standings = group.look()
-        if not args.dry_run:
-            _note_gone(group, standings)
-        removals = [
-            Removal(standing, value, reason)
-            for standing in standings
-            for value, reason in choose(group, standing).items()
-        ]
+        removals = []
+        for seen in group.look():
+            unseen = _unseen(group, seen)
+            try:
+                standing = _with_provider(group, seen) if unseen or ask_all else seen
+                gone, unknown = _gone(group, standing, unseen)
+                doubts += [_doubt(group, record) for record in unknown]
+            except Error as error:
+                standing, gone = seen, []
+                doubts.append(f"{seen.found.canonical_name}: the provider cannot say. {error}")
+            if not args.dry_run:
+                for record in gone:
+                    group.journal.gone(record)
+            removals += [
+                Removal(standing, value, why) for value, why in choose(group, standing).items()
+            ]
         if removals:
             found.append(Removals(group, removals))
-    return found
+    return found, list(dict.fromkeys(doubts))
 
 
-def _note_gone(group: Group, standings: Iterable[Standing]) -> None:
-    """Note of the account's records which no server has any more that they are gone."""
-    for standing in standings:
-        found, request = standing.found, standing.request
-        if found.silent or found.warnings:
-            continue  # it may be there
-        for noted in group.journal.standing():
-            ours = (noted.name, noted.account_url) == (found.canonical_name, request.account_url)
-            if ours and noted.value not in found.values:
-                group.journal.gone(noted)
+def _unseen(group: Group, standing: Standing) -> list[StandingRecord]:
+    """Return the account's records that are noted at this name, and that DNS does not show."""
+    found, account_url = standing.found, standing.request.account_url
+    return [
+        record
+        for record in group.journal.standing()
+        if (record.name, record.account_url) == (found.canonical_name, account_url)
+        and record.value not in found.values
+    ]
+
+
+def _with_provider(group: Group, standing: Standing) -> Standing:
+    """Return ``standing`` with what the provider itself has, as if it were one more server."""
+    listed = group.publisher.listed(standing.found.canonical_name)
+    servers = [ServerAnswer(name, name, tuple(values)) for name, values in listed.items()]
+    found = dataclasses.replace(standing.found, servers=(*standing.found.servers, *servers))
+    return dataclasses.replace(standing, found=found)
+
+
+def _gone(
+    group: Group, standing: Standing, unseen: Iterable[StandingRecord]
+) -> tuple[list[StandingRecord], list[StandingRecord]]:
+    """Return which of ``unseen`` are gone, and of which that is not known."""
+    found = standing.found
+    gone, unknown = [], []
+    for record in unseen:
+        if record.value in found.values:
+            continue  # the provider has it
+        stands = group.publisher.stands(record.name, record.value)
+        # What a person published was seen from here before it was noted.
+        if stands is None and record.provider == "manual":
+            stands = False
+        if stands is None:
+            unknown.append(record)
+        elif not (stands or found.silent or found.warnings):
+            gone.append(record)
+    return gone, unknown
+
+
+def _doubt(group: Group, record: StandingRecord) -> str:
+    return (
+        f'{record.name} TXT "{printable(record.value)}" is noted as published (through '
+        f"{record.provider}), and cannot be seen from here. Whether it is gone, "
+        f"{group.publisher.names(record.name)} cannot tell, so it stays in the notes. "
+        "--dns-persist-resolvers names a resolver that sees what the CA sees."
+    )
 
 
 def describe(found: Iterable[Removals]) -> str:

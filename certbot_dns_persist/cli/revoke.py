@@ -12,7 +12,7 @@ EXAMPLES = """\
   certbot-dns-persist revoke -d example.com
   certbot-dns-persist revoke --cert-name example.com --yes
 
-exit status: 0 no server serves them any more, 1 something is left
+exit status: 0 no server serves them any more, 1 something is left, or may be
 """
 
 
@@ -32,21 +32,30 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove every record of the account at the CA; return the exit status."""
     groups = changing.find_groups(args)
-    found = removing.find_removals(
-        args, groups, lambda group, standing: dict.fromkeys(ours(standing), "revoked")
+    found, doubts = removing.find_removals(
+        args,
+        groups,
+        lambda group, standing: dict.fromkeys(ours(standing), "revoked"),
+        ask_all=True,
     )
-    if not found:
-        changing.say(args, "There is nothing to revoke: no record of this account is in DNS.")
+    if not found and not doubts:
+        changing.say(
+            args,
+            "There is nothing to revoke: DNS, the provider and our notes have no record of this "
+            "account.",
+        )
         return 0
+    if not found:
+        return changing.conclude(doubts)
     subjects = [subject for group in groups for subject in group.subjects]
     plan = f"To be removed:\n{removing.describe(found)}\n{_consequences(subjects)}"
     if not changing.agreed(args, plan):
         return 0 if args.dry_run else changing.FAILED
     left = [words for together in found for words in together.carry_out() or together.wait()]
     if not left:
-        changing.say(args, "Removed: no name server serves them any more.")
+        changing.say(args, "Removed: no name server that we can ask serves them any more.")
     changing.say(args, _afterwards(args, subjects))
-    return changing.conclude(left)
+    return changing.conclude([*left, *doubts])
 
 
 def _consequences(subjects: Iterable[Subject]) -> str:
