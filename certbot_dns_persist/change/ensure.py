@@ -54,7 +54,8 @@ class Ensure:
 
         Raises :class:`~certbot_dns_persist.errors.Error` when it does not and cannot be made to;
         what was published until then stays, and the next call goes on from there. With
-        ``subset`` that is a warning, and the CA has the last word.
+        ``subset`` that is a warning, and the CA has the last word. So it is where the provider
+        has the record and nobody serves it here: we may see another view than the CA.
         """
         standings = self.look(requests)
         self._report(standings)
@@ -162,12 +163,24 @@ class Ensure:
             self._here.notify(f"Publishing through {names}:\n{words.changes(plans)}")
         for plan in plans:
             try:
+                self._warn_of_other_zone(plan)
                 self._publisher.add(_record(plan), plan.reason)
                 published.append(plan)
             except errors.ProviderError as error:
                 failed.setdefault(str(error), []).append(plan)
         self._publisher.settle()
         return published
+
+    def _warn_of_other_zone(self, plan: Plan) -> None:
+        """Say it when the provider writes to another zone than the one that DNS shows.
+
+        That is no error: the provider may be right outside, as where this machine sees another
+        view, and a record in a zone that nobody asks does no harm.
+        """
+        for name, zone in self._publisher.zones(plan.name).items():
+            seen = plan.standings[0].found.zone
+            if seen is not None and zone.lower() != seen.lower():
+                logger.warning(words.other_zone(plan.name, name, zone, seen))
 
     # Wait and retire
 
@@ -190,7 +203,7 @@ class Ensure:
             now = [standings[request] for request in plan.requests]
             if all(standing.everywhere for standing in now):
                 self._conclude(plan, now)
-            else:
+            elif not self._accepted_unseen(plan, now):
                 unseen += now
         if unseen:
             self._fail(words.not_seen(unseen, self._patience()), unseen[0].request)
@@ -214,6 +227,21 @@ class Ensure:
         except KeyboardInterrupt:
             raise errors.NotAuthorized(words.interrupted(awaited)) from None
         return {standing.request: standing for standing in standings}
+
+    def _accepted_unseen(self, plan: Plan, standings: Sequence[Standing]) -> bool:
+        """Whether nobody serves the record of ``plan`` here, and the provider has it."""
+        if any(s.authorized for s in standings) or not self._publisher.writes(plan.name):
+            return False
+        names = self._publisher.names(plan.name)
+        vouched = self._publisher.vouches(_record(plan))
+        if vouched:
+            logger.warning(words.accepted_unseen(standings, names, self._patience()))
+            return True
+        doubt = f"no server showed it within {self._patience()} seconds"
+        self._publisher.note_doubt(_record(plan), plan.reason, doubt)
+        say = words.in_doubt if vouched is None else words.vanished
+        logger.warning(say(standings, names))
+        return False
 
     def _patience(self) -> int:
         return patience(self._options, terminal=self._here.terminal)

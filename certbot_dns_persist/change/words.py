@@ -67,6 +67,61 @@ def not_seen(standings: Iterable[Standing], seconds: int) -> str:
     )
 
 
+#: Why a record that stands may not be seen, and what helps.
+_UNSEEN = """\
+This may be why:
+  - This machine sees another view of the zone than the CA does (split view). Name a resolver that \
+sees what the CA sees with --dns-persist-resolvers; if the zone's servers answer this machine \
+differently, too, add --dns-persist-check resolver.
+  - The zone at the provider is not the one that DNS leads to: it is not delegated, or another \
+server has a zone of that name. Compare the domain's NS records with the provider's name servers.
+  - The servers get changes late (a secondary, a hidden primary): wait longer, with \
+--dns-persist-propagation-seconds.
+docs/published-but-not-visible.md has the commands to find out."""
+
+
+def accepted_unseen(standings: Iterable[Standing], names: str, seconds: int) -> str:
+    """Return the warning that the providers ``names`` have what is not seen after ``seconds``."""
+    return (
+        f"{names} has the records, but after {seconds} seconds they cannot be seen from here:\n"
+        f"{_unseen(standings)}\n{_UNSEEN}\nThe CA looks for itself, and decides."
+    )
+
+
+def in_doubt(standings: Iterable[Standing], names: str) -> str:
+    """Return the warning that nobody knows whether the providers ``names`` did what they say."""
+    return (
+        f"Whether these records are published is in doubt: {names} reported success, but cannot "
+        f"tell what is in DNS, and no server shows them:\n{_unseen(standings)}\n{_UNSEEN}"
+    )
+
+
+def vanished(standings: Iterable[Standing], names: str) -> str:
+    """Return the warning that the providers ``names`` do not have what they accepted."""
+    return (
+        f"{names} accepted these records, but does not have them now:\n{_unseen(standings)}\n"
+        "Look into its log, for a CNAME at the name, and for a program that takes away what it "
+        "does not know."
+    )
+
+
+def _unseen(standings: Iterable[Standing]) -> str:
+    standings = list(standings)
+    troubles = [f"  {s.request.name}: {s.found.trouble}" for s in standings if s.found.trouble]
+    shown = lagging(s for s in standings if not s.found.trouble)
+    return "\n".join(filter(None, [*troubles, shown]))
+
+
+def other_zone(name: str, provider: str, zone: str, seen: str) -> str:
+    """Return the warning that ``provider`` has ``name`` in another zone than DNS shows."""
+    return (
+        f"{provider} writes {name} to its zone {zone}, but in DNS as it is seen from here the name "
+        f"is in the zone {seen}. If that is so for the CA, too, it does not see the record: have "
+        f"{zone} delegated to the provider's name servers, or publish in {seen}. If this machine "
+        "sees another view of DNS, name a resolver outside with --dns-persist-resolvers."
+    )
+
+
 def not_replaced(standings: Iterable[Standing], seconds: int) -> str:
     """Return the error for records that not all servers serve in place of the old ones."""
     servers = "\n".join(
