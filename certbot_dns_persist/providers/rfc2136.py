@@ -77,7 +77,7 @@ _PROTOCOLS = {
 }
 
 _TIMEOUT = 10.0  # seconds: to connect, and each time that we wait for octets
-_SETTLE = 10.0  # seconds within which a server must have removed what it agreed to remove
+_SETTLE = 10.0  # seconds within which a server must serve a removal, if it may be of no effect
 _UDP_PAYLOAD = 1232  # octets that an answer over UDP may have without being fragmented
 _PAUSE = 0.2  # seconds between two looks at what it serves
 _TRIES = 50  # at adding a record while others change those beside it
@@ -158,29 +158,31 @@ class Rfc2136:
     def has_value(self, name: str, value: str) -> bool | None:
         """Whether the TXT ``value`` stands at ``name``; ``None`` when that cannot be told.
 
-        What is read unsigned may be late, or another view than the one that updates go to. Then an
-        update that changes nothing asks whether what was read is what stands there (RFC 2136
-        section 2.4).
-
         :raises errors.ProviderError: the server cannot be asked, or is not authoritative there.
+        """
+        owner = _absolute(name)
+        records, _ = self._read(owner)
+        if _reading(records, value):
+            return True
+        return False if self._confirms(owner, records) else None
+
+    def _confirms(self, name: "Name", records: "RRset | None") -> bool:
+        """Whether updates go to where exactly ``records`` stand at ``name``.
+
+        What we read may be late, made from a wildcard, or of another view. An update that changes
+        nothing asks the server that would carry it out (RFC 2136 section 2.4).
         """
         import dns.rcode
         import dns.rdatatype
         import dns.update
 
-        owner = _absolute(name)
-        records, _ = self._read(owner)
-        if _reading(records, value):
-            return True
-        if self._sign_queries:
-            return False
-        zone = self._zone(owner)
+        zone = self._zone(name)
         question = dns.update.UpdateMessage(zone)
         if records:
-            question.present(owner, *records)
+            question.present(name, *records)
         else:
-            question.absent(owner, dns.rdatatype.TXT)
-        return False if self._change(name, zone, question) == dns.rcode.NOERROR else None
+            question.absent(name, dns.rdatatype.TXT)
+        return self._change(_shown(name), zone, question) == dns.rcode.NOERROR
 
     def add_value(self, name: str, value: str, ttl: int) -> int:
         """Add one TXT record to those at ``name``; return the TTL in seconds that it has.
@@ -221,9 +223,8 @@ class Rfc2136:
                 # the update then overrides; its prerequisites fail at one that is not.
                 records = None
             # And if there are others, then this server is late, or shows us another view.
-            blind = times > 1 and not self._sign_queries
             used = records.ttl if records else ttl
-            update = _addition(zone, owner, value, used, records, blind=blind)
+            update = _addition(zone, owner, value, used, records, blind=times > 1)
             if self._change(name, zone, update) == dns.rcode.NOERROR:
                 used = self._ttl_served(owner, value, used)
                 break
@@ -261,16 +262,17 @@ class Rfc2136:
 
         owner = _absolute(name)
         records, alias = self._read(owner)
+        if alias:
+            return
         doomed = _reading(records, value)
-        if not doomed and not alias and not self._sign_queries:
-            doomed = [_text(value)]  # not to be seen, which proves nothing
-        if not doomed:
+        certain = self._confirms(owner, records)
+        if certain and not doomed:
             return
         zone = self._zone(owner)
         update = dns.update.UpdateMessage(zone)
-        update.delete(owner, *doomed)
+        update.delete(owner, *(doomed or [_text(value)]))
         self._change(name, zone, update)
-        if self._sign_queries:
+        if doomed and not certain:
             self._check_removed(owner, value)
 
     # What is asked of the server, in terms of records.
@@ -485,9 +487,7 @@ class Rfc2136:
         fault: str,
         kind: type[errors.ProviderError] = errors.ProviderError,
     ) -> errors.ProviderError:
-        return kind(
-            f"Cannot {task}: {server} {fault}. Server and key come from {self._file}."
-        )
+        return kind(f"Cannot {task}: {server} {fault}. Server and key come from {self._file}.")
 
     def _parsed_server(self, key: str) -> "_Server":
         return _Server(

@@ -158,15 +158,15 @@ logging {{
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def ask(self, name: str, rdtype: str) -> dns.message.Message:
-        """Return the answer to one question."""
+    def ask(self, name: str, rdtype: str, address: str = "") -> dns.message.Message:
+        """Return the answer to one question, at ``address`` if it is another one."""
         query = dns.message.make_query(name, rdtype)
-        response, _ = dns.query.udp_with_fallback(query, self.address, timeout=5)
+        response, _ = dns.query.udp_with_fallback(query, address or self.address, timeout=5)
         return response
 
-    def values(self, name: str) -> list[str]:
-        """Return the TXT values that this server answers with, sorted."""
-        response = self.ask(name, "TXT")
+    def values(self, name: str, address: str = "") -> list[str]:
+        """Return the TXT values that this server answers with, at ``address``, sorted."""
+        response = self.ask(name, "TXT", address)
         assert response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN), response
         answer = response.answer
         found = [rdata for rrset in answer if rrset.rdtype == dns.rdatatype.TXT for rdata in rrset]

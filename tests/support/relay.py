@@ -17,10 +17,13 @@ SECONDS = 10.0
 class Relay:
     """Passes UDP and TCP on, from construction until :meth:`stop`."""
 
-    def __init__(self, address: str, port: int, target: tuple[str, int]) -> None:
+    def __init__(
+        self, address: str, port: int, target: tuple[str, int], source: str = "127.0.0.1"
+    ) -> None:
+        """``source`` is the address that ``target`` takes for the client's."""
         self._servers = [
-            _TCPServer((address, port), _tcp_handler(target)),
-            _UDPServer((address, port), _udp_handler(target)),
+            _TCPServer((address, port), _tcp_handler(target, source)),
+            _UDPServer((address, port), _udp_handler(target, source)),
         ]
         for server in self._servers:
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -43,7 +46,7 @@ class _UDPServer(socketserver.ThreadingUDPServer):
     block_on_close = False
 
 
-def _udp_handler(target: tuple[str, int]) -> type[socketserver.BaseRequestHandler]:
+def _udp_handler(target: tuple[str, int], source: str) -> type[socketserver.BaseRequestHandler]:
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             wire, ours = self.request
@@ -52,6 +55,7 @@ def _udp_handler(target: tuple[str, int]) -> type[socketserver.BaseRequestHandle
                 socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
             ):
                 server.settimeout(SECONDS)
+                server.bind((source, 0))
                 server.connect(target)
                 server.send(wire)
                 ours.sendto(server.recv(65535), self.client_address)
@@ -59,13 +63,15 @@ def _udp_handler(target: tuple[str, int]) -> type[socketserver.BaseRequestHandle
     return Handler
 
 
-def _tcp_handler(target: tuple[str, int]) -> type[socketserver.BaseRequestHandler]:
+def _tcp_handler(target: tuple[str, int], source: str) -> type[socketserver.BaseRequestHandler]:
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             client = self.request
             with (
                 contextlib.suppress(OSError),
-                socket.create_connection(target, timeout=SECONDS) as server,
+                socket.create_connection(
+                    target, timeout=SECONDS, source_address=(source, 0)
+                ) as server,
             ):
                 other = {client: server, server: client}
                 while True:
