@@ -35,6 +35,7 @@ RECORD = validation_domain_name(DOMAIN)
 
 NOT_RUN = {
     "python3 -m venv venv": "installs from PyPI, as tests/packages does with the wheel",
+    "dig": "asks servers of the Internet",
 }
 """What a block begins with, and why it has no scene."""
 
@@ -194,6 +195,7 @@ def before_the_first_certificate(world: World, commands: str) -> None:
 
 
 @scene("certbot-dns-persist check --all")
+@scene("certbot-dns-persist check --cert-name")
 @scene("certbot-dns-persist audit --all")
 def of_a_certificate(world: World, commands: str) -> None:
     world.issue()
@@ -213,6 +215,20 @@ def from_another_machine(world: World, commands: str) -> None:
     world.nameserver.zones.set_values(RECORD, [f"{issuer}; accounturi={uri}"])
     (world.home / "domains.txt").write_text(f"{DOMAIN}\n")
     assert re.search(r"\bok\b", world.run(commands).output)
+
+
+@scene("certbot-dns-persist publish")
+def what_is_there_already(world: World, commands: str) -> None:
+    world.issue()
+    assert "Nothing is missing" in world.run(commands).output
+
+
+@scene("certbot-dns-persist revoke")
+def only_looking(world: World, commands: str) -> None:
+    world.issue()
+    (value,) = world.values
+    assert f"- {value} (revoked)" in " ".join(world.run(commands).output.split())
+    assert world.values == [value]
 
 
 @scene("certbot-dns-persist rotate")
