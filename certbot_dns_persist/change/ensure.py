@@ -49,8 +49,8 @@ class Ensure:
         at = int(time.time())
         return [Standing(request, found[request.name], at) for request in requests]
 
-    def authorize(self, requests: Sequence[ValidationRequest]) -> None:
-        """Return when DNS authorises every one of ``requests``.
+    def authorize(self, requests: Sequence[ValidationRequest]) -> bool:
+        """Make DNS authorise every one of ``requests``; return whether that is seen from here.
 
         Raises :class:`~certbot_dns_persist.errors.Error` when it does not and cannot be made to;
         what was published until then stays, and the next call goes on from there. With
@@ -64,9 +64,10 @@ class Ensure:
         plans = make_plans(missing, self._options, MISSING)
         published = self._publish(plans) if plans else []
         partly = [s.request for s in known if s.authorized and not s.everywhere]
-        self._settle(published, partly)
+        seen = self._settle(published, partly)
         if not self._here.dry_run:
             self._refresh([s for s in known if s.authorized])
+        return seen
 
     def plan(self, standings: Sequence[Standing]) -> list[Plan]:
         """Return what :meth:`authorize` would publish where ``standings`` are all that stands."""
@@ -184,8 +185,11 @@ class Ensure:
 
     # Wait and retire
 
-    def _settle(self, published: Sequence[Plan], partly: Sequence[ValidationRequest]) -> None:
-        """Wait for what was published and for what some servers lack; retire the superseded."""
+    def _settle(self, published: Sequence[Plan], partly: Sequence[ValidationRequest]) -> bool:
+        """Wait for what was published and for what some servers lack; retire the superseded.
+
+        Returns whether what was published is seen.
+        """
         awaited: dict[ValidationRequest, tuple[str, ...]] = dict.fromkeys(partly, ())
         for plan in published:
             awaited |= dict.fromkeys(plan.requests, plan.retire)
@@ -198,15 +202,17 @@ class Ensure:
                     request.domain,
                     lagging([standings[request]]),
                 )
-        unseen = []
+        unseen, seen = [], True
         for plan in published:
             now = [standings[request] for request in plan.requests]
             if all(standing.everywhere for standing in now):
                 self._conclude(plan, now)
-            elif not self._accepted_unseen(plan, now):
-                unseen += now
+            else:
+                seen = False
+                unseen += [] if self._accepted_unseen(plan, now) else now
         if unseen:
             self._fail(words.not_seen(unseen, self._patience()), unseen[0].request)
+        return seen
 
     def _wait(
         self, awaited: Mapping[ValidationRequest, tuple[str, ...]]

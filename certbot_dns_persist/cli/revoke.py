@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     if not found:
         return changing.conclude(doubts)
     subjects = [subject for group in groups for subject in group.subjects]
-    plan = f"To be removed:\n{removing.describe(found)}\n{_consequences(subjects)}"
-    if not changing.agreed(args, plan):
+    plan = ["To be removed:", removing.describe(found), *doubts, _consequences(subjects)]
+    if not changing.agreed(args, "\n".join(plan)):
         return 0 if args.dry_run else changing.FAILED
     left = [words for together in found for words in together.carry_out() or together.wait()]
     if not left:
