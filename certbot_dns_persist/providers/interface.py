@@ -13,6 +13,9 @@ mean. Its whole life:
 3. ``add_value`` is called for each record that is missing, then, when the new records are seen
    everywhere, ``remove_value`` for each that they replace. SDKs are imported here, not before.
 
+4. Where no name server shows a record here when the time is up, an :class:`IAnsweringProvider` is
+   asked whether it has it. Others need nothing more: of these it is then in doubt.
+
 The rules that keep other people's records alive:
 
 * Adding a value that is there is no error, and neither is removing one that is not there.
