@@ -1,4 +1,4 @@
-"""Who we are to the CA: the account URL, the key's thumbprint, the hashed account URI."""
+"""The ACME account: its URL, its key's thumbprint, its hashed account URI."""
 
 import base64
 import dataclasses
@@ -12,13 +12,13 @@ if TYPE_CHECKING:  # it brings all of cryptography, which only who has a key nee
 
 _HASHES = {"sha-256": hashlib.sha256}
 
-#: Stands for the domain in a hashed account URI that serves every domain (section 4.1 item 3).
+#: The domain in a hashed account URI that serves every domain (draft section 4.1 item 3).
 ANY_DOMAIN = "*"
 
 
 @dataclasses.dataclass(frozen=True)
 class Account:
-    """An ACME account as the records know it; nothing here is secret."""
+    """An ACME account, as far as records need it; nothing here is secret."""
 
     url: str
     """The ACME account URL (RFC 8555 section 7.3)."""
@@ -35,7 +35,7 @@ def thumbprint(key: "JWK") -> str:
 def hashed_account_uri(
     prefix: str, *, domain: str, thumbprint: str, account_url: str, algorithm: str = "sha-256"
 ) -> str:
-    """Return the hashed account URI (draft-02 section 4.1 item 3).
+    """Return the hashed account URI (draft section 4.1 item 3).
 
     ``prefix`` is the directory's accountHashPrefix; ``domain`` the FQDN at which the record stands,
     without ``_validation-persist``, or ``"*"`` for the form that serves every domain;

@@ -1,7 +1,7 @@
-"""Certbot's door: options in, challenges in, responses out. No logic of its own.
+"""The plugin that Certbot calls: options and challenges in, responses out. No logic of its own.
 
-Certbot imports this module whenever it runs, for whatever certificate, and stops when that
-fails. So only what Certbot itself has loaded is imported here; the rest comes with its use.
+Certbot imports this module in every run, for any certificate, and stops if that fails. So we
+import only what Certbot itself has loaded; everything else is imported where it is used.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class _PluginError(errors.PluginError):
-    """Our error as Certbot's. It shows the repr of what happens before an order."""
+    """Our error as Certbot's, which shows the repr of an error that is raised before an order."""
 
     def __repr__(self) -> str:
         return str(self)
@@ -48,16 +48,17 @@ def _errors_for_certbot() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _importing() -> Iterator[None]:
-    """Tell what is wrong with the packages that we need, as Certbot goes on after its own errors.
+    """Raise what is wrong with the packages that we need as an error of Certbot's.
 
-    It asks every plugin to prepare itself where the user may choose one.
+    Certbot prepares every plugin before the user chooses one, and continues only after its own
+    errors.
     """
     try:
         yield
     except Exception as error:  # an import runs other people's code
         raise _PluginError(
-            "certbot-dns-persist cannot be used, as something that it needs is missing, too old or "
-            f"damaged ({type(error).__name__}: {error}). Install it anew in the way it was "
+            "certbot-dns-persist cannot be used: a package that it needs is missing, too old or "
+            f"damaged ({type(error).__name__}: {error}). Reinstall it the way it was "
             f"installed, for {sys.executable}."
         ) from error
 
@@ -83,7 +84,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         return (
             "This plugin proves control of a domain by a TXT record at "
             "_validation-persist.<domain> that names the CA and the ACME account. It looks for "
-            "the record first, publishes it when it is missing, and leaves it there for every "
+            "the record first, publishes it if it is missing, and leaves it there for every "
             "renewal."
         )
 
@@ -94,14 +95,14 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
 
         with _errors_for_certbot():
             if self.conf("credentials"):
-                # A renewal runs elsewhere; Certbot saves what stands here.
+                # A renewal runs in another directory; Certbot saves this value for it.
                 path = Path(self.conf("credentials")).expanduser().absolute()
                 setattr(self.config, self.dest("credentials"), str(path))
             order.check_order(self.config, self._options())
             order.warn_of_ended_records(self.config)
 
     def get_chall_pref(self, identifier: str) -> Iterable[type[challenges.Challenge]]:
-        """Return dns-persist-01, and what we can only explain when the CA does not offer it."""
+        """Return dns-persist-01, and what we accept only to explain that the CA lacks it."""
         with _importing():
             from certbot_dns_persist.request import order
 
@@ -134,7 +135,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 subset=self.config.allow_subset_of_names,
             )
             journal = order.journal(self.config)
-            # One each: it withdraws what was added through it, and no more.
+            # One each, as a publisher withdraws all that was added through it.
             persistent, temporary = (
                 Publisher(checked, lookup, journal, here.notify) for _ in range(2)
             )
@@ -146,7 +147,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         return [achall.chall.response(achall.account_key) for achall in achalls]
 
     def cleanup(self, achalls: list[achallenges.AnnotatedChallenge]) -> None:
-        """Leave persistent records where they are, but for what a dry run published."""
+        """Leave persistent records in place, except those that a dry run published."""
         with _errors_for_certbot():
             if self._dns01 is not None:
                 self._dns01.withdraw()
@@ -154,7 +155,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 self._ensure.withdraw()
 
     def auth_hint(self, failed_achalls: list[achallenges.AnnotatedChallenge]) -> str:
-        """Say why the CA refused: what DNS serves now, and what is wrong with it."""
+        """Explain why the CA refused: what DNS serves now, and what is wrong with it."""
         with _importing():
             from certbot_dns_persist.judge import hint
             from certbot_dns_persist.request import order
@@ -164,18 +165,19 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         requests = [known[domain] for domain in domains if domain in known]
         if not requests:
             return (
-                "These names were proven by dns-01, whose records were on all of their servers. "
-                "Wait for the caches of the CA's resolvers, then run the same command again."
+                "These names used dns-01, and all of their authoritative servers had the records. "
+                "Wait until the caches of the CA's resolvers expire, then run the same command "
+                "again."
             )
         inspections = self._lookup(self._options()).inspect(r.domain for r in requests)
         explained = hint.explain(requests, inspections, at=int(time.time()))
         if self.config.quiet:
-            logger.error(explained)  # Certbot shows hints only when it may talk
+            logger.error(explained)  # with --quiet, Certbot does not show hints
         return explained
 
     def _options(self) -> options.Options:
         known = None
-        if self.config.verb != "renew":  # which may do without any
+        if self.config.verb != "renew":  # a renewal may need no provider
             with _importing():
                 from certbot_dns_persist.providers import loader
             known = loader.available()

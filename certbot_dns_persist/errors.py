@@ -1,4 +1,4 @@
-"""What goes wrong, in words that a user can act on.
+"""Our errors, with messages that a user can act on.
 
 Every class here is raised on purpose: ``str(error)`` is a message for the person at the
 terminal. Certbot sees none of them; the authenticator turns them into
@@ -11,11 +11,11 @@ class Error(Exception):
 
 
 class ConfigurationError(Error):
-    """An option or the credentials file cannot be used as it is."""
+    """An option or the credentials file cannot be used."""
 
 
 class AccountError(Error):
-    """Who we are to the CA cannot be told: Certbot's account files are missing or unreadable."""
+    """Our ACME account cannot be determined: Certbot's account files are missing or unreadable."""
 
 
 class NoSuchAccount(AccountError):
@@ -35,8 +35,8 @@ class LookupFailed(Error):
 
 
 class ProviderError(Error):
-    """A DNS service refused, failed or answered what it should not have."""
+    """A DNS service refused, failed or sent an invalid answer."""
 
 
 class NotAuthorized(Error):
-    """No record authorises an order and none could be put there."""
+    """No record authorises an order, and none could be published."""

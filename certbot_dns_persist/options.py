@@ -1,7 +1,7 @@
-"""The options of the plugin: one table of what each is called, takes and means.
+"""The options of the plugin, in one table: the name, value and help of each.
 
-The table is :class:`Options`: a field has the option's name, help, default and check beside the
-type of its value. Certbot's parser, the companion's and the manual pages are made from it.
+The table is :class:`Options`: each field has the option's name, help, default and check beside the
+type of its value. Certbot's parser, ours and the manual pages are made from it.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from typing import Any
 
 from certbot_dns_persist.errors import ConfigurationError
 
-#: Seconds to wait for a record by default: written by a provider, by a person at a terminal.
+#: The default wait for a record, in seconds: published by a provider, by a person at a terminal.
 PROPAGATION_SECONDS = 120
 MANUAL_PROPAGATION_SECONDS = 1800
 #: RFC 2181 section 8.
@@ -22,18 +22,18 @@ _MAX_DAYS = 36500
 
 
 def whole_number(text: str, least: int, most: int) -> int:
-    """Return the decimal number that ``text`` is; both bounds are allowed.
+    """Return the decimal number in ``text``; both bounds are allowed.
 
-    Raises :class:`ValueError` for anything else, for the caller to say what is wanted.
+    Raises :class:`ValueError` for anything else; the caller's message says what is allowed.
     """
-    # The length first: int() refuses thousands of digits in its own words.
+    # Check the length first: for thousands of digits, int() raises an error of its own.
     if re.fullmatch(r"-?[0-9]{1,19}", text) and least <= int(text) <= most:
         return int(text)
     raise ValueError(f"{text!r} is not a whole number between {least} and {most}")
 
 
-# What an option's text may be. A check gets the option, for its error, and the text without the
-# blanks around it; it returns the value or raises ConfigurationError.
+# Checks what the user gave. It gets the option, for its message, and the text without blanks around
+# it; it returns the value or raises ConfigurationError.
 _Check = Callable[[str, str], Any]
 
 
@@ -78,13 +78,13 @@ def _date(option: str, text: str) -> int:
         return parse_time(text)
     except ValueError as error:
         raise ConfigurationError(
-            f"{option} {text!r} is no date with a time zone. Write it as RFC 3339, for instance "
-            "2027-12-31T00:00:00Z, or as UNIX seconds."
+            f"{option} {text!r} is not a date with a time zone. Write it as in RFC 3339, for "
+            "instance 2027-12-31T00:00:00Z, or as UNIX seconds."
         ) from error
 
 
 def _resolvers(option: str, text: str) -> tuple[tuple[str, int], ...]:
-    """Return (address, port) of each in ``ADDR[:PORT],...``; IPv6 with a port is ``[::1]:53``."""
+    """Return the (address, port) pairs of ``ADDR[:PORT],...``; IPv6 with a port is ``[::1]:53``."""
     return tuple(_resolver(option, part.strip()) for part in text.split(",") if part.strip())
 
 
@@ -101,7 +101,7 @@ def _resolver(option: str, text: str) -> tuple[str, int]:
         return str(address), 53 if port is None else whole_number(port, 1, 65535)
     except ValueError as error:
         raise ConfigurationError(
-            f"{option}: {text!r} is not an address. Write IP addresses, with a port where it is "
+            f"{option}: {text!r} is not an address. Write IP addresses, with a port if it is "
             "not 53: 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53."
         ) from error
 
@@ -124,23 +124,23 @@ def _name(option: str, text: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One option, as Certbot and the companion declare it and as its value is checked."""
+    """One option: how Certbot and our command declare it, and how its value is checked."""
 
     name: str
     """Without Certbot's prefix for the plugin."""
     help: str
     metavar: str | None
-    """``None`` for an option that takes no value: it is given or not."""
+    """``None`` for an option that takes no value."""
     default: str | None
     check: _Check
 
     @property
     def flag(self) -> str:
-        """What is typed."""
+        """The option as the user types it."""
         return f"--dns-persist-{self.name}"
 
     def declare(self, add: Callable[..., None]) -> None:
-        """Declare it to ``add``, which is like ``add_argument`` without the prefix."""
+        """Declare it with ``add``, which is like ``add_argument`` but adds the prefix."""
         details: dict[str, Any] = {"help": self.help}
         if self.metavar is None:
             details["action"] = "store_true"
@@ -151,7 +151,7 @@ class Option:
         add(self.name, **details)
 
     def value(self, given: object) -> Any:
-        """Return what was ``given``, as text or, read back by Certbot, as a number, checked.
+        """Return the checked value of what was ``given``: text, or a number that Certbot read back.
 
         Raises :class:`~certbot_dns_persist.errors.ConfigurationError`.
         """
@@ -167,7 +167,7 @@ def _option(
     check: _Check = _text,
     unset: object = None,
 ) -> Any:
-    """Return a field for an option; ``unset`` is its value when there is no ``default``."""
+    """Return a field for an option; ``unset`` is its value if there is no ``default``."""
     option = Option(name, help, metavar, default, check)
     value = unset if default is None else option.value(default)
     return dataclasses.field(default=value, metadata={"option": option})
@@ -175,16 +175,16 @@ def _option(
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The options, checked. Times are UNIX seconds, durations seconds unless they say days."""
+    """The checked options. Times are UNIX seconds; durations are seconds unless they say days."""
 
     providers: tuple[str, ...] = _option(
         "provider",
         metavar="NAME[,NAME...]",
         default="manual",
         check=_providers,
-        help="Who writes the record when it is missing: manual (you do), cloudflare, route53, "
-        "rfc2136, script, or the name of any installed Certbot DNS plugin (dns-...). Several "
-        "where several services serve the zone. A credentials file with sections can say it for "
+        help="Who publishes the record if it is missing: manual (you do), cloudflare, route53, "
+        "rfc2136, script, or the name of any installed Certbot DNS plugin (dns-...). Give several "
+        "if several services serve the zone. A credentials file with sections can set it for "
         "each zone.",
     )
     credentials: str | None = _option(
@@ -193,15 +193,15 @@ class Options:
     script: str | None = _option(
         "script",
         metavar="COMMAND",
-        help="For the provider script: the program that publishes and removes records. It gets "
-        "everything in environment variables.",
+        help="For the provider script: the program that publishes and removes records. It reads "
+        "what to do from environment variables.",
     )
     propagation_seconds: int | None = _option(
         "propagation-seconds",
         metavar="N",
         check=_number_of("seconds", 0, MAX_TTL),
-        help="The longest wait, in seconds, until every authoritative server serves the record; "
-        f"it ends as soon as they do. (default: {PROPAGATION_SECONDS}; with manual "
+        help="How long to wait, at most, until every authoritative server serves the record, in "
+        f"seconds. (default: {PROPAGATION_SECONDS}; with manual "
         f"{MANUAL_PROPAGATION_SECONDS} at a terminal, 0 without)",
     )
     ttl: int = _option(
@@ -209,42 +209,42 @@ class Options:
         metavar="N",
         default="300",
         check=_number_of("seconds", 0, MAX_TTL),
-        help="TTL of a record that we write, in seconds.",
+        help="TTL of the records that we publish, in seconds.",
     )
     policy: str = _option(
         "policy",
         metavar="POLICY",
         default="auto",
         check=_one_of("auto", "wildcard", "exact"),
-        help="auto: policy=wildcard only when a wildcard is asked for; wildcard: always, which "
+        help="auto: policy=wildcard only if you request a wildcard; wildcard: always, which "
         "also lets the CA accept the record for subdomains; exact: never.",
     )
     valid_for: int | None = _option(
         "valid-for",
         metavar="DAYS",
         check=_number_of("days", 1, _MAX_DAYS),
-        help="Let the record end (persistUntil) that many days ahead. It is published anew when "
-        "less than a third is left and the provider can write.",
+        help="Let the record expire (persistUntil) this many days after it is published. It is "
+        "replaced when less than a third is left, if the provider can write.",
     )
     until: int | None = _option(
         "until",
         metavar="DATE",
         check=_date,
-        help="Let the record end (persistUntil) at this date, RFC 3339 or UNIX seconds. It is "
-        "never moved.",
+        help="Let the record expire (persistUntil) at this date, RFC 3339 or UNIX seconds. It is "
+        "never extended.",
     )
     issuer_domain_name: str | None = _option(
         "issuer-domain-name",
         metavar="NAME",
-        help="Which of the CA's names to put into a record, when it offers several. (default: "
-        "one that has a record already, else the first in sorted order)",
+        help="Which of the CA's names to use in a record, if it offers several. (default: "
+        "one that already has a record, else the first in sorted order)",
     )
     resolvers: tuple[tuple[str, int], ...] = _option(
         "resolvers",
         metavar="ADDR[:PORT],...",
         unset=(),
         check=_resolvers,
-        help="Recursive resolvers to look names up with, IPv6 as [::1]:53. (default: the system's)",
+        help="Recursive resolvers for look-ups, IPv6 as [::1]:53. (default: the system's)",
     )
     check: str = _option(
         "check",
@@ -258,7 +258,7 @@ class Options:
         "shared",
         unset=False,
         help="For CAs that hash the account URI (draft -02): use the form that serves every domain "
-        "of the account, so that many names can be aliases of one record. Anybody can then see "
+        "of the account, so that many names can be aliases of one record. Anyone can then see "
         "that these domains belong together.",
     )
     fallback: str = _option(
@@ -266,7 +266,7 @@ class Options:
         metavar="HOW",
         default="error",
         check=_one_of("error", "dns-01"),
-        help="When the CA does not offer dns-persist-01: error (explain and stop) or dns-01 (a "
+        help="If the CA does not offer dns-persist-01: error (explain and stop) or dns-01 (a "
         "classic dns-01 through the same provider, cleaned up afterwards).",
     )
 
@@ -281,7 +281,7 @@ class Options:
     )
 
     def persist_until(self, at: int) -> int | None:
-        """Return the persistUntil of a record that is published at ``at``."""
+        """Return the persistUntil of a record published at ``at``, both in UNIX seconds."""
         if self.valid_for is not None:
             return at + self.valid_for * 86400
         return self.until
@@ -296,23 +296,23 @@ OPTIONS: tuple[Option, ...] = tuple(_TABLE.values())
 
 
 def add_arguments(add: Callable[..., None]) -> None:
-    """Declare the options to Certbot, which prefixes them and keeps what the user set.
+    """Declare the options to Certbot, which prefixes them and saves what the user set.
 
-    Values stay as they were typed, so that a renewal reads back what the user wrote; they are
-    checked by :func:`check_options`.
+    Values stay as typed, so that a renewal reads back what the user wrote; :func:`check_options`
+    checks them.
     """
     for option in OPTIONS:
         option.declare(add)
 
 
 def options_of(given: Mapping[str, Any], saved: Mapping[str, str | bool]) -> Options:
-    """Return the options that were ``given`` or, for the others, ``saved`` for a renewal.
+    """Return the options that were ``given`` or, if not, that were ``saved`` for a renewal.
 
-    The keys of ``given`` are the options' names, those of ``saved`` have underscores. Raises
+    The keys of ``given`` are the options' names; those of ``saved`` have underscores. Raises
     :class:`~certbot_dns_persist.errors.ConfigurationError`.
     """
     if any(given.get(name) is not None for name in ("valid-for", "until")):
-        # One excludes the other, so either replaces both.
+        # They exclude each other, so either of them replaces both.
         saved = {key: saved[key] for key in saved if key not in ("valid_for", "until")}
 
     def get(name: str) -> Any:
@@ -323,11 +323,11 @@ def options_of(given: Mapping[str, Any], saved: Mapping[str, str | bool]) -> Opt
 
 
 def check_options(get: Callable[[str], Any], providers: list[str] | None) -> Options:
-    """Return the options, whose values ``get`` returns by name: text, a number, or ``None``.
+    """Return the checked options; ``get`` returns the value of each by name: text or a number.
 
-    ``None`` stands for the default. ``providers`` are the names that may be asked for; ``None``
-    leaves that to whoever needs one, as at a renewal, which may do without. Raises
-    :class:`~certbot_dns_persist.errors.ConfigurationError` for the first that cannot be used.
+    It returns ``None`` for the default. ``providers`` are the names of all providers; ``None``
+    leaves that check to the first use, as in a renewal, which may need no provider. Raises
+    :class:`~certbot_dns_persist.errors.ConfigurationError` for the first invalid value.
     """
     given = {field: (option, get(option.name)) for field, option in _TABLE.items()}
     options = Options(
@@ -339,8 +339,8 @@ def check_options(get: Callable[[str], Any], providers: list[str] | None) -> Opt
     )
     if options.valid_for is not None and options.until is not None:
         raise ConfigurationError(
-            "--dns-persist-valid-for and --dns-persist-until exclude each other: the first moves "
-            "the end of the record with each renewal, the second fixes it. Give one of them."
+            "--dns-persist-valid-for and --dns-persist-until exclude each other: the first "
+            "extends a record that expires soon, the second never does. Give one of them."
         )
     for name in options.providers:
         if providers is not None and name not in providers:
@@ -349,7 +349,7 @@ def check_options(get: Callable[[str], Any], providers: list[str] | None) -> Opt
 
 
 def too_wide(wildcard: str) -> ConfigurationError:
-    """Return the error for a wildcard where the policy is exact."""
+    """Return the error for a wildcard with the policy exact."""
     return ConfigurationError(
         f"{wildcard} can only be proven by a record with policy=wildcard, which "
         "--dns-persist-policy exact forbids. Use auto, or leave the wildcard out."

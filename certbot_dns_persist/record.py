@@ -31,7 +31,7 @@ _INT64 = range(-(2**63), 2**63)
 _WHITESPACE = " \t"
 _LDH_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NORMAL_NAME = re.compile(rf"(?!.{{254}})({_LDH_LABEL.pattern}\.)*{_LDH_LABEL.pattern}")
-# RFC 8659 section 4.2: every printable ASCII octet but the space and the semicolon.
+# RFC 8659 section 4.2: every printable ASCII octet except the space and the semicolon.
 _PARAMETER_VALUE = re.compile(r"[\x21-\x3A\x3C-\x7E]*")
 _TAG = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9])*")
 _DECIMAL = re.compile(r"-?[0-9]+")
@@ -43,19 +43,19 @@ LAST_COMPARABLE_SECOND = 2**63 - 1 - 62_135_596_800
 
 
 class MalformedRecord(ValueError):
-    """A value that no CA can read as a validation record; ``reason`` says why."""
+    """The value cannot be read as a validation record; ``reason`` says why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
-@functools.lru_cache(maxsize=1000)  # thousands of records name the same few CAs
+@functools.lru_cache(maxsize=1000)  # thousands of records have the same few names of CAs
 def normalize_domain_name(name: str) -> str:
-    """Return ``name`` as section 9.2 compares names: case-folded, NFC, A-labels, no final dot.
+    """Return ``name`` as draft section 9.2 compares it: case-folded, NFC, A-labels, no final dot.
 
-    Raises :class:`ValueError` when it is no host name: an empty or over-long label or name, or
-    characters that cannot be converted.
+    Raises :class:`ValueError` if it is not a host name: a label or the name is empty or too long,
+    or has characters that cannot be converted.
     """
     if _NORMAL_NAME.fullmatch(name):
         return name
@@ -65,7 +65,7 @@ def normalize_domain_name(name: str) -> str:
             "octets allowed"
         )
     folded = unicodedata.normalize("NFC", name.casefold())
-    # The ideographic full stops count as label separators (RFC 3490 section 3.1).
+    # Ideographic full stops are label separators, too (RFC 3490 section 3.1).
     labels = re.split("[.\u3002\uff0e\uff61]", folded)
     if labels[-1] == "" and len(labels) > 1:
         labels.pop()
@@ -82,7 +82,7 @@ def _a_label(label: str, name: str) -> str:
         if not _LDH_LABEL.fullmatch(label):
             raise ValueError(f"{name!r} is not a domain name: it has the label {label!r}")
         return label
-    import idna  # only names that are not ASCII pay for its tables
+    import idna  # its tables are large, and only names that are not ASCII need them
 
     try:
         return idna.alabel(label).decode("ascii")
@@ -91,16 +91,16 @@ def _a_label(label: str, name: str) -> str:
 
 
 def validation_domain_name(domain: str) -> str:
-    """Return the name of the TXT record for ``domain`` (section 2); a wildcard uses its base."""
+    """Return the name of the TXT record for ``domain`` (draft section 2), without any ``*.``."""
     return f"{VALIDATION_LABEL}.{domain.removeprefix('*.')}"
 
 
 @dataclasses.dataclass(frozen=True)
 class ValidationRecord:
-    """One record's meaning. Anything that cannot be written as a record raises MalformedRecord.
+    """The meaning of one record. Raises MalformedRecord for what cannot be written as a record.
 
-    ``issuer_domain_name`` is kept normalised, ``policy`` is ``"wildcard"`` or ``None`` (any
-    other value counts as absent, section 4.1 item 4), ``persist_until`` is in UNIX seconds.
+    ``issuer_domain_name`` is normalised, ``policy`` is ``"wildcard"`` or ``None`` (any other value
+    counts as absent, draft section 4.1 item 4), ``persist_until`` is in UNIX seconds.
     """
 
     issuer_domain_name: str
@@ -126,11 +126,11 @@ class ValidationRecord:
 
     @property
     def wildcard(self) -> bool:
-        """Whether the record also covers wildcards (section 5.1)."""
+        """Whether the record also covers wildcards (draft section 5.1)."""
         return self.policy == "wildcard"
 
     def expired(self, at: int) -> bool:
-        """Whether new validation attempts at ``at`` (UNIX seconds) come after persistUntil."""
+        """Whether persistUntil is before ``at`` (UNIX seconds)."""
         return self.persist_until is not None and at > self.persist_until
 
     def to_value(self) -> str:
@@ -182,10 +182,10 @@ _ALL_VALIDATORS = (_STANDARD, _BOULDER, _PEBBLE)
 
 
 def parse_record(value: str) -> ValidationRecord:
-    """Return the record that ``value``, the joined strings of one TXT record, stands for.
+    """Return the record in ``value``, the joined strings of one TXT record.
 
-    Raises :class:`MalformedRecord` when the value breaks RFC 8659 section 4.2 or draft
-    section 4.1. Parameters with unknown tags are ignored, repeated ones too.
+    Parameters with unknown tags are ignored, even if repeated. Raises :class:`MalformedRecord` if
+    the value violates RFC 8659 section 4.2 or draft section 4.1.
     """
     return _parse(value, _STANDARD)
 
@@ -253,14 +253,14 @@ def _parse_parameter(parameter: str, validator: _Validator) -> tuple[str, str]:
 
 
 def is_parameter_value(content: str) -> bool:
-    """Whether ``content`` may stand behind a tag's ``=`` (RFC 8659 section 4.2)."""
+    """Whether ``content`` may follow a tag's ``=`` (RFC 8659 section 4.2)."""
     return _PARAMETER_VALUE.fullmatch(content) is not None
 
 
 def _require_parameter_value(tag: str, content: str) -> None:
     if not is_parameter_value(content):
         raise MalformedRecord(
-            f"the value of {tag} holds a blank, a semicolon or an octet that is not printable ASCII"
+            f"the value of {tag} has a blank, a semicolon or an octet that is not printable ASCII"
         )
 
 
@@ -271,7 +271,7 @@ def _parse_persist_until(content: str | None, validator: _Validator) -> int | No
     # The length first: int() refuses thousands of digits in its own words.
     if not form.fullmatch(content) or len(content.lstrip("+-0")) > 19:
         raise MalformedRecord(
-            f"persistUntil {content[:30]!r} is not a decimal count of UNIX seconds in 64 bits"
+            f"persistUntil {content[:30]!r} is not a decimal number of UNIX seconds in 64 bits"
         )
     return int(content)
 
@@ -307,14 +307,14 @@ class Finding:
 
     @property
     def end(self) -> float:
-        """When the record ends, in UNIX seconds: infinity for one without an end, to compare."""
+        """When the record expires, in UNIX seconds; infinity if it never does."""
         until = None if self.record is None else self.record.persist_until
         return math.inf if until is None else until
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What a CA makes of all values at one name: ``verdict`` is the kind of its answer.
+    """The CA's verdict on all values at one name.
 
     ``ACCEPTED_BY_SOME`` means that none authorises for certain, ``MALFORMED`` that a record naming
     this CA could not be read and no other will do; otherwise ``UNAUTHORIZED`` (sections 4.3.2 and
@@ -361,18 +361,18 @@ def evaluate(
     wildcard: bool,
     at: int,
 ) -> Evaluation:
-    """Judge the values at a validation domain name as the CA would (sections 4.2 and 4.3.2).
+    """Judge the values at a validation domain name as the CA would (draft sections 4.2, 4.3.2).
 
     ``values`` are the joined strings of each TXT record, ``issuer_domain_names`` the names that
     the CA offers, ``account_uris`` every account URI that it accepts for this account and name
-    (compared octet for octet, RFC 3986 section 6.2.1), ``wildcard`` whether a ``*.`` name is
-    asked for, ``at`` the time of validation in UNIX seconds. Raises :class:`ValueError` when an
-    issuer-domain-name of the caller's is no domain name.
+    (compared octet by octet, RFC 3986 section 6.2.1), ``wildcard`` whether a ``*.`` name is
+    requested, ``at`` the time of validation in UNIX seconds. Raises :class:`ValueError` if one of
+    ``issuer_domain_names`` is not a domain name.
     """
     return _evaluate(tuple(values), tuple(issuer_domain_names), tuple(account_uris), wildcard, at)
 
 
-@functools.lru_cache(maxsize=1000)  # thousands of names hold the same record
+@functools.lru_cache(maxsize=1000)  # thousands of names have the same record
 def _evaluate(
     values: tuple[str, ...],
     issuer_domain_names: tuple[str, ...],
@@ -390,7 +390,7 @@ def _evaluate(
 def _judge(
     value: str, issuers: frozenset[str], account_uris: Collection[str], wildcard: bool, at: int
 ) -> Finding:
-    # The CA drops what names others before it reads the rest (section 4.3.2 step 2).
+    # The CA drops records for other CAs before it reads the rest (draft section 4.3.2 step 2).
     issuer = value.partition(";")[0].strip(_WHITESPACE)
     try:
         named = normalize_domain_name(issuer)
@@ -461,7 +461,7 @@ def _record(value: str) -> ValidationRecord | None:
 
 
 def format_time(seconds: int) -> str:
-    """Return UNIX ``seconds`` as RFC 3339 in UTC, or as a bare count when no calendar holds it."""
+    """Return UNIX ``seconds`` as RFC 3339 in UTC, or as a number if the year is out of range."""
     try:
         moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     except (OverflowError, OSError, ValueError):
@@ -470,13 +470,13 @@ def format_time(seconds: int) -> str:
 
 
 def parse_time(text: str) -> int:
-    """Return the UNIX seconds of an RFC 3339 date with its time zone, or of UNIX seconds.
+    """Return the UNIX seconds of ``text``: an RFC 3339 date with a time zone, or UNIX seconds.
 
     Raises :class:`ValueError` for anything else.
     """
     if re.fullmatch(r"[0-9]{1,12}", text):
         return int(text)
-    # Python 3.10 does not read the Z of RFC 3339.
+    # Python 3.10 cannot read the Z of RFC 3339.
     moment = datetime.datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")

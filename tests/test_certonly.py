@@ -327,7 +327,7 @@ def test_our_own_note_of_an_end_that_has_passed_is_shown_before_the_order(
     bind.delete_txt(validation_domain_name(domain))
     bind.add_txt(validation_domain_name(domain), value(certbot))
     shown = ok(certbot.renew("--force-renewal")).output
-    assert f"The record that was published for {domain}" in shown
+    assert f"The record that we published for {domain}" in shown
     assert "Unless another one authorises" in shown
 
 

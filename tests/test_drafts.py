@@ -294,7 +294,7 @@ def test_a_key_that_was_never_seen_here_is_not_guessed(
             Fault.CHALLENGE_NAME_NOT_IN_CAA_IDENTITIES,
             "which is not among the directory's caaIdentities",
         ),
-        ("02", Fault.NO_ACCOUNT_HASH_PREFIX, "has no usable accountHashPrefix"),
+        ("02", Fault.NO_ACCOUNT_HASH_PREFIX, "has no valid accountHashPrefix"),
     ],
 )
 def test_a_malformed_challenge_is_refused_with_its_fault(

@@ -26,7 +26,7 @@ from certbot_dns_persist.record import validation_domain_name
 DOMAIN = "example.test"
 NAME = validation_domain_name(DOMAIN)
 KEY = Key("test-key", "c2VjcmV0IG9mIHRoZSB0ZXN0cywgMzIgb2N0ZXRzISE=")
-BROKEN = "certbot-dns-persist cannot be used, as something that it needs is missing, too old or"
+BROKEN = "certbot-dns-persist cannot be used: a package that it needs is missing, too old or"
 
 
 @dataclasses.dataclass(frozen=True)

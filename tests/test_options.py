@@ -54,11 +54,11 @@ def test_what_nobody_gave_is_the_default_also_without_a_parser() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"until": "yesterday"}, "--dns-persist-until 'yesterday' is no date"),
+        ({"until": "yesterday"}, "--dns-persist-until 'yesterday' is not a date"),
         ({"until": "2027-01-01"}, "with a time zone"),
         ({"until": "2027-01-01T00:00:00"}, "with a time zone"),
-        ({"until": "2027-13-01T00:00:00Z"}, "is no date with"),
-        ({"until": "-5"}, "is no date"),
+        ({"until": "2027-13-01T00:00:00Z"}, "is not a date with"),
+        ({"until": "-5"}, "is not a date"),
         ({"until": "1900000000", "valid_for": "90"}, "exclude each other"),
         ({"valid_for": "0"}, "--dns-persist-valid-for '0' is not a whole number of days between 1"),
         ({"valid_for": "a year"}, "not a whole number of days"),

@@ -445,7 +445,7 @@ def test_a_parameter_value_is_printable_ascii_without_blank_and_semicolon(
     [
         ({"issuer_domain_name": "a_b"}, "issuer-domain-name cannot be used: 'a_b'"),
         ({"account_uri": ""}, "the mandatory accounturi is empty"),
-        ({"account_uri": "a b"}, "the value of accounturi holds a blank"),
+        ({"account_uri": "a b"}, "the value of accounturi has a blank"),
         ({"persist_until": 2**63}, f"persistUntil {2**63} does not fit"),
         ({"persist_until": -(2**63) - 1}, "does not fit a signed 64-bit integer"),
     ],
@@ -469,7 +469,7 @@ def test_too_long_a_persist_until_is_named_by_its_beginning(digits: int) -> None
     with pytest.raises(MalformedRecord) as error:
         parse_record(f"{CA}; accounturi=x; persistUntil={'9' * digits}")
     assert error.value.reason == (
-        f"persistUntil '{'9' * min(digits, 30)}' is not a decimal count of UNIX seconds in 64 bits"
+        f"persistUntil '{'9' * min(digits, 30)}' is not a decimal number of UNIX seconds in 64 bits"
     )
 
 

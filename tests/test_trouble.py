@@ -64,7 +64,7 @@ def test_unusable_options_are_refused_before_any_order(
 
 def test_an_ip_address_is_refused_before_any_order(certbot: Certbot, reading: list[str]) -> None:
     done = certbot.certonly(*reading, "--ip-address", "192.0.2.1", "-d", "example.test")
-    refused(done, "192.0.2.1 is an IP address, and dns-persist-01 proves domain names only")
+    refused(done, "192.0.2.1 is an IP address, but dns-persist-01 only works for domain names")
 
 
 def test_a_missing_credentials_file_is_named_beside_what_to_publish(

@@ -1,8 +1,8 @@
-"""Whether an account's key and URL belong together and the CA accepts them now.
+"""Whether an account's URL and key belong together, and the CA accepts them now.
 
-Somebody else may publish what we print, and a record for an account that is not ours, or no more,
-would be in their DNS to no avail or to another's. So draft -02 asks for a proof first
-(section 4.5). Nothing is changed at the CA.
+Whoever runs DNS may publish what we print, and a record for an account that is no longer ours
+would be useless, or would authorise a stranger. So draft section 4.5 requires a proof first. We
+change nothing at the CA.
 """
 
 from typing import TYPE_CHECKING
@@ -18,9 +18,9 @@ def require_valid_account(key: "JWK", account_url: str, server: str, *, verify: 
     """Ask the CA for the account at ``account_url``, signed with its ``key``.
 
     A POST-as-GET (RFC 8555 section 6.3) to exactly ``account_url``: the payload is the empty
-    string and no redirect is followed. ``server`` is the directory's URL, ``verify`` whether its
-    certificate is checked. Raises :class:`~certbot_dns_persist.errors.AccountError` when the CA
-    does not show a valid account, :class:`~certbot_dns_persist.errors.DirectoryError` when it does
+    string, and we follow no redirect. ``server`` is the directory's URL, ``verify`` whether its
+    certificate is checked. Raises :class:`~certbot_dns_persist.errors.AccountError` if the CA
+    does not show a valid account, :class:`~certbot_dns_persist.errors.DirectoryError` if it does
     not answer as RFC 8555 says.
     """
     from acme import client, messages
@@ -33,28 +33,28 @@ def require_valid_account(key: "JWK", account_url: str, server: str, *, verify: 
         if answer.status_code != 200:
             raise DirectoryError(
                 f"The CA answers {answer.status_code} instead of showing the account "
-                f"{account_url}, so the account cannot be proven."
+                f"{account_url}, so the account cannot be verified."
             )
         status = answer.json()["status"]
     except messages.Error as error:
         raise AccountError(
             f"The CA at {server} does not accept the account {account_url}: {error.detail}. A "
-            "record would name it in vain. Choose another account with --account, or make one "
-            f"with: certbot register --server {server}"
+            "record that names it would be useless. Choose another account with --account, or "
+            f"make one with: certbot register --server {server}"
         ) from error
     except (
         acme_errors.Error,
-        OSError,  # as all of requests' are, and what a missing CA bundle is
+        OSError,  # all errors of requests, and a missing CA bundle
         KeyError,
         TypeError,
         ValueError,
     ) as error:
         raise DirectoryError(
-            f"The account {account_url} cannot be proven, as the CA at {server} does not answer as "
+            f"The account {account_url} cannot be verified: the CA at {server} does not answer as "
             f"it should: {type(error).__name__}: {error}."
         ) from error
     if status != "valid":
         raise AccountError(
-            f"The account {account_url} is {status!r}, not valid, so a record would name it in "
-            "vain. Choose another account with --account."
+            f"The account {account_url} is {status!r}, not valid, so a record that names it would "
+            "be useless. Choose another account with --account."
         )

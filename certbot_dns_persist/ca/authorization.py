@@ -1,6 +1,7 @@
-"""The CA's authorization object behind a challenge, which Certbot does not hand to plugins.
+"""The authorization object that a challenge belongs to; Certbot does not pass it to plugins.
 
-It says what else the CA offers and whether it is for a wildcard (RFC 8555 section 7.1.4).
+It lists all challenges that the CA offers, and says whether it is for a wildcard (RFC 8555
+section 7.1.4).
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Authorization:
-    """What the CA wants proven, and how it may be."""
+    """Whether a wildcard is to be proven, and which challenges the CA offers."""
 
     wildcard: bool
     offered: tuple[str, ...]
@@ -26,10 +27,10 @@ class Authorization:
 def fetch_authorization(
     achall: Any, account: Account, server: str, *, verify: bool
 ) -> Authorization:
-    """Fetch the authorization that an annotated challenge belongs to, by two POST-as-GETs.
+    """Fetch the authorization that an annotated challenge belongs to, with two POST-as-GETs.
 
     ``server`` is the directory's URL, ``verify`` whether its certificate is checked. Raises
-    :class:`~certbot_dns_persist.errors.DirectoryError` when the CA does not answer as RFC 8555
+    :class:`~certbot_dns_persist.errors.DirectoryError` if the CA does not answer as RFC 8555
     says.
     """
     from acme import client, messages
@@ -39,7 +40,7 @@ def fetch_authorization(
     try:
         directory = client.ClientV2.get_directory(server, network)
         challenge = network.post(achall.challb.uri, None, new_nonce_url=directory["newNonce"])
-        # RFC 8555 section 7.5.1: the challenge links up to its authorization.
+        # RFC 8555 section 7.5.1: the challenge has a link "up" to its authorization.
         url = challenge.links["up"]["url"]
         content = network.post(url, None, new_nonce_url=directory["newNonce"]).json()
         offered = tuple(str(challenge["type"]) for challenge in content["challenges"])
@@ -47,19 +48,19 @@ def fetch_authorization(
     except (
         acme_errors.Error,
         messages.Error,
-        OSError,  # as all of requests' are, and what a missing CA bundle is
+        OSError,  # all errors of requests, and a missing CA bundle
         KeyError,
         TypeError,
         ValueError,
     ) as error:
         raise DirectoryError(
-            f"The CA at {server} does not say what it offers for "
+            f"The CA at {server} does not say which challenges it offers beside "
             f"{achall.challb.uri}: {type(error).__name__}: {error}"
         ) from error
 
 
 def signing_network(key: "JWK", account_url: str, *, verify: bool) -> "ClientNetwork":
-    """Return what signs requests with the ``key`` of the account at ``account_url``."""
+    """Return a client that signs requests with the ``key`` of the account at ``account_url``."""
     from acme import client, messages
 
     return client.ClientNetwork(

@@ -1,4 +1,4 @@
-"""The ACME challenge ``dns-persist-01``, in its three shapes (draft section 3.1).
+"""The ACME challenge ``dns-persist-01``, in its three forms (draft section 3.1).
 
 ========================  ====================  ==============  ==========================
 draft                     issuers               ``accounturi``  account URI in the record
@@ -8,9 +8,9 @@ draft                     issuers               ``accounturi``  account URI in t
 -02                       issuerDomainNames     absent          the hashed account URI
 ========================  ====================  ==============  ==========================
 
-Importing this module makes ``acme`` decode the challenge; Certbot imports it whenever it lists
-its plugins, so nothing here may fail, whatever ``acme`` or the CA come up with, or take long. What
-the CA sent is therefore kept as it came and judged only when it is needed.
+Importing this module makes ``acme`` decode the challenge. Certbot imports it whenever it lists
+its plugins, so nothing here may fail or take long, whatever ``acme`` or the CA does. So we keep
+what the CA sent as it is, and check it only when it is used.
 """
 
 from typing import Any
@@ -21,15 +21,15 @@ from josepy.jwk import JWK
 
 from certbot_dns_persist.errors import ChallengeError
 
-#: A challenge with more issuer-domain-names than this is malformed (section 3.1).
+#: A challenge with more issuer-domain-names than this is malformed (draft section 3.1).
 MAX_ISSUER_DOMAIN_NAMES = 10
 
 
 class DNSPersist01Response(challenges.KeyAuthorizationChallengeResponse):
-    """The response, whose body is the empty JSON object (section 4).
+    """The response, whose body is the empty JSON object (draft section 4).
 
-    ``acme`` leaves the body out for an object that is false, and an object without fields is:
-    the CA would take it for a POST-as-GET and never start to validate.
+    ``acme`` sends no body for an object that is false, and an object without fields is false: the
+    CA would take the request for a POST-as-GET and never start to validate.
     """
 
     typ = "dns-persist-01"
@@ -38,16 +38,16 @@ class DNSPersist01Response(challenges.KeyAuthorizationChallengeResponse):
         return True
 
     def to_partial_json(self) -> dict[str, Any]:
-        """Return the empty object: the key authorization has no part in this challenge."""
+        """Return the empty object: this challenge does not use the key authorization."""
         return {}
 
 
 @challenges.Challenge.register
 class DNSPersist01(challenges.KeyAuthorizationChallenge):
-    """What the CA sent.
+    """The challenge as the CA sent it.
 
-    Only for a KeyAuthorizationChallenge does every Certbot since 2.1 hand the account key over,
-    so it is one, although it has neither token nor key authorization.
+    It has neither a token nor a key authorization, but is a KeyAuthorizationChallenge: only with
+    these does every Certbot since 2.1 pass the account key.
     """
 
     typ = "dns-persist-01"
@@ -59,31 +59,31 @@ class DNSPersist01(challenges.KeyAuthorizationChallenge):
     account_uri: Any = field("accounturi", omitempty=True)
 
     def response(self, account_key: JWK) -> DNSPersist01Response:
-        """Return the response that tells the CA to look at DNS now."""
+        """Return the response that tells the CA to validate now."""
         return DNSPersist01Response(key_authorization="")
 
     def validation(self, account_key: JWK, **kwargs: Any) -> str:
-        """Raise: the record depends on more than the challenge, see ``request.py``."""
+        """Raise NotImplementedError: the record depends on more, see ``request.py``."""
         raise NotImplementedError("dns-persist-01 has no validation made from a key authorization")
 
     @property
     def hashes_account_uri(self) -> bool:
-        """Whether the CA speaks -02: a record holds a hashed account URI."""
+        """Whether the CA speaks -02: a record has a hashed account URI."""
         return self.issuer_domain_names_02 is not None
 
     @property
     def takes_plain_account_uri(self) -> bool:
-        """Whether the CA speaks -00 or -01, be it beside -02."""
+        """Whether the CA speaks -00 or -01, alone or beside -02."""
         return self.issuer_domain_names_00 is not None or self.account_uri is not None
 
     def issuer_domain_names(self, domain: str) -> tuple[str, ...]:
-        """Return the CA's issuer-domain-names in sorted order; ``domain`` is for the message.
+        """Return the CA's issuer-domain-names, sorted; ``domain`` is for the message.
 
-        Those of the newest draft when the CA sends several.
+        If the CA speaks several drafts, these are the names of the newest one.
 
-        Raises :class:`~certbot_dns_persist.errors.ChallengeError` when the draft calls the
-        challenge malformed: no names, more than ten, one that is not a lowercase A-label name
-        without trailing dot, or over 253 octets (section 3.1).
+        Raises :class:`~certbot_dns_persist.errors.ChallengeError` if the draft calls the
+        challenge malformed: it has no names or more than ten, or one that is not a lowercase
+        A-label name without trailing dot, or has more than 253 octets (draft section 3.1).
         """
         current, older = self.issuer_domain_names_02, self.issuer_domain_names_00
         if current is None and older is None:
@@ -101,10 +101,10 @@ class DNSPersist01(challenges.KeyAuthorizationChallenge):
         return tuple(sorted(older if current is None else current))
 
     def stated_account_uri(self, domain: str) -> str | None:
-        """Return the ``accounturi`` that the CA asks for verbatim (-01), ``None`` without one.
+        """Return the ``accounturi`` that the CA states (-01), ``None`` if it states none.
 
-        Raises :class:`~certbot_dns_persist.errors.ChallengeError` when it is no string that a
-        record could hold.
+        Raises :class:`~certbot_dns_persist.errors.ChallengeError` if it is not a string that can
+        be part of a record.
         """
         from certbot_dns_persist.record import is_parameter_value
 
@@ -114,13 +114,13 @@ class DNSPersist01(challenges.KeyAuthorizationChallenge):
         if not isinstance(uri, str) or not is_parameter_value(uri) or not uri:
             raise ChallengeError(
                 f"The CA's dns-persist-01 challenge for {domain} is malformed: its accounturi "
-                f"{uri!r} cannot stand in a record. Please report this to the CA."
+                f"{uri!r} cannot be part of a record. Please report this to the CA."
             )
         return uri
 
 
 def fault_of_names(value: Any) -> str | None:
-    """Say what is wrong with a list of issuer-domain-names, ``None`` when nothing is."""
+    """Return what is wrong with a list of issuer-domain-names, ``None`` if nothing is."""
     from certbot_dns_persist.record import MAX_NAME_OCTETS, normalize_domain_name
 
     if not isinstance(value, list | tuple):
@@ -131,16 +131,16 @@ def fault_of_names(value: Any) -> str | None:
         return f"has {len(value)} names, more than the {MAX_ISSUER_DOMAIN_NAMES} allowed"
     for name in value:
         if not isinstance(name, str):
-            return f"holds {name!r}, which is not a string"
+            return f"has {name!r}, which is not a string"
         if len(name) > MAX_NAME_OCTETS:
-            return f"holds a name of {len(name)} octets, more than the {MAX_NAME_OCTETS} allowed"
+            return f"has a name of {len(name)} octets, more than the {MAX_NAME_OCTETS} allowed"
         try:
             normalized = normalize_domain_name(name)
         except ValueError as error:
-            return f"holds a name that cannot be used: {error}"
+            return f"has a name that cannot be used: {error}"
         if name != normalized:
             return (
-                f"holds {name!r}, which is not a lowercase A-label name without trailing dot "
+                f"has {name!r}, which is not a lowercase A-label name without trailing dot "
                 f"({normalized!r} would be)"
             )
     return None

@@ -1,7 +1,7 @@
-"""What the CA says about itself: the ``meta`` object of its ACME directory.
+"""The CA's ACME directory, of which we need the ``meta`` object.
 
-RFC 8555 section 7.1.1 and draft -02 section 3.2. Only -02 needs it; a record for the older
-drafts is made from the challenge and the account alone.
+RFC 8555 section 7.1.1 and draft section 3.2. Only -02 needs it; a record for the older drafts is
+made from the challenge and the account alone.
 """
 
 import dataclasses
@@ -12,13 +12,13 @@ from certbot_dns_persist.ca.challenge import fault_of_names
 from certbot_dns_persist.errors import ChallengeError, DirectoryError
 from certbot_dns_persist.record import is_parameter_value
 
-#: Seconds until a directory that does not come is given up.
+#: How long to wait for the directory, in seconds.
 TIMEOUT = 30
 
 
 @dataclasses.dataclass(frozen=True)
 class Directory:
-    """One CA. A member that is missing or not of the draft's form is ``None``."""
+    """The directory of one CA. A member that is missing or invalid is ``None``."""
 
     url: str
     caa_identities: tuple[str, ...] | None = None
@@ -29,8 +29,8 @@ class Directory:
 def fetch_directory(url: str, *, verify: bool = True) -> Directory:
     """Fetch the ACME directory at ``url``.
 
-    TLS trust is that of ``requests``, hence of Certbot; ``verify`` false is Certbot's
-    ``--no-verify-ssl``. Raises :class:`~certbot_dns_persist.errors.DirectoryError`.
+    ``requests`` checks the server's certificate, as in Certbot, unless ``verify`` is false
+    (Certbot's ``--no-verify-ssl``). Raises :class:`~certbot_dns_persist.errors.DirectoryError`.
     """
     import requests
 
@@ -38,16 +38,17 @@ def fetch_directory(url: str, *, verify: bool = True) -> Directory:
         response = requests.get(url, verify=verify, timeout=TIMEOUT)
         response.raise_for_status()
         document = response.json()
-    except (OSError, ValueError) as error:  # also when REQUESTS_CA_BUNDLE names no file
+    except (OSError, ValueError) as error:  # OSError also if REQUESTS_CA_BUNDLE is missing
         raise DirectoryError(f"The CA's directory {url} cannot be read: {error}") from error
     meta = document.get("meta") if isinstance(document, dict) else None
     return parse_meta(url, meta if isinstance(meta, dict) else {})
 
 
 def check_against_directory(challenged: Collection[str], ca: Directory, domain: str) -> None:
-    """Refuse a challenge whose issuerDomainNames break what the directory says (section 3.2).
+    """Check that a challenge's issuerDomainNames fit the directory (draft section 3.2).
 
-    Raises :class:`~certbot_dns_persist.errors.ChallengeError`; ``domain`` is for its message.
+    Raises :class:`~certbot_dns_persist.errors.ChallengeError` if they do not; ``domain`` is for
+    its message.
     """
     for offender, fault in (
         (
@@ -56,7 +57,7 @@ def check_against_directory(challenged: Collection[str], ca: Directory, domain: 
         ),
         (
             set(challenged).difference(ca.caa_identities or challenged),
-            "holds {}, which is not among the directory's caaIdentities",
+            "has {}, which is not among the directory's caaIdentities",
         ),
     ):
         if offender:
@@ -68,14 +69,14 @@ def check_against_directory(challenged: Collection[str], ca: Directory, domain: 
 
 
 def parse_meta(url: str, meta: dict[str, Any]) -> Directory:
-    """Return the directory with the members of ``meta`` that are of the draft's form."""
+    """Return the directory with the valid members of ``meta``."""
     names = meta.get("issuerDomainNames")
     identities = meta.get("caaIdentities")
     prefix = meta.get("accountHashPrefix")
     return Directory(
         url=url,
         caa_identities=(
-            # Compared after the same rules for case and the trailing dot (section 3.2).
+            # Compared without regard to case and the trailing dot (draft section 3.2).
             tuple(name.lower().removesuffix(".") for name in identities)
             if isinstance(identities, list) and all(isinstance(name, str) for name in identities)
             else None

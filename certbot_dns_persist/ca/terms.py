@@ -1,7 +1,7 @@
-"""What a CA wants in the records of one account, whichever name they are for.
+"""What a CA wants in the records of one account, for any name.
 
-Its challenge says so in an order. Before one, it is expected from the CA's directory and from
-what it said in earlier orders, which is noted.
+In an order, the challenge says so. Before an order, we derive it from the CA's directory and from
+earlier orders, whose terms we have noted.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from certbot_dns_persist.errors import ChallengeError, DirectoryError
 
-if TYPE_CHECKING:  # these bring Certbot's client of the CA, which not every command needs
+if TYPE_CHECKING:  # these import Certbot's ACME client, which not every command needs
     from certbot_dns_persist.account import Account
     from certbot_dns_persist.ca.challenge import DNSPersist01
     from certbot_dns_persist.ca.directory import Directory
@@ -18,16 +18,16 @@ if TYPE_CHECKING:  # these bring Certbot's client of the CA, which not every com
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-    """What a record must hold; at least one of the two forms of the account URI is set."""
+    """What a record must have; at least one of the two forms of the account URI is set."""
 
     issuer_domain_names: tuple[str, ...]
     """The names that the CA offers, sorted; a record may use any of them."""
 
     plain: str | None
-    """The account URI that the CA takes as it stands (drafts -00 and -01)."""
+    """The account URI that the CA accepts without hashing (drafts -00 and -01)."""
 
     hash_prefix: str | None = None
-    """What hashed account URIs begin with (draft -02)."""
+    """The prefix of hashed account URIs (draft -02)."""
 
 
 def stated_terms(
@@ -38,9 +38,9 @@ def stated_terms(
 ) -> Terms:
     """Return the terms that ``challenge`` states for ``domain``.
 
-    What the CA sends tells which draft it speaks. ``directory`` is only asked for by -02. Raises
-    :class:`~certbot_dns_persist.errors.Error` when the challenge is malformed or the directory,
-    where it is needed, cannot be read.
+    What the CA sends shows which draft it speaks. ``directory`` is called for -02 only. Raises
+    :class:`~certbot_dns_persist.errors.Error` if the challenge is malformed, or the directory is
+    needed and cannot be read.
     """
     issuers = challenge.issuer_domain_names(domain)
     plain = challenge.stated_account_uri(domain) or account.url
@@ -53,7 +53,7 @@ def stated_terms(
     if ca.account_hash_prefix is None and not challenge.takes_plain_account_uri:
         raise ChallengeError(
             f"The CA's dns-persist-01 challenge for {domain} needs a hashed account URI, but "
-            f"its directory {ca.url} has no usable accountHashPrefix to make one from. Please "
+            f"its directory {ca.url} has no valid accountHashPrefix to make one from. Please "
             "report this to the CA."
         )
     return Terms(
@@ -64,20 +64,20 @@ def stated_terms(
 def expected_terms(ca: "Directory", noted: Terms | None, account: "Account") -> Terms:
     """Return the terms to expect of ``ca``, which may have changed since they were ``noted``.
 
-    A directory with an accountHashPrefix is one of -02, whose records hold hashed account URIs
-    unless the CA said in an order that it takes both (section 4.1). Raises
-    :class:`~certbot_dns_persist.errors.DirectoryError` when it names no issuer-domain-name.
+    A directory with an accountHashPrefix is one of -02: records have hashed account URIs, unless
+    the CA said in an order that it accepts both (draft section 4.1). Raises
+    :class:`~certbot_dns_persist.errors.DirectoryError` if it has no issuer-domain-name.
     """
     known = noted.issuer_domain_names if noted else ()
     listed = ca.caa_identities or ()
-    # In an order the CA offers what it uses: at least what the directory promises, at most what
-    # it lists in caaIdentities (section 3.2).
+    # In an order, the CA offers at least the names in the directory's issuerDomainNames, and at
+    # most those in its caaIdentities (draft section 3.2).
     offered = [name for name in known if name in listed or not listed]
     issuers = {*(ca.issuer_domain_names or ()), *offered} or set(listed)
     if not issuers:
         raise DirectoryError(
-            f"The CA's directory {ca.url} names no issuer-domain-name, so it cannot be told what "
-            "a record must begin with. Get a certificate first, or give --issuer."
+            f"The CA's directory {ca.url} has no issuer-domain-name, which a record begins with. "
+            "Get a certificate first, or give --issuer."
         )
     prefix = ca.account_hash_prefix
     if prefix is None:

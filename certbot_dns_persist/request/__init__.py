@@ -1,1 +1,1 @@
-"""What must be proven, and who says so: an order of Certbot's or a command."""
+"""What must be proven: read from an order of Certbot's or from a command."""

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 from certbot_dns_persist.account import Account, thumbprint
 from certbot_dns_persist.errors import AccountError, NoSuchAccount
 
-if TYPE_CHECKING:  # it brings all of cryptography, which only who has a key needs
+if TYPE_CHECKING:  # it imports all of cryptography, which is needed only with a key
     from josepy.jwk import JWK
 
-# RFC 7518 section 6: what a private key has beside the public one.
+# RFC 7518 section 6: the members that only a private key has.
 _PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth"}
 
 
 def find_account(config_dir: Path, server: str, name: str | None) -> Account:
     """Return the account ``name`` (Certbot's id or its URL) at ``server``, or the only one.
 
-    Raises :class:`~certbot_dns_persist.errors.AccountError`: none, several, or not that one.
+    Raises :class:`~certbot_dns_persist.errors.AccountError` if there is no such account, or there
+    are several and no ``name``.
     """
     directory = accounts_directory(config_dir, server)
     try:
@@ -30,15 +31,15 @@ def find_account(config_dir: Path, server: str, name: str | None) -> Account:
     except OSError as error:
         raise AccountError(
             f"Certbot's accounts in {directory} cannot be read: {error.strerror}. Run this as the "
-            "user that runs Certbot, usually root. Without Certbot's files, give --issuer and "
-            "--account-uri."
+            "user that runs Certbot, usually root. To do without Certbot's files, give --issuer "
+            "and --account-uri."
         ) from error
     if name and (directory / name).is_dir():
         return read_account(directory / name)
     accounts = read_accounts(directory)
     if not accounts:
         raise NoSuchAccount(
-            f"There is no account at {server} in {config_dir}, and a record names the account. "
+            f"There is no account at {server} in {config_dir}, and a record must name one. "
             f"Make one with: certbot register --server {server} --agree-tos -m you@example.com"
         )
     chosen = [a for key, a in accounts.items() if name in (None, "", key, a.url)]
@@ -56,11 +57,11 @@ def find_account(config_dir: Path, server: str, name: str | None) -> Account:
 
 
 def account_of_key(directory: Path, name: str | None, key: "JWK") -> Account:
-    """Return the account in ``directory`` that a run of Certbot's uses, whose ``key`` is given.
+    """Return the account in ``directory`` that a run of Certbot uses, which has this ``key``.
 
-    Certbot derives the ``name`` of its directory from its key; when the key has been rolled over,
-    the directory still has the earlier one's, and is told by the key inside. Raises
-    :class:`~certbot_dns_persist.errors.AccountError` when it cannot be read.
+    Certbot derives the ``name`` of the account's directory from the key. After a key rollover the
+    directory keeps its earlier name, so we find it by the key in it. Raises
+    :class:`~certbot_dns_persist.errors.AccountError` if it cannot be read.
     """
     if not (directory / str(name)).is_dir():
         for account in read_accounts(directory).values():
@@ -70,9 +71,9 @@ def account_of_key(directory: Path, name: str | None, key: "JWK") -> Account:
 
 
 def find_key(config_dir: Path, server: str, account_url: str) -> "JWK":
-    """Return the private key of the account at ``account_url``, which Certbot keeps.
+    """Return the private key of the account ``account_url``, from Certbot's files.
 
-    Raises :class:`~certbot_dns_persist.errors.AccountError` when it is missing or damaged.
+    Raises :class:`~certbot_dns_persist.errors.AccountError` if it is missing or damaged.
     """
     directory = accounts_directory(config_dir, server)
     return next(
@@ -89,9 +90,9 @@ def accounts_directory(config_dir: Path, server: str) -> Path:
 
 
 def read_accounts(directory: Path) -> dict[str, Account]:
-    """Return the accounts that Certbot keeps in ``directory``, by Certbot's id of each.
+    """Return the accounts that Certbot keeps in ``directory``, by Certbot's id.
 
-    Raises :class:`~certbot_dns_persist.errors.AccountError` when one of them is damaged.
+    Raises :class:`~certbot_dns_persist.errors.AccountError` if one of them is damaged.
     """
     try:
         places = sorted(place for place in directory.iterdir() if place.is_dir())
@@ -103,15 +104,18 @@ def read_accounts(directory: Path) -> dict[str, Account]:
 def read_account(directory: Path) -> Account:
     """Return the account that Certbot keeps in ``directory`` (regr.json and private_key.json).
 
-    Raises :class:`~certbot_dns_persist.errors.AccountError` when a file is missing or damaged.
+    Raises :class:`~certbot_dns_persist.errors.AccountError` if a file is missing or damaged.
     """
-    # To tell whether a private key holds together takes longer than all else that is done here.
+    # Checking the private key takes longer than everything else here, and we do not need it.
     url, key = _read_account(directory, without=_PRIVATE_MEMBERS)
     return Account(url=url, thumbprint=thumbprint(key))
 
 
 def closed_directory(config_dir: Path) -> Path | None:
-    """Return the directory that keeps this user from Certbot's accounts, ``None`` if none does."""
+    """Return the directory that this user may not enter on the way to Certbot's accounts.
+
+    ``None`` if there is none.
+    """
     accounts = config_dir / "accounts"
     try:
         next(accounts.iterdir(), None)
@@ -145,7 +149,7 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise AccountError(
-            f"Certbot's account file {path} cannot be read: {error.strerror}. The records name "
-            "the account, so it is needed; restore it from a backup, or choose another account "
+            f"Certbot's account file {path} cannot be read: {error.strerror}. We need it, because "
+            "records name the account. Restore it from a backup, or choose another account "
             "with --account."
         ) from error

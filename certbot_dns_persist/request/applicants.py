@@ -1,4 +1,4 @@
-"""Who asks, and whom: an account, its CA, and what that CA wants in the account's records."""
+"""The account that requests a certificate, its CA, and what that CA wants in its records."""
 
 import dataclasses
 import logging
@@ -21,7 +21,7 @@ DEFAULT_SERVER = "https://acme-v02.api.letsencrypt.org/directory"
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """A CA and an account as somebody knows them who has none of Certbot's files."""
+    """A CA and an account as the command line gives them, without Certbot's files."""
 
     terms: Terms
     account: Account
@@ -29,18 +29,18 @@ class Identity:
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """What the command line says of CA, account and options; it goes before what files say."""
+    """The CA, account and options on the command line; they override those in files."""
 
     server: str | None = None
     account: str | None = None
     """Certbot's id of an account, or its URL."""
     identity: Identity | None = None
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """By the name of each without prefix; ``None`` when it is not given."""
+    """By name without prefix; ``None`` if it is not given."""
     verify: bool = True
-    """Whether the certificate of the CA's server is checked."""
+    """Whether to check the certificate of the CA's server."""
     offline: bool = False
-    """Whether the CA is not to be asked; what it said in the last order has to do."""
+    """Whether to use what the CA said in the last order, instead of asking it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Applicant:
     """An account at a CA, and the CA's terms."""
 
     server: str
-    """The CA's ACME directory URL; empty when nobody said it."""
+    """The CA's ACME directory URL; empty if it was not given."""
     account: Account
     terms: Terms
 
 
 class Applicants:
-    """Finds out who asks: from what is given, from Certbot's files and from the CA, each once."""
+    """Finds applicants: from the command line, Certbot's files and the CA, reading each once."""
 
     def __init__(self, config_dir: Path, journal: Journal, given: Given) -> None:
         self._config_dir = config_dir
@@ -64,9 +64,9 @@ class Applicants:
         self._keys: dict[str, list[str]] = {}
 
     def find(self, lineage: Lineage | None) -> Applicant:
-        """Return who asks for the names of ``lineage`` or, without one, for any other.
+        """Return the applicant for the names of ``lineage``, or for names without a lineage.
 
-        Raises :class:`~certbot_dns_persist.errors.Error` when that cannot be told.
+        Raises :class:`~certbot_dns_persist.errors.Error` if it cannot be determined.
         """
         who = self.server(lineage), self._account(lineage)
         if who not in self._found:
@@ -80,11 +80,11 @@ class Applicants:
         return found
 
     def key(self, lineage: Lineage) -> tuple[str, str]:
-        """Return what tells who asks: of those with the same, one record serves all."""
+        """Return a key for the applicant: lineages with the same key share one record."""
         return self.server(lineage), self._account(lineage) or ""
 
     def server(self, lineage: Lineage | None) -> str:
-        """Return the URL of the ACME directory of the CA that is asked."""
+        """Return the ACME directory URL of the CA to use."""
         return self._given.server or (lineage.server if lineage else DEFAULT_SERVER)
 
     def _account(self, lineage: Lineage | None) -> str | None:
@@ -105,8 +105,8 @@ class Applicants:
         if self._given.offline:
             if noted is None:
                 raise DirectoryError(
-                    f"What the CA at {server} wants in a record is not known here: it is noted at "
-                    "the first order. Leave --offline out, so that the CA is asked."
+                    f"What the CA at {server} wants in a record is unknown here until the first "
+                    "order. Leave out --offline, so that we can ask the CA."
                 )
             return noted
         from certbot_dns_persist.ca.directory import fetch_directory
@@ -116,14 +116,14 @@ class Applicants:
         except DirectoryError as error:
             if noted is None:
                 raise
-            logger.warning("%s. What it said in the last order is taken for granted.", error)
+            logger.warning("%s. We use what the CA said in the last order.", error)
             return noted
         return expected_terms(ca, noted, account)
 
     def earlier_keys(self, account: Account) -> list[str]:
-        """Return the thumbprints of the keys that ``account`` had before, the latest first."""
+        """Return the thumbprints of the earlier keys of ``account``, the latest first."""
         if self._given.identity is not None:
             return []
-        if account.url not in self._keys:  # reads a file, which must not happen for every domain
+        if account.url not in self._keys:  # it reads a file: not for every domain
             self._keys[account.url] = self._journal.earlier_keys(account.url, account.thumbprint)
         return self._keys[account.url]

@@ -1,4 +1,4 @@
-"""The names that a certificate is for."""
+"""The names in a certificate."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from pathlib import Path
 def names_of_certificate(path: Path) -> set[str]:
     """Return the domain names in the certificate at ``path``, wildcards with their ``*.``.
 
-    Raises :class:`OSError` or :class:`ValueError` when it cannot be read.
+    Raises :class:`OSError` or :class:`ValueError` if it cannot be read.
     """
     from cryptography import x509
 

@@ -1,4 +1,4 @@
-"""The accounts that somebody answers for, and which of them an account URI stands for."""
+"""The accounts that we know, and which of them an account URI belongs to."""
 
 import dataclasses
 import json
@@ -16,27 +16,27 @@ from certbot_dns_persist.request.accounts import read_account
 
 logger = logging.getLogger(__name__)
 
-# The prefix is the CA's and no part of what is hashed (draft -02 section 4.1 item 3).
+# The CA chooses the prefix, which is not part of the hash (draft section 4.1 item 3).
 _HASHED = re.compile(r"sha-256/[A-Za-z0-9_-]{43}$")
 
 
 @dataclasses.dataclass(frozen=True)
 class KnownAccount:
-    """An account that somebody answers for."""
+    """An account of this machine, or one that the command line declares as known."""
 
     url: str
     whose: str
-    """For a person: where it is known from."""
+    """How we know it, for people."""
     thumbprints: tuple[str, ...] = ()
-    """Of its keys, also earlier ones; none when only its URI is known."""
+    """Of its keys, earlier ones included; none if only its URI is known."""
     uris: tuple[str, ...] = ()
-    """Further account URIs that stand for it as they are."""
+    """Further account URIs that belong to it, not hashed."""
     server: str = ""
-    """The CA's ACME directory URL, for an account of Certbot's."""
+    """The CA's ACME directory URL, if it is an account of Certbot's."""
     declared: bool = False
-    """Whether the command line says so, and not a file of Certbot's."""
+    """Whether we know it from the command line, not from Certbot's files."""
     former: bool = False
-    """Whether only our notes still know it."""
+    """Whether we know it from our notes only."""
 
     def hashed(self, domain: str) -> Iterator[str]:
         """Yield the hashed account URIs for ``domain``, without the CA's prefix."""
@@ -46,22 +46,22 @@ class KnownAccount:
 
 
 class KnownAccounts:
-    """Tells of an account URI whose it is."""
+    """Finds the known account that an account URI belongs to."""
 
     def __init__(
         self,
         accounts: Iterable[KnownAccount],
         domains: Callable[[], Collection[str] | None] = lambda: None,
     ) -> None:
-        """``domains`` returns those that certificates of ours need, ``None`` if that is unknown."""
+        """``domains`` returns those that our certificates need, ``None`` if that is unknown."""
         self._accounts = tuple(accounts)
         self._domains = domains
         self._plain = {uri: known for known in self._accounts for uri in (known.url, *known.uris)}
 
     def who(self, uri: str, domain: str, *, aliased: bool) -> KnownAccount | None:
-        """Return the account that ``uri`` stands for in a record for ``domain``.
+        """Return the account that ``uri`` belongs to in a record for ``domain``.
 
-        Where the name is an alias, a record for another domain may stand there, too.
+        If the name is an alias, there may also be records for other domains.
         """
         if uri in self._plain:
             return self._plain[uri]
@@ -78,7 +78,7 @@ class KnownAccounts:
         return self._plain.get(url)
 
     def may_need(self, domain: str) -> bool:
-        """Whether a certificate of ours needs ``domain``, as far as that is known."""
+        """Whether a certificate of ours needs ``domain``, or that is unknown."""
         domains = self._domains()
         return domains is None or domain in domains
 
@@ -95,7 +95,7 @@ class KnownAccounts:
 def accounts_of_machine(config_dir: Path, journal: Journal) -> list[KnownAccount]:
     """Return Certbot's accounts at all CAs, staging servers included; each URL once.
 
-    One that is damaged is left out, with a warning.
+    Damaged accounts are skipped, with a warning.
     """
     root = config_dir / "accounts"
     found: dict[str, KnownAccount] = {}
@@ -104,21 +104,21 @@ def accounts_of_machine(config_dir: Path, journal: Journal) -> list[KnownAccount
         try:
             account = _read_account(regr)
         except AccountError as error:
-            logger.warning("%s Its records cannot be told from those of strangers.", error)
+            logger.warning("%s We cannot tell its records from those of strangers.", error)
             continue
         whose = f"the account {regr.parent.name[:8]} of this machine at {server}"
         known = dataclasses.replace(
             _as_noted(account.url, account.thumbprint, whose, journal),
-            server=f"https://{server}",  # of which Certbot keeps no more than this
+            server=f"https://{server}",  # Certbot does not keep the scheme
         )
         found.setdefault(account.url, known)
     return list(found.values())
 
 
 def former_accounts(journal: Journal, others: Iterable[KnownAccount]) -> list[KnownAccount]:
-    """Return the accounts that our notes know and that are not among ``others``.
+    """Return the accounts that are in our notes and not among ``others``.
 
-    They were Certbot's until somebody unregistered them or removed their files.
+    They were Certbot's until an administrator unregistered them or removed their files.
     """
     urls = {known.url for known in others}
     return [
@@ -131,7 +131,7 @@ def former_accounts(journal: Journal, others: Iterable[KnownAccount]) -> list[Kn
 
 
 def _as_noted(url: str, thumbprint: str, whose: str, journal: Journal) -> KnownAccount:
-    """Return an account with what our notes say of it; ``thumbprint`` is that of its key now."""
+    """Return an account with its earlier keys from our notes; its key has ``thumbprint``."""
     keys = (thumbprint, *journal.earlier_keys(url, thumbprint))
     terms = journal.terms(url)
     plain = (terms.plain,) if terms and terms.plain else ()
@@ -139,7 +139,7 @@ def _as_noted(url: str, thumbprint: str, whose: str, journal: Journal) -> KnownA
 
 
 def _read_account(regr: Path) -> Account:
-    """Return the account; without its key, if only root may read that: the URL says a lot."""
+    """Return the account; without its key if only root may read that, as the URL is of use."""
     try:
         return read_account(regr.parent)
     except AccountError:
@@ -151,14 +151,14 @@ def _read_account(regr: Path) -> Account:
 
 
 def declared_account(text: str) -> KnownAccount:
-    """Return the account of ``URI`` or, where CAs hash it, ``URL THUMBPRINT``.
+    """Return the account in ``text``: ``URI`` or, if the CA hashes it, ``URL THUMBPRINT``.
 
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError`.
     """
     url, *rest = text.split()[:3] or [""]
     if not url or not is_parameter_value(url) or len(rest) > 1 or any(len(r) != 43 for r in rest):
         raise ConfigurationError(
-            f"--known-account {text!r} is no account URI. Give it as it stands in the record or, "
+            f"--known-account {text!r} is not an account URI. Give it as it is in the record or, "
             "for a CA that hashes it, the account URL, a blank, and the RFC 7638 thumbprint of "
             "the account key, which has 43 characters."
         )

@@ -1,4 +1,4 @@
-"""Certbot's lineages: which names each certificate has, and with which options it is renewed."""
+"""Certbot's lineages: the names in each certificate, and the options that it is renewed with."""
 
 import ast
 import dataclasses
@@ -14,35 +14,35 @@ from certbot_dns_persist.request.certificate import names_of_certificate
 
 AUTHENTICATOR = "dns-persist"
 
-#: Where the renewal configuration keeps our options: ``dns_persist_ttl`` and the like.
+#: The prefix of our options in the renewal configuration, as in ``dns_persist_ttl``.
 _PREFIX = "dns_persist_"
 
 
 @dataclasses.dataclass(frozen=True)
 class Lineage:
-    """One certificate that Certbot looks after, as its renewal configuration describes it."""
+    """One certificate that Certbot renews, as its renewal configuration describes it."""
 
     name: str
     path: Path
     """The renewal configuration."""
     authenticator: str
     domains: tuple[str, ...]
-    """The names of the current certificate, sorted, wildcards with their ``*.``.
+    """The names in the current certificate, sorted, wildcards with their ``*.``.
 
-    None when another authenticator renews it: then the certificate is not read.
+    Empty if another authenticator renews it: then we do not read the certificate.
     """
     server: str
     """The CA's ACME directory URL."""
     account: str
     """Certbot's id of the ACME account."""
     options: Mapping[str, str | bool]
-    """Our options that were set, by their name without prefix."""
+    """Our options that were set, by name without prefix."""
 
 
 def lineage_names(config_dir: Path) -> list[str]:
-    """Return the names of all lineages, sorted; none where Certbot has not been.
+    """Return the names of all lineages, sorted; none if Certbot has never run.
 
-    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when they cannot be listed.
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if they cannot be listed.
     """
     directory = config_dir / "renewal"
     try:
@@ -57,11 +57,11 @@ def lineage_names(config_dir: Path) -> list[str]:
 
 
 def our_lineages(config_dir: Path) -> tuple[list[Lineage], list[str]]:
-    """Return the lineages that our authenticator renews, and why others cannot be read.
+    """Return the lineages that our authenticator renews, and for each unreadable one why.
 
     Both are sorted by the lineages' names.
 
-    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when they cannot be listed.
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if they cannot be listed.
     """
     lineages, unusable = [], []
     for name in lineage_names(config_dir):
@@ -78,7 +78,7 @@ def our_lineages(config_dir: Path) -> tuple[list[Lineage], list[str]]:
 def read_lineage(config_dir: Path, name: str) -> Lineage:
     """Return the lineage called ``name``.
 
-    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when there is none, or when its
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if there is none, or if its
     renewal configuration or its certificate cannot be read.
     """
     path = config_dir / "renewal" / f"{name}.conf"
@@ -98,7 +98,7 @@ def read_lineage(config_dir: Path, name: str) -> Lineage:
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"The certificate {certificate} of the lineage {name} cannot be read: "
-            f"{_reason(error)}. So it is unknown which names it is for."
+            f"{_reason(error)}. So its names are unknown."
         ) from error
     return Lineage(
         name=name,
@@ -116,11 +116,11 @@ def read_lineage(config_dir: Path, name: str) -> Lineage:
 
 
 def change_lineage(lineage: Lineage, changes: Mapping[str, str]) -> None:
-    """Let the lineage be renewed with ``changes`` from now on, as if Certbot had been told so.
+    """Change what Certbot renews the lineage with.
 
     The keys are ``server``, ``account`` (Certbot's id) or the name of an option of ours. The file
-    is replaced at once, and keeps its owner and mode. Raises
-    :class:`~certbot_dns_persist.errors.ConfigurationError` when it cannot be.
+    is replaced atomically, and keeps its owner and mode. Raises
+    :class:`~certbot_dns_persist.errors.ConfigurationError` if that fails.
     """
     try:
         content = ConfigObj(
@@ -139,18 +139,18 @@ def change_lineage(lineage: Lineage, changes: Mapping[str, str]) -> None:
 
 
 def _value(text: str | list[str]) -> str | bool:
-    # As Certbot reads them back; ConfigObj makes a list of what has commas.
+    # As Certbot reads it; ConfigObj makes a list of a value with commas.
     if isinstance(text, list):
         return ",".join(text)
     return bool(ast.literal_eval(text)) if text in ("True", "False") else text
 
 
 class _Unusable(Exception):
-    """The renewal configuration lacks what it needs; str() says what."""
+    """The renewal configuration lacks a value; str() says which."""
 
 
 def _text(section: object, key: str, default: str | None = None) -> str:
-    """Return a value that has to be plain text."""
+    """Return the value, or raise :class:`_Unusable` if it is not plain text."""
     value = section.get(key, default) if isinstance(section, Mapping) else None
     if not isinstance(value, str):
         raise _Unusable(f"it has no usable {key!r}")
@@ -158,5 +158,5 @@ def _text(section: object, key: str, default: str | None = None) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return what went wrong, without the path: the message around it has that."""
+    """Return what went wrong, without the path, which is in the message around it."""
     return (isinstance(error, OSError) and error.strerror) or str(error).rstrip(".")

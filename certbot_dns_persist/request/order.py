@@ -1,4 +1,4 @@
-"""What Certbot knows, turned into requests: the names of an order and the account that asks."""
+"""The requests of an order, made from what Certbot knows of it."""
 
 import contextlib
 import dataclasses
@@ -31,28 +31,28 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that an order may take, from its start until the CA has looked at the record.
+#: How long an order may take until the CA has validated, in seconds.
 ORDER_SECONDS = 3600
 
 
 def check_order(config: "NamespaceConfig", options: Options) -> None:
-    """Refuse, before an order, what cannot come to a good end.
+    """Check what can be checked before an order.
 
-    Raises :class:`~certbot_dns_persist.errors.Error`.
+    Raises :class:`~certbot_dns_persist.errors.Error` if the order would fail.
     """
     for address in getattr(config, "ip_addresses", None) or ():
         refuse_ip_address(str(address))
     wildcards = sorted(name for name in names_of_order(config) if name.startswith("*."))
     if wildcards and options.policy == "exact":
         raise too_wide(wildcards[0])
-    # Certbot reads it next, and shows of a damaged one only what its parser says. One that is not
-    # in question, it passes over.
+    # Certbot reads the account next, and its message for a damaged one is only the parser's. It
+    # skips damaged accounts that it does not need.
     accounts = Path(config.accounts_dir)
     if config.account and (accounts / config.account).is_dir():
         read_account(accounts / config.account)
     else:
         read_accounts(accounts)
-    # A renewal may find a record that goes on without that date.
+    # A renewal may find another record that still authorises.
     if options.until is not None and options.until <= time.time() and config.verb != "renew":
         raise ConfigurationError(
             f"--dns-persist-until {format_time(options.until)} has passed. Give a later date."
@@ -60,9 +60,9 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
 
 
 def warn_of_ended_records(config: "NamespaceConfig") -> None:
-    """Warn when a record that we published for these names is past its persistUntil, or nearly.
+    """Warn if a record that we published for these names has expired or expires soon.
 
-    It looks at our own notes, before an order is placed, as draft section 9.4 asks.
+    As draft section 9.4 requires, we look at our notes before the order.
     """
     names = {name.removeprefix("*.") for name in names_of_order(config)}
     for standing in journal(config).standing():
@@ -74,8 +74,8 @@ def warn_of_ended_records(config: "NamespaceConfig") -> None:
             and ends < time.time() + ORDER_SECONDS
         ):
             logger.warning(
-                "The record that was published for %s at %s ends at %s (persistUntil). Unless "
-                "another one authorises, a new one is needed.",
+                "The record that we published for %s at %s expires at %s (persistUntil). Unless "
+                "another one authorises, you need a new one.",
                 standing.domain,
                 standing.name,
                 format_time(ends),
@@ -83,20 +83,20 @@ def warn_of_ended_records(config: "NamespaceConfig") -> None:
 
 
 def refuse_ip_address(identifier: str) -> None:
-    """Raise :class:`~certbot_dns_persist.errors.ConfigurationError` when it is an IP address."""
+    """Raise :class:`~certbot_dns_persist.errors.ConfigurationError` if it is an IP address."""
     try:
         ipaddress.ip_address(identifier)
     except ValueError:
         return
     raise ConfigurationError(
-        f"{identifier} is an IP address, and dns-persist-01 proves domain names only. Get its "
+        f"{identifier} is an IP address, but dns-persist-01 only works for domain names. Get its "
         "certificate with another authenticator, for instance --standalone or --webroot."
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """What the CA asks for, by domain: a persistent record or, failing that, a dns-01."""
+    """What the CA wants for each domain: a persistent record or, as a fallback, a dns-01."""
 
     requests: Mapping[str, ValidationRequest]
     proofs: Sequence[Proof]
@@ -105,10 +105,10 @@ class Order:
 def read_order(
     config: "NamespaceConfig", options: Options, achalls: "Sequence[AnnotatedChallenge]"
 ) -> Order:
-    """Return what the annotated challenges ask for; a wildcard shares its base's request.
+    """Return what the annotated challenges require; a wildcard shares its base's request.
 
-    Raises :class:`~certbot_dns_persist.errors.Error`: the CA does not offer the challenge, it is
-    malformed, or the account or the CA's directory cannot be read.
+    Raises :class:`~certbot_dns_persist.errors.Error` if the CA does not offer the challenge, if it
+    is malformed, or if the account or the CA's directory cannot be read.
     """
     if not achalls:
         return Order({}, ())
@@ -134,7 +134,7 @@ def read_order(
 
 
 class _Reader:
-    """Reads the challenges of one order, each with what is the same for all of them."""
+    """Reads the challenges of one order, and keeps what is the same for all of them."""
 
     def __init__(
         self, config: "NamespaceConfig", options: Options, achalls: "Sequence[AnnotatedChallenge]"
@@ -149,10 +149,10 @@ class _Reader:
         self._journal = journal(config)
 
     def request(self, domain: str, achall: Any) -> ValidationRequest:
-        """Return what a dns-persist-01 challenge asks for."""
+        """Return what a dns-persist-01 challenge requires."""
         wildcard = self._options.policy == "wildcard" or self._is_for_wildcard(domain, achall)
         if wildcard and self._options.policy == "exact":
-            raise too_wide(f"*.{domain}")  # typed at Certbot's prompt
+            raise too_wide(f"*.{domain}")  # typed at Certbot's prompt, so not checked before
         terms = stated_terms(achall.chall, domain, self._account, lambda: self._directory)
         self._journal.note_terms(self._account.url, terms)
         return make_request(
@@ -166,27 +166,27 @@ class _Reader:
         )
 
     def proof(self, domain: str, achall: Any) -> Proof:
-        """Return what a dns-01 challenge asks for."""
+        """Return what a dns-01 challenge requires."""
         value = achall.chall.validation(achall.account_key)
         return Proof(domain, value, self._config.server, self._account.url)
 
     def not_offered(self, domain: str, achall: Any) -> str:
-        """Return the error for a domain for which neither of them is offered."""
+        """Return the error for a domain for which the CA offers neither of them."""
         preferred = getattr(self._config, "pref_challs", None) or []
         if preferred and DNSPersist01.typ not in preferred:
             return (
                 f"--preferred-challenges {','.join(preferred)} keeps Certbot from using "
-                f"{DNSPersist01.typ}. Add it there, or leave the option out."
+                f"{DNSPersist01.typ}. Add it there, or leave out the option."
             )
         try:
             offered = self._authorization(achall).offered
-        except DirectoryError:  # the less important half of the message
+        except DirectoryError:  # the rest of the message matters more
             offered = (achall.chall.typ,)
         advice = "use another authenticator, for instance --standalone or --webroot."
         if challenges.DNS01.typ in offered:
             advice = (
-                "add --dns-persist-fallback dns-01, with a provider that can write, to prove "
-                "control the classic way and be switched over as soon as the CA offers it; or "
+                "add --dns-persist-fallback dns-01, with a provider that can write: it uses dns-01 "
+                "now, and dns-persist-01 as soon as the CA offers it. Or "
                 f"{advice}"
             )
         return (
@@ -220,23 +220,23 @@ class _Reader:
 
 
 def names_of_order(config: "NamespaceConfig") -> set[str]:
-    """Return the names that Certbot is about to ask for, wildcards with their ``*.``.
+    """Return the names that Certbot is about to request, wildcards with their ``*.``.
 
-    An annotated challenge does not say whether it is for a wildcard, so they are read where
-    Certbot keeps them: in its configuration or, for ``--cert-name`` alone, in the certificate.
-    Empty when neither has them, as when the user typed them at Certbot's prompt.
+    An annotated challenge does not say whether it is for a wildcard, so we read the names from
+    Certbot's configuration or, for ``--cert-name`` alone, from the certificate. Empty if neither
+    has them, for instance because the user types them at Certbot's prompt.
     """
-    # Plain strings on old versions of Certbot, objects whose str() is the name on new ones.
+    # Strings in old versions of Certbot, objects whose str() is the name in new ones.
     names = {str(name).lower() for name in config.domains or ()}
     if not names and config.certname:
-        # None yet, or one that Certbot complains about itself.
+        # There is none yet, or Certbot itself will report what is wrong with it.
         with contextlib.suppress(OSError, ValueError):
             names = names_of_certificate(Path(config.live_dir) / config.certname / "cert.pem")
     return names
 
 
 def domain_of(achall: Any) -> str:
-    """Return the FQDN that an annotated challenge is about, normalised, without ``*.``."""
+    """Return the FQDN that an annotated challenge is for, normalised, without ``*.``."""
     identifier = getattr(achall, "identifier", None)  # since Certbot 5.3
     return normalize_domain_name(identifier.value if identifier else achall.domain)
 

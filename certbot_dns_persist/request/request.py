@@ -16,12 +16,12 @@ from certbot_dns_persist.record import (
 
 @dataclasses.dataclass(frozen=True)
 class AccountUris:
-    """The account URIs that a CA accepts in a record for one name and account, by their kind.
+    """The account URIs that a CA accepts in a record for one name and account, by kind.
 
-    ``published`` is what a new record has. ``current`` are the other ones in the newest form and
-    made with the account's current key; ``outdated`` are accepted, but should be replaced.
-    ``bound`` are those, of any kind, that can serve no other domain, ``shared`` the hashed ones
-    that serve every domain of the account.
+    A new record has ``published``. ``current`` are the others in the newest form and made with
+    the account's current key; ``outdated`` are accepted, but should be replaced. ``bound`` are
+    those of any kind that serve no other domain, ``shared`` the hashed ones that serve every
+    domain of the account.
     """
 
     published: str
@@ -36,7 +36,7 @@ class AccountUris:
         return (self.published, *self.current, *self.outdated)
 
     def serves_all_of(self, old: str) -> bool:
-        """Whether ``published`` proves every name that ``old`` can, other aliases included."""
+        """Whether ``published`` works for every name that ``old`` does, other aliases included."""
         return (
             old == self.published
             or old in self.bound
@@ -46,7 +46,7 @@ class AccountUris:
 
 @dataclasses.dataclass(frozen=True)
 class ValidationRequest:
-    """One FQDN that a CA wants proven for one account; the wildcard shares its base's request."""
+    """One FQDN to prove for one account; a wildcard shares its base's request."""
 
     domain: str
     """The FQDN, without ``*.``, normalised."""
@@ -65,7 +65,7 @@ class ValidationRequest:
 
     @property
     def name(self) -> str:
-        """The validation domain name, where the TXT record is looked up."""
+        """The validation domain name, at which the CA looks for the TXT record."""
         return validation_domain_name(self.domain)
 
     def evaluate(self, values: Iterable[str], at: int) -> Evaluation:
@@ -98,13 +98,13 @@ def make_request(
 ) -> ValidationRequest:
     """Return what must be proven for ``domain`` on the CA's ``terms``.
 
-    ``earlier_keys`` (thumbprints) are only asked for by -02, of which ``shared`` chooses the form
-    that serves every domain.
+    ``earlier_keys`` returns thumbprints; it is called for -02 only, for which ``shared`` selects
+    the form that serves every domain.
     """
     if terms.hash_prefix is not None:
         uris = _hashed_uris(terms.hash_prefix, domain, account, earlier_keys(), shared=shared)
         if terms.plain is not None:
-            # In transition: what was published before still counts, for now.
+            # The CA is in transition, and still accepts what was published for the older draft.
             uris = dataclasses.replace(uris, outdated=(*uris.outdated, terms.plain))
     else:
         uris = _plain_uri(terms.plain or account.url)
@@ -118,7 +118,7 @@ def make_request(
     )
 
 
-@functools.lru_cache(maxsize=100)  # one account often asks for thousands of names
+@functools.lru_cache(maxsize=100)  # one account often has thousands of names
 def _plain_uri(uri: str) -> AccountUris:
     return AccountUris(uri)
 
@@ -126,7 +126,7 @@ def _plain_uri(uri: str) -> AccountUris:
 def _hashed_uris(
     prefix: str, domain: str, account: Account, earlier_keys: Sequence[str], *, shared: bool
 ) -> AccountUris:
-    """Return the hashed account URIs that a CA accepts (draft-02 section 4.2), by their kind."""
+    """Return the hashed account URIs that a CA accepts (draft section 4.2), by kind."""
 
     def hashed(key: str) -> tuple[str, str]:
         bound, for_all = (
@@ -148,7 +148,7 @@ def _hashed_uris(
 
 @dataclasses.dataclass(frozen=True)
 class Proof:
-    """What one dns-01 challenge wants to see."""
+    """What one dns-01 challenge requires."""
 
     domain: str
     value: str

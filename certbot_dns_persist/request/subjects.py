@@ -1,7 +1,7 @@
-"""What the command is about: names, and for each the request that its CA will make.
+"""What the command is about: names, and for each what its CA will require.
 
-Certbot's files tell which account and which options a name has; what is given on the command line
-goes before them, and is enough where there is no Certbot at all.
+The account and the options of a name come from Certbot's files. The command line overrides them,
+and is enough on a machine without Certbot.
 """
 
 import contextlib
@@ -27,38 +27,38 @@ from certbot_dns_persist.request.request import AccountUris, ValidationRequest, 
 
 logger = logging.getLogger(__name__)
 
-#: How many of the domains that share a trouble are named with it.
+#: How many of the domains with the same trouble a message names.
 _NAMED = 5
 
-#: The longest name that a message repeats in full: any lawful one.
+#: The longest name that a message repeats in full: every valid one.
 _SHOWN = 255
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """One domain, and what its CA will ask for."""
+    """One domain, and what its CA will require."""
 
     request: ValidationRequest
     options: Options
     lineages: tuple[Lineage, ...] = ()
-    """The certificates that it is for; none when no certificate has it yet."""
+    """The lineages that need it; empty if none has the domain yet."""
     names: tuple[str, ...] = ()
-    """The domain names to be proven, sorted: the domain, its wildcard, or both."""
+    """The domain names to prove, sorted: the domain, its wildcard, or both."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Trouble:
-    """Why there is no subject where one was asked for."""
+    """Why there is no subject for something that was requested."""
 
     reason: str
     domain: str | None = None
-    """The domain that it is about; ``None`` when it is about something else."""
+    """The domain that it is about, if it is about one."""
     lost_account: bool = False
-    """Whether the account of a certificate is not there, so that it cannot be renewed."""
+    """Whether a certificate cannot be renewed because its account is missing."""
 
 
 class Subjects:
-    """Makes subjects from names and lineages; what cannot be told of one keeps no other back."""
+    """Makes subjects from names and lineages; a trouble with one does not affect the others."""
 
     def __init__(self, config_dir: Path, journal: Journal, given: Given) -> None:
         self._config_dir = config_dir
@@ -68,7 +68,7 @@ class Subjects:
 
     @property
     def without_certbot(self) -> bool:
-        """Whether Certbot's files are not asked who the account is."""
+        """Whether the account comes from the command line, not from Certbot's files."""
         return self._given.identity is not None
 
     def of_lineages(self, names: Iterable[str] | None = None) -> Iterator[Subject | Trouble]:
@@ -90,8 +90,8 @@ class Subjects:
     def of_domains(self, domains: Iterable[str]) -> Iterator[Subject | Trouble]:
         """Yield ``domains``, which are normalised and may begin with ``*.``; each base once.
 
-        What lineages of ours say of one of them is used. Where these have different accounts, it
-        is yielded once for each.
+        If lineages of ours have a domain, their account and options are used; if the accounts
+        differ, the domain is yielded once for each.
         """
         asked: dict[str, set[str]] = {}
         for name in domains:
@@ -104,14 +104,14 @@ class Subjects:
                 yield self._subject(domain, names, needs)
 
     def left_over(self) -> Iterator[Subject]:
-        """Yield the domains for which records of ours stand, as noted, and that no lineage needs.
+        """Yield the domains that have records of ours in our notes and that no lineage needs.
 
-        None when some lineage cannot be read: it may need any of them.
+        Yield none if a lineage cannot be read: it may need any of them.
         """
         needed = self.needed_domains
         if needed is None:
             return
-        # Resolvers are the machine's more than a certificate's.
+        # Resolvers usually belong to the machine, not to a certificate.
         saved = next((lineage.options for lineage in self.lineages), {})
         reading = {key: value for key, value in saved.items() if key in ("resolvers", "check")}
         options = options_of(self._given.options, reading)
@@ -137,14 +137,14 @@ class Subjects:
 
     @property
     def lineages(self) -> list[Lineage]:
-        """All lineages that are renewed by our authenticator, sorted by name."""
+        """All lineages that our authenticator renews, sorted by name."""
         return list(self._ours[0])
 
     @property
     def needed_domains(self) -> Collection[str] | None:
         """The domains of all lineages that are ours, without ``*.``.
 
-        ``None`` when some lineage cannot be read, so that not all of them are known.
+        ``None`` if a lineage cannot be read, so that not all domains are known.
         """
         lineages, unusable = self._ours
         if unusable:
@@ -154,7 +154,7 @@ class Subjects:
     def _subject(
         self, domain: str, names: Collection[str], lineages: Sequence[Lineage]
     ) -> Subject | Trouble:
-        """Return the subject, whose ``lineages`` have the same applicant, or why there is none."""
+        """Return the subject, or why there is none; all ``lineages`` have the same applicant."""
         first = lineages[0] if lineages else None
         try:
             options = options_of(self._given.options, first.options) if first else self._options
@@ -177,13 +177,13 @@ class Subjects:
 
     @cached_property
     def _options(self) -> Options:
-        """Those of a domain that is in no lineage of ours; of which there may be thousands."""
+        """The options of domains that are in no lineage of ours; there may be thousands."""
         return options_of(self._given.options, {})
 
     def _all(self) -> Iterator[Lineage | Trouble]:
         lineages, unusable = self._ours
         yield from map(Trouble, unusable)
-        # Records that are left over may be looked at all the same.
+        # Without lineages, there may still be records that are left over.
         if not lineages and not unusable and not self._journal.standing():
             yield Trouble(
                 f"No certificate in {self._config_dir} has the authenticator {AUTHENTICATOR}. "
@@ -204,7 +204,7 @@ class Subjects:
                 yield Trouble(
                     f"The certificate {name} is renewed by the authenticator "
                     f"{lineage.authenticator!r}, not by {AUTHENTICATOR}, so it needs no record. "
-                    "Name its domains with -d to act on them all the same."
+                    "Name its domains with -d to act on them anyway."
                 )
 
     @cached_property
@@ -213,7 +213,7 @@ class Subjects:
 
     @cached_property
     def _by_domain(self) -> dict[str, list[Lineage]]:
-        """Our lineages by the domains that they are for; at the server that is given, if any."""
+        """Our lineages by domain; only those at the given server, if there is one."""
         lineages, unusable = self._ours
         for reason in unusable:
             logger.warning("%s", reason)
@@ -226,12 +226,12 @@ class Subjects:
 
 
 def only_subjects(found: Iterable[Subject | Trouble]) -> Iterator[Subject]:
-    """Yield those of ``found`` that are subjects, where the others do not matter."""
+    """Yield those of ``found`` that are subjects."""
     return (each for each in found if isinstance(each, Subject))
 
 
 def in_words(troubles: Iterable[Trouble]) -> list[str]:
-    """Return ``troubles`` for a person; what is the same for thousands of domains, once."""
+    """Return ``troubles`` as messages, one for all domains with the same trouble."""
     domains_of: dict[str, list[str]] = {}
     for trouble in troubles:
         domains = domains_of.setdefault(trouble.reason, [])
@@ -258,17 +258,17 @@ def bases(domains: Iterable[str]) -> dict[str, bool]:
 
 
 def normalize(name: str) -> str:
-    """Return a domain name, which may begin with ``*.``, as records compare it.
+    """Return a domain name, which may begin with ``*.``, as records are compared.
 
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError`.
     """
     base = name.removeprefix("*.")
     shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
-    if ":" in base or base[-1:].isdigit():  # most names need no closer look
+    if ":" in base or base[-1:].isdigit():  # saves time for most names
         with contextlib.suppress(ValueError):
             ipaddress.ip_address(base)
             raise ConfigurationError(
-                f"{shown} is an IP address, and dns-persist-01 proves domain names only."
+                f"{shown} is an IP address, but dns-persist-01 only works for domain names."
             )
     try:
         normalized = normalize_domain_name(base)

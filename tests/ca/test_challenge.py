@@ -51,14 +51,14 @@ def test_the_stated_account_uri_is_kept_verbatim() -> None:
         ([f"ca{i}.test" for i in range(11)], "has 11 names, more than the 10 allowed"),
         ("ca.test", "is not a list but 'ca.test'"),
         ({"a": 1}, "is not a list"),
-        ([1], "holds 1, which is not a string"),
-        (["CA.test"], "holds 'CA.test', which is not a lowercase A-label name"),
+        ([1], "has 1, which is not a string"),
+        (["CA.test"], "has 'CA.test', which is not a lowercase A-label name"),
         (["ca.test."], "without trailing dot \\('ca.test' would be\\)"),
         (["grün.test"], "'xn--grn-ioa.test' would be"),
         (["ca..test"], "cannot be used"),
         ([""], "cannot be used"),
         (["a b.test"], "cannot be used"),
-        ([".".join(["a" * 60] * 5)], "holds a name of 304 octets, more than the 253 allowed"),
+        ([".".join(["a" * 60] * 5)], "has a name of 304 octets, more than the 253 allowed"),
     ],
 )
 def test_a_malformed_list_of_issuers_is_refused_with_its_fault(
@@ -76,5 +76,5 @@ def test_a_challenge_without_issuers_is_refused() -> None:
 
 @pytest.mark.parametrize("uri", ["", "a b", "a;b", "ä", 1, ["x"]])
 def test_an_account_uri_that_no_record_can_hold_is_refused(uri: Any) -> None:
-    with pytest.raises(ChallengeError, match="cannot stand in a record"):
+    with pytest.raises(ChallengeError, match="cannot be part of a record"):
         decode(accounturi=uri).stated_account_uri("d.test")

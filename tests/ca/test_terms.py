@@ -56,7 +56,7 @@ def test_what_was_offered_counts_where_the_directory_lists_nothing() -> None:
 
 
 def test_a_directory_without_names_is_no_ground_for_a_record() -> None:
-    with pytest.raises(DirectoryError, match="names no issuer-domain-name"):
+    with pytest.raises(DirectoryError, match="has no issuer-domain-name"):
         expected()
 
 

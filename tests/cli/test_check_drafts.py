@@ -126,7 +126,7 @@ def test_while_the_ca_is_away_what_it_said_last_counts(
     assert after == before
     (warning,) = said.error.splitlines()
     assert warning.startswith(f"WARNING: The CA's directory {ca.directory_url} cannot be read: ")
-    assert warning.endswith(" What it said in the last order is taken for granted.")
+    assert warning.endswith(" We use what the CA said in the last order.")
 
     bundle.unlink()  # what REQUESTS_CA_BUNDLE names
     after, _ = checked(Companion(certbot), exit_status=0)

@@ -178,7 +178,7 @@ def test_where_names_share_an_alias_a_hash_for_another_domain_of_ours_is_known()
         ("ca.example; accounturi=", "accounturi is empty"),
         ("ca.example", "accounturi is missing"),
         (f"{OURS};", "ends in a semicolon"),
-        (f"other.example; accounturi={URL}; policy=wild card", "policy holds a blank"),
+        (f"other.example; accounturi={URL}; policy=wild card", "policy has a blank"),
         ("other.example; policy=wildcard", "accounturi is missing"),
         (f"my ca; accounturi={URL}", "issuer-domain-name cannot be used"),
     ],
