@@ -1,4 +1,4 @@
-"""The command ``certbot-dns-persist``: everything that is not an order. One file per command."""
+"""The command ``certbot-dns-persist``, for everything except issuing. One file per command."""
 
 import argparse
 import gc
@@ -26,15 +26,15 @@ from certbot_dns_persist.errors import Error
 COMMANDS = (record, check, audit, publish, rotate, revoke, prune, explain)
 
 DESCRIPTION = """\
-Look after the DNS records of the ACME challenge dns-persist-01: prepare, check, audit, rotate and
-revoke them. What Certbot knows (accounts, options, certificates) is read from its files.
+Manage the DNS records of the ACME challenge dns-persist-01: prepare, check, audit, rotate and
+revoke them. Accounts, options and certificates are read from Certbot's files.
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """Ends with the status that says "failed" for the command at hand, not always with 2.
+    """Exits with the command's own status for failure, not always with 2.
 
-    To whoever watches ``check``, 2 means that a record is missing.
+    To a monitoring system that runs ``check``, 2 means that a record is missing.
     """
 
     def error(self, message: str) -> NoReturn:
@@ -43,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _PrintVersion(argparse.Action):
-    """Prints which release this is, by what was installed: only whoever asks pays for looking."""
+    """Prints the installed release, which takes time to find: only if the user asks for it."""
 
     def __call__(
         self,
@@ -59,7 +59,7 @@ class _PrintVersion(argparse.Action):
 
 
 class _PrintCompletion(argparse.Action):
-    """Prints a shell's completion of the parser that it belongs to."""
+    """Prints the parser's completion for a shell."""
 
     def __call__(
         self,
@@ -73,7 +73,7 @@ class _PrintCompletion(argparse.Action):
         except ImportError:
             parser.error(
                 "--print-completion needs the Python package shtab: install it where this command "
-                "is installed, with pip or as python3-shtab of Debian's."
+                "is installed, with pip or as Debian's python3-shtab."
             )
         print(shtab.complete(parser, values))
         parser.exit()
@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
         "--print-completion",
         action=_PrintCompletion,
         choices=("bash", "zsh", "tcsh"),
-        help="print what completes this command in a shell, and exit",
+        help="print the completion for this shell, and exit",
     )
     commands = made.add_subparsers(metavar="COMMAND", required=True, dest="command")
     for command in COMMANDS:
@@ -105,9 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args.parser.error(f"unknown arguments: {' '.join(unknown)}")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # other people's values, in any locale
+        if isinstance(stream, io.TextIOWrapper):  # values of strangers, in any locale
             stream.reconfigure(errors="backslashreplace")
-    gc.freeze()  # what is imported stays: looking through it for garbage takes 1/10 of the time
+    gc.freeze()  # imported modules are never garbage, and searching them takes 1/10 of the time
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -118,8 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_interrupted(args), file=sys.stderr)
         return 130
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # else whoever read has seen enough
-            print(f"It could not be finished: {error}.", file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):  # as when "head" has read enough
+            print(f"The command could not finish: {error}.", file=sys.stderr)
         # Python would complain when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(args.failed)
@@ -130,7 +130,7 @@ def _interrupted(args: argparse.Namespace) -> str:
     if not hasattr(args, "yes"):  # it changes nothing
         return "Interrupted."
     return (
-        "Interrupted. What was changed until then, and what may have been, is in "
+        "Interrupted. What was changed so far, and what may have been, is in "
         f"{Path(args.logs_dir) / 'dns-persist-changes.jsonl'}. Run the same command again: it "
-        "looks at what stands, and goes on from there."
+        "looks at DNS and continues from there."
     )

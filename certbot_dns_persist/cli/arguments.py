@@ -1,4 +1,4 @@
-"""The arguments that several commands take."""
+"""The arguments that several commands share."""
 
 import argparse
 import contextlib
@@ -10,17 +10,17 @@ from certbot_dns_persist.judge.standing import WARN_DAYS
 from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
 
 CONFIG_DIR, LOGS_DIR = "/etc/letsencrypt", "/var/log/letsencrypt"
-"""Where Certbot has its files, unless told otherwise."""
+"""Where Certbot keeps its files by default."""
 
 PREFIX = "dns-persist-"
-"""What our options begin with, here as in Certbot."""
+"""The prefix of our options, here as in Certbot."""
 
-#: The plugin's options that say what a record holds.
+#: The plugin's options that determine the content of a record.
 SHAPING = ("policy", "valid-for", "until", "issuer-domain-name", "shared")
-#: Where it is looked for.
+#: Those that determine where to look for it.
 LOOKING = ("resolvers", "check")
 READING = (*SHAPING, *LOOKING)
-#: Those that only matter to whoever removes or writes one.
+#: Those that are needed only to remove or publish records.
 REMOVING = ("provider", "credentials", "script", "propagation-seconds")
 WRITING = (*REMOVING, "ttl")
 
@@ -43,19 +43,19 @@ def command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.set_defaults(parser=made)  # for its usage, when the rest of the line turns out to be wrong
+    made.set_defaults(parser=made)  # for its usage, if other arguments turn out to be wrong
     return made
 
 
 def add_subject(parser: argparse.ArgumentParser) -> None:
-    """Add what a command is about; exactly one of them is needed."""
-    group = parser.add_argument_group("what it is about (one of these)")
+    """Add the ways to name domains; the user gives exactly one of them."""
+    group = parser.add_argument_group("which domains (give one of these)")
     group.add_argument(
         "--cert-name",
         action="append",
         default=[],
         metavar="NAME",
-        help="all domains of this certificate of Certbot's; repeatable",
+        help="all domains of this Certbot certificate; repeatable",
     )
     group.add_argument(
         "-d",
@@ -74,12 +74,12 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--from-file",
         metavar="FILE",
-        help="the domains in this file, one a line; - is standard input",
+        help="the domains in this file, one per line; - is standard input",
     )
 
 
 def add_report(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
-    """Add what ``check`` and ``audit`` report, and how; return the group, for more of it."""
+    """Add what ``check`` and ``audit`` report, and how; return the group, to add more to it."""
     group = parser.add_argument_group("the report")
     group.add_argument("--json", action="store_true", help="print JSON, for programs")
     group.add_argument(
@@ -87,27 +87,25 @@ def add_report(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
         metavar="FILE",
         help="also write this file for the textfile collector of Prometheus' node exporter",
     )
-    group.add_argument(
-        "-q", "--quiet", action="store_true", help="print only what is not as it should be"
-    )
+    group.add_argument("-q", "--quiet", action="store_true", help="print only what needs attention")
     group.add_argument(
         "--warn-days",
         type=_days,
         default=WARN_DAYS,
         metavar="N",
-        help="warn when a record ends in fewer days than that (default: %(default)s)",
+        help="warn if a record expires in less than this many days (default: %(default)s)",
     )
     group.add_argument(
         "--no-caa",
         action="store_true",
-        help="do not look at CAA records, which saves a query for each domain",
+        help="do not look up CAA records, which saves a query per domain",
     )
     group.add_argument(
         "--queries-per-second",
         type=_rate,
         default=round(QUERIES_PER_SECOND),
         metavar="N",
-        help="at most so many questions to each name server per second (default: %(default)s)",
+        help="limit the queries to each name server to this many per second (default: %(default)s)",
     )
     return group
 
@@ -115,17 +113,17 @@ def add_report(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
 def _rate(text: str) -> int:
     with contextlib.suppress(ValueError):
         return options.whole_number(text, 1, 999_999_999)
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of questions from 1 to 999999999")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of queries from 1 to 999999999")
 
 
 def _days(text: str) -> int:
     with contextlib.suppress(ValueError):
         return options.whole_number(text, 0, 99_999)
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of days between 0 and 99999")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 0 to 99999")
 
 
 def add_certbot(parser: argparse.ArgumentParser) -> None:
-    """Add where Certbot's files are, and which CA and account are meant."""
+    """Add where Certbot's files are, and which CA and account to use."""
     group = parser.add_argument_group("Certbot")
     group.add_argument(
         "--config-dir",
@@ -147,8 +145,8 @@ def add_certbot(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--account",
         metavar="ID",
-        help="the account there, by Certbot's id or its URL (default: the certificate's, else the "
-        "only one)",
+        help="the account at the CA, by Certbot's id or its URL (default: the certificate's, else "
+        "the only one)",
     )
     group.add_argument(
         "--no-verify-ssl",
@@ -158,11 +156,11 @@ def add_certbot(parser: argparse.ArgumentParser) -> None:
 
 
 def add_identity(parser: argparse.ArgumentParser) -> None:
-    """Add what stands in for Certbot's files, for instance on a monitoring host."""
+    """Add what replaces Certbot's files, for instance on a monitoring host."""
     group = parser.add_argument_group(
         "without Certbot's files",
-        "--issuer with --account-uri (and --account-url, if that is another and CAA names\n"
-        "it) or, for CAs that hash it, with the other three",
+        "Give --issuer with --account-uri (and --account-url, if it differs and CAA names\n"
+        "it) or, if the CA hashes account URIs, with the other three.",
     )
     group.add_argument(
         "--issuer",
@@ -193,8 +191,8 @@ def add_may_hide(group: "argparse._ActionsContainer") -> None:
 
 
 def add_options(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
-    """Add the plugin's options ``names``; those that a certificate is renewed with are defaults."""
-    group = parser.add_argument_group("as for certbot (default: as the certificate is renewed)")
+    """Add the plugin's options ``names``; the defaults are those that a certificate has."""
+    group = parser.add_argument_group("as for certbot (default: the certificate's options)")
 
     def add(name: str, default: object = None, **details: Any) -> None:
         if name in names:

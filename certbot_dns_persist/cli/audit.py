@@ -1,4 +1,4 @@
-"""``certbot-dns-persist audit``: check, and everything at our names that is not ours."""
+"""``certbot-dns-persist audit``: check, and report all other records at our names."""
 
 import argparse
 import itertools
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from certbot_dns_persist.request.known_accounts import KnownAccount
     from certbot_dns_persist.request.subjects import Subjects
 
-#: Domains whose old names are looked up at once.
+#: How many domains have their old names looked up at once.
 BATCH = 100
 
 EXAMPLES = """\
@@ -26,7 +26,7 @@ EXAMPLES = """\
       --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1 \\
       --known-account https://acme-v02.api.letsencrypt.org/acme/acct/2
 
-exit status: as for check, and 2 also for a record of an account that nobody here knows
+exit status: as for check, and 2 also for a record of an unknown account
 """
 
 
@@ -35,13 +35,13 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = arguments.command(
         commands,
         "audit",
-        summary="Check, and say of every other record at those names whose it is.",
+        summary="Check, and say whose every other record at those names is.",
         examples=EXAMPLES,
     )
     arguments.add_subject(parser)
     group = arguments.add_report(parser)
     group.add_argument(
-        "--html", metavar="FILE", help="also write this report, a page to read in a browser"
+        "--html", metavar="FILE", help="also write this file, a report to read in a browser"
     )
     group = parser.add_argument_group("accounts that are not in Certbot's directory")
     group.add_argument(
@@ -49,13 +49,13 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         action="append",
         default=[],
         metavar="URI",
-        help="this account, of another host of yours, may be there; repeatable. For a CA that "
-        "hashes account URIs: the account URL, a blank, and the thumbprint of its key",
+        help="an account of another host of yours, whose records may be there; repeatable. For a "
+        "CA that hashes account URIs: the account URL, a blank, and the thumbprint of its key",
     )
     group.add_argument(
         "--known-accounts",
         metavar="FILE",
-        help="the same for the accounts in this file, one a line",
+        help="the same for the accounts in this file, one per line",
     )
     arguments.add_certbot(parser)
     arguments.add_identity(parser)
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 def _audited(
     checked: "Iterable[Checked]", known: "Known", lookup_for: lookups.LookupFor
 ) -> "Iterator[Checked]":
-    """Yield each of ``checked`` with what there is to say of every record at its names."""
+    """Yield each of ``checked`` with notices on every record at its names."""
     from certbot_dns_persist.judge.audit import audit, old_names
 
     remaining = iter(checked)
@@ -122,7 +122,7 @@ def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
 
 
 def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAccount]") -> "Known":
-    """Return whom and what we know: from Certbot's files, unless the command line stands in."""
+    """Return what we know: from Certbot's files, unless the command line replaces them."""
     from certbot_dns_persist.judge.audit import Known, by_domain
     from certbot_dns_persist.request.known_accounts import (
         KnownAccounts,

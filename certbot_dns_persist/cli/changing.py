@@ -1,4 +1,4 @@
-"""What the commands share that change DNS: the plan that is shown, the question, the tools."""
+"""What the commands that change DNS share: showing the plan, asking, the tools."""
 
 import argparse
 import dataclasses
@@ -25,7 +25,7 @@ from certbot_dns_persist.request.subjects import Subject, Subjects, only_subject
 
 FAILED = 1
 
-#: How long a Certbot that is running is waited for, and how often it is asked.
+#: How long to wait for a running Certbot, and how often to look, in seconds.
 LOCK_SECONDS, LOCK_PAUSE = 120, 0.2
 
 
@@ -39,19 +39,18 @@ def add_command(
     options: Collection[str] = (*arguments.READING, *arguments.WRITING),
     writes: bool = True,
 ) -> None:
-    """Add a command that changes DNS, with how a change is agreed to.
+    """Add a command that changes DNS, with the options to confirm a change.
 
-    ``options`` are those of the plugin that make a difference to it; ``writes`` is whether it may
-    publish anything.
+    ``options`` are those of the plugin that affect it; ``writes`` is whether it may publish records.
     """
     parser = arguments.command(commands, name, summary=summary, examples=examples)
     arguments.add_subject(parser)
     group = parser.add_argument_group("the change")
     group.add_argument(
-        "-y", "--yes", action="store_true", help="do not ask, as for scripts without a terminal"
+        "-y", "--yes", action="store_true", help="do not ask for confirmation, for use in scripts"
     )
     group.add_argument(
-        "--dry-run", action="store_true", help="show what would be changed, and change nothing"
+        "--dry-run", action="store_true", help="show what would change, and change nothing"
     )
     group.add_argument("-q", "--quiet", action="store_true", help="print only what went wrong")
     if writes:
@@ -62,7 +61,7 @@ def add_command(
 
 
 def say(args: argparse.Namespace, words: str) -> None:
-    """Tell the user, unless quiet was asked for."""
+    """Tell the user, unless --quiet is set."""
     if not args.quiet:
         _show(words)
 
@@ -72,9 +71,9 @@ def _show(words: str) -> None:
 
 
 def agreed(args: argparse.Namespace, plan: str) -> bool:
-    """Show ``plan`` and return whether it may be carried out.
+    """Show ``plan`` and return whether the user agrees to it.
 
-    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when nobody can be asked.
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if there is no terminal.
     """
     if args.dry_run:
         _show(f"{plan}\nThis was a dry run: nothing was changed.")
@@ -85,11 +84,11 @@ def agreed(args: argparse.Namespace, plan: str) -> bool:
     _show(plan)
     if not at_terminal():
         raise ConfigurationError(
-            "Nothing was changed: there is no terminal to ask at. Add --yes to go on without a "
-            "question, or --dry-run to only look."
+            "Nothing was changed: there is no terminal to ask for confirmation. Add --yes to "
+            "continue without asking, or --dry-run to only look."
         )
     try:
-        answer = input("Go on? [y/N] ")
+        answer = input("Continue? [y/N] ")
     except EOFError:
         answer = ""
     if answer.strip().lower() in ("y", "yes"):
@@ -99,13 +98,13 @@ def agreed(args: argparse.Namespace, plan: str) -> bool:
 
 
 def at_terminal() -> bool:
-    """Whether somebody can be asked."""
+    """Whether there is a user at a terminal."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Subjects with the same options, and the tools that are made from these."""
+    """Subjects with the same options, and the tools made from these options."""
 
     args: argparse.Namespace
     options: Options
@@ -136,7 +135,7 @@ class Group:
     def look(self) -> list[Standing]:
         """Return how the subjects stand, in their order.
 
-        Raises :class:`~certbot_dns_persist.errors.LookupFailed` when DNS does not say of one.
+        Raises :class:`~certbot_dns_persist.errors.LookupFailed` if one cannot be looked up.
         """
         standings = self.ensure.look([subject.request for subject in self.subjects])
         unknown = [standing for standing in standings if standing.found.trouble]
@@ -148,23 +147,23 @@ class Group:
 def find_groups(args: argparse.Namespace) -> list[Group]:
     """Return the subjects that ``args`` name, grouped by their options.
 
-    Raises :class:`~certbot_dns_persist.errors.Error` when one of them cannot be told: what is
-    changed is all of it or nothing.
+    Raises :class:`~certbot_dns_persist.errors.Error` if one of them cannot be determined: we
+    change all of them or none.
     """
     asked = setting.find_subjects(args)
     subjects = list(asked)
     if asked.troubles:
         raise ConfigurationError("\n".join([*asked.troubles, "Nothing was changed."]))
     if not subjects:
-        raise ConfigurationError("There is nothing to do: no domain was named or found.")
+        raise ConfigurationError("There is nothing to do: no domain was given or found.")
     return group_by_options(args, subjects)
 
 
 def require_valid_accounts(args: argparse.Namespace, groups: Iterable[Group]) -> None:
-    """Have the CA say that each account is valid: a record for another one would be in vain.
+    """Ask the CA whether each account is valid, as a record for an invalid one would be useless.
 
-    Draft -02 section 4.5 asks for that before somebody else publishes; we do it before anything is
-    published or replaced. Raises :class:`~certbot_dns_persist.errors.Error`.
+    Draft section 4.5 requires this before others publish the record; we do it before we publish or
+    replace anything. Raises :class:`~certbot_dns_persist.errors.Error` if one is not valid.
     """
     requests = [subject.request for group in groups for subject in group.subjects]
     for server, account_url in dict.fromkeys((r.server, r.account_url) for r in requests):
@@ -180,10 +179,10 @@ def group_by_options(args: argparse.Namespace, subjects: Iterable[Subject]) -> l
 
 
 def lock_certbot(args: argparse.Namespace) -> None:
-    """Keep Certbot from running until this program ends, so that none is in the middle of an
-    order with what it has read before. Waits for one that is running.
+    """Lock Certbot until this program ends, so that no order uses what we are changing.
 
-    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when it does not end.
+    Wait for one that is running. Raises
+    :class:`~certbot_dns_persist.errors.ConfigurationError` if it does not end.
     """
     from certbot import errors, util
 
@@ -194,8 +193,8 @@ def lock_certbot(args: argparse.Namespace) -> None:
         except errors.LockError as error:
             if time.monotonic() > deadline:
                 raise ConfigurationError(
-                    f"Certbot is running since more than {LOCK_SECONDS} seconds and keeps "
-                    f"{args.config_dir} locked."
+                    f"Certbot has been running for more than {LOCK_SECONDS} seconds and keeps "
+                    f"{args.config_dir} locked. Run this again when it has finished."
                 ) from error
             time.sleep(LOCK_PAUSE)
         except OSError as error:
@@ -207,7 +206,7 @@ def lock_certbot(args: argparse.Namespace) -> None:
 
 
 def standings_of_others(args: argparse.Namespace, *, but: Collection[str]) -> list[Standing]:
-    """Return how all domains of our lineages stand, except for the lineages ``but``."""
+    """Return how the domains of all our lineages stand, except for the lineages ``but``."""
     source = Subjects(
         Path(args.config_dir), setting.journal(args), Given(verify=not args.no_verify_ssl)
     )
@@ -220,7 +219,7 @@ def standings_of_others(args: argparse.Namespace, *, but: Collection[str]) -> li
 
 
 def conclude(left: Sequence[str]) -> int:
-    """Say what is left to do; return the exit status."""
+    """Print what is left to do; return the exit status."""
     for words in left:
         print(fitted(words, sys.stderr), file=sys.stderr)
     return FAILED if left else 0

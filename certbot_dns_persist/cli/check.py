@@ -12,8 +12,8 @@ EXAMPLES = """\
   certbot-dns-persist check -d example.com --issuer letsencrypt.org \\
       --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1
 
-exit status: 0 all is well, 1 warning (ends soon, a server lags or does not answer), 2 critical
-(missing, expired, does not authorise, forbidden by CAA, bogus DNSSEC), 3 not known
+exit status: 0 all is well, 1 warning (expires soon, a server lags or does not answer), 2 critical
+(missing, expired, does not authorise, forbidden by CAA, bogus DNSSEC), 3 unknown
 """
 
 

@@ -1,4 +1,4 @@
-"""``certbot-dns-persist explain``: say of TXT values whether a CA would accept them."""
+"""``certbot-dns-persist explain``: say whether a CA would accept TXT values."""
 
 import argparse
 import sys
@@ -15,11 +15,11 @@ EXAMPLES = """\
       'ca.example; accounturi=https://ca.example/1; policy=wildcard'
   dig +short TXT _validation-persist.example.com | certbot-dns-persist explain
 
-Values may be pasted as they are: in quotes, or as a line of a zone file or of
+You can paste values as they are: in quotes, or as a line of a zone file or of
 dig.
 
-exit status: 0 when every value is well-formed or, with --issuer, --account-uri
-or --wildcard, when at least one authorises; else 1
+exit status: 0 if every value is well-formed or, with --issuer, --account-uri
+or --wildcard, if at least one authorises; else 1
 """
 
 
@@ -28,14 +28,14 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = arguments.command(
         commands,
         "explain",
-        summary="Say of TXT values whether a CA would accept them, and why not.",
+        summary="Say whether a CA would accept TXT values, and if not, why.",
         examples=EXAMPLES,
     )
     parser.add_argument(
         "values",
         nargs="*",
         metavar="VALUE",
-        help="a TXT value, in quotes; without any they are read from standard input, one a line",
+        help="a TXT value, in quotes; by default, read them from standard input, one per line",
     )
     parser.add_argument(
         "--issuer",
@@ -58,13 +58,13 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "--at",
         type=_time,
         metavar="DATE",
-        help="judge as at this time, RFC 3339 or UNIX seconds (default: now)",
+        help="judge for this time, RFC 3339 or UNIX seconds (default: now)",
     )
     parser.set_defaults(run=run, failed=1)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explain each value; return 0 when they are as they are asked to be."""
+    """Explain each value; return the exit status."""
     from certbot_dns_persist.render.explained import render
     from certbot_dns_persist.request.subjects import normalize
     from certbot_dns_persist.value.explanation import Question, explain
@@ -82,15 +82,15 @@ def run(args: argparse.Namespace) -> int:
             print()
         print(render(explained[-1], question))
     if not explained:
-        raise ConfigurationError("There is nothing to explain: no value was given.")
+        raise ConfigurationError("There is nothing to explain: you gave no value.")
     judged = [each.authorizes if question.asks else each.well_formed for each in explained]
     return 0 if (any if question.asks else all)(judged) else 1
 
 
 def _lines() -> Iterator[str]:
-    """Yield the values on standard input; what dig says around them is left out."""
+    """Yield the values on standard input, without the comments of dig."""
     if sys.stdin.isatty():
-        print("Paste TXT values, one a line. Ctrl-D ends.", file=sys.stderr)
+        print("Paste TXT values, one per line. Ctrl-D ends.", file=sys.stderr)
     try:
         for line in sys.stdin:
             if line.strip() and not line.lstrip().startswith((";", "#")):
@@ -104,5 +104,6 @@ def _time(text: str) -> int:
         return parse_time(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no date with a time zone, as 2027-12-31T00:00:00Z is, nor UNIX seconds"
+            f"{text!r} is neither a date with a time zone, such as 2027-12-31T00:00:00Z, nor UNIX "
+            "seconds"
         ) from None

@@ -1,4 +1,4 @@
-"""Look-ups for subjects, each by way of the resolvers that its options name."""
+"""Look-ups for subjects, each through the resolvers in its options."""
 
 import itertools
 from collections import deque
@@ -19,7 +19,7 @@ def inspect(
     caa: bool = True,
     around: Around = Around.NOTHING,
 ) -> Iterator[tuple[Subject, Inspection]]:
-    """Yield each of ``subjects`` with what DNS holds for it, in their order; all at once.
+    """Yield each of ``subjects``, in their order, with what DNS has for it; many at once.
 
     Subjects are drawn, and results yielded, as DNS answers, so there may be any number of them.
     ``caa`` is whether CAA records are asked for, ``around`` what is to be known of wildcards.
@@ -68,5 +68,5 @@ def neighbourhoods(
 
 
 def _whom(subject: Subject) -> tuple[object, ...]:
-    """Return what tells whom to ask: subjects with the same are looked up together."""
+    """Return a key: subjects with the same key are looked up through the same resolvers."""
     return subject.options.resolvers, subject.options.check

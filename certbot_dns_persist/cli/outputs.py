@@ -1,4 +1,4 @@
-"""Files for reports: complete, or not there at all."""
+"""Files for reports, which are complete or do not exist."""
 
 import os
 from pathlib import Path
@@ -13,26 +13,26 @@ class OutputFile:
     def __init__(self, option: str, path: Path, *, mode: int | None = None) -> None:
         """Check that it can be written.
 
-        ``mode`` is its permissions; ``None`` keeps those of a file that is there, and lets nobody
-        but its owner read a new one. Raises
-        :class:`~certbot_dns_persist.errors.ConfigurationError` when it is in vain to begin.
+        ``mode`` is its permissions; ``None`` keeps those of an existing file, and lets only the
+        owner read a new one. Raises
+        :class:`~certbot_dns_persist.errors.ConfigurationError` if it cannot be written.
         """
         self._option = option
         self._path = path
         self._mode = mode
         directory = path.resolve().parent
         if path.exists() and not path.is_file():  # as /dev/stdout, which must not be replaced
-            why = "it is no regular file"
+            why = "it is not a regular file"
         elif not directory.is_dir():
             why = f"there is no directory {directory}"
         elif not os.access(directory, os.W_OK | os.X_OK):
-            why = f"the directory {directory} may not be written"
+            why = f"the directory {directory} is not writable"
         else:
             return
         raise ConfigurationError(f"{option} {path} cannot be written: {why}.")
 
     def write(self, octets: bytes) -> None:
-        """Write all of it, so that nobody ever reads half.
+        """Write all of it, so that no reader ever sees half.
 
         Raises :class:`~certbot_dns_persist.errors.ConfigurationError`.
         """

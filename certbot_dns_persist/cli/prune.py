@@ -1,4 +1,4 @@
-"""``certbot-dns-persist prune``: remove records of ours that nobody needs."""
+"""``certbot-dns-persist prune``: remove records of ours that are no longer needed."""
 
 import argparse
 import time
@@ -12,7 +12,7 @@ EXAMPLES = """\
   certbot-dns-persist prune --all --dry-run
   certbot-dns-persist prune --cert-name example.com --yes
 
-exit status: 0 nothing of that kind is left, 1 something is
+exit status: 0 no such record is left, 1 some are left
 """
 
 
@@ -24,7 +24,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         run,
         summary="Remove our expired and superseded records.",
         examples=EXAMPLES,
-        # The first two say what has to be left for others to be superfluous.
+        # The first two determine which record supersedes the others.
         options=("policy", "shared", *arguments.LOOKING, *arguments.REMOVING),
         writes=False,
     )

@@ -1,4 +1,4 @@
-"""``certbot-dns-persist publish``: put the records there, before any order."""
+"""``certbot-dns-persist publish``: publish the records, before any order."""
 
 import argparse
 from typing import Any
@@ -21,7 +21,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         commands,
         "publish",
         run,
-        summary="Put the records there through the provider, before any order.",
+        summary="Publish the records through the provider, before any order.",
         examples=EXAMPLES,
     )
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     plans, lines = [], []
     for group in groups:
         planned = group.ensure.plan(group.look())
-        # By whom; this also reads the credentials, before anybody is asked.
+        # By whom; this also reads the credentials, before we ask the user.
         by = dict.fromkeys(group.publisher.names(plan.name) for plan in planned)
         lines += [f"To be published ({', '.join(by)}):", changes(planned)] if by else []
         plans += planned

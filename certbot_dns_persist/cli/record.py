@@ -46,7 +46,7 @@ FORMATS: dict[str, Callable[[Sequence[PreparedRecord]], str]] = {
     "octodns": octodns.render,
 }
 
-#: Those that replace all TXT values at a name, so the others have to be in them.
+#: Those that replace all TXT values at a name, so they must include the values of others.
 OWNING = ("terraform-route53", "route53", "octodns")
 
 EXAMPLES = """\
@@ -55,7 +55,7 @@ EXAMPLES = """\
       --issuer letsencrypt.org \\
       --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1
 
-exit status: 0 all records are printed, 1 not all
+exit status: 0 all records were printed, 1 some were not
 """
 
 
@@ -80,8 +80,8 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     group.add_argument(
         "--offline",
         action="store_true",
-        help="ask neither DNS (for what is there, and for aliases) nor the CA (for what it wants, "
-        "and to prove the account)",
+        help="query neither DNS (for existing records and aliases) nor the CA (for what it wants, "
+        "and to verify the account)",
     )
     arguments.add_may_hide(group)
     arguments.add_certbot(parser)
@@ -91,7 +91,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the records of all subjects; return 1 when something kept one from being made."""
+    """Print the records of all subjects; return the exit status."""
     asked = setting.find_subjects(args)
     subjects = list(asked)
     if any(s.options.shared and not s.request.account_uris.shared for s in subjects):
@@ -110,8 +110,8 @@ def run(args: argparse.Namespace) -> int:
     blind = [record.name for record in records if not record.looked]
     if blind and args.format in OWNING:
         logger.warning(
-            "What else stands at %s is not known here. With the format %s it would be replaced: "
-            "add it first.",
+            "We do not know which other values %s has. The format %s replaces them: add them "
+            "first.",
             _some(blind),
             args.format,
         )
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     for trouble in troubles:
         print(trouble, file=sys.stderr)
     if not records and not troubles:
-        print("There is no record to make: no domain was named or found.", file=sys.stderr)
+        print("There is no record to print: no domain was given or found.", file=sys.stderr)
     return int(not records or bool(troubles))
 
 
@@ -180,26 +180,26 @@ def _warn_of_wildcards(domains: Sequence[str], why: str) -> None:
 
 
 def _warn(checked: Checked) -> None:
-    """Warn of what DNS does not say, as before a domain is delegated."""
+    """Warn of what DNS does not show, for instance because a domain is not delegated yet."""
     found = checked.standing.found
     if found.trouble:
         logger.warning(
-            "%s cannot be looked up, so it is unknown what is there and whether it is an alias: "
+            "%s cannot be looked up, so its records are unknown, and whether it is an alias: "
             "%s. The record is for the name itself.",
             found.name,
             found.trouble,
         )
     elif found.zone is not None and zone_to_change(found) is None:
         logger.warning(
-            "%s is not delegated yet: the servers of %s know nothing of it. The record is for the "
-            "zone to come.",
+            "%s is not delegated yet: the servers of %s do not have it. The record is for the "
+            "future zone.",
             checked.subject.request.domain,
             found.zone,
         )
     if checked.diagnosis.status == Status.DNSSEC_BOGUS:
         logger.warning(
-            "The DNSSEC signatures at %s do not verify. Until they do, CAs refuse whatever stands "
-            "there.",
+            "The DNSSEC signatures at %s are invalid. Until they are valid, CAs refuse every "
+            "record there.",
             found.name,
         )
     for warning in found.warnings:
@@ -209,11 +209,11 @@ def _warn(checked: Checked) -> None:
 def _require_valid_accounts(
     subjects: Iterable[Subject], source: Subjects, args: argparse.Namespace
 ) -> None:
-    """Have the CA confirm each account whose URI is hashed.
+    """Ask the CA whether each account is valid whose URI is hashed.
 
-    Draft -02 section 4.5 asks for that before delegating.
+    Draft section 4.5 requires this before others publish the record.
 
-    Raises :class:`~certbot_dns_persist.errors.Error`.
+    Raises :class:`~certbot_dns_persist.errors.Error` if one is not valid.
     """
     hashed = dict.fromkeys(
         (subject.request.server, subject.request.account_url)
@@ -223,18 +223,18 @@ def _require_valid_accounts(
     for server, account_url in hashed:
         if source.without_certbot:
             logger.warning(
-                "The account %s cannot be proven here, without its key. Before you publish, see "
-                "where its key is that the CA calls the account valid.",
+                "The account %s cannot be verified here, without its key. Before you publish, "
+                "verify it on the machine that has the key.",
                 account_url,
             )
         elif args.offline:
-            logger.warning("The account %s was not proven, as it is --offline.", account_url)
+            logger.warning("The account %s was not verified, because of --offline.", account_url)
         else:
             try:
                 setting.require_valid_account(args, server, account_url)
             except DirectoryError as error:
                 raise DirectoryError(
-                    f"{error} With --offline the records are made without a proof."
+                    f"{error} To print the records without verifying it, add --offline."
                 ) from error
 
 

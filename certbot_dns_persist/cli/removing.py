@@ -1,4 +1,4 @@
-"""What ``prune`` and ``revoke`` share: what is to be removed, for which reason, and how it goes."""
+"""What ``prune`` and ``revoke`` share: which records to remove and why, and removing them."""
 
 import argparse
 import dataclasses
@@ -17,7 +17,7 @@ from certbot_dns_persist.wait import look_until
 
 @dataclasses.dataclass(frozen=True)
 class Removal:
-    """A record of ours that is to go."""
+    """A record of ours to remove."""
 
     standing: Standing
     value: str
@@ -25,19 +25,19 @@ class Removal:
 
     @property
     def name(self) -> str:
-        """Where it stands."""
+        """The name of the record, after CNAMEs."""
         return self.standing.found.canonical_name
 
 
 @dataclasses.dataclass(frozen=True)
 class Removals:
-    """What is to go for the subjects of one group."""
+    """What to remove for the subjects of one group."""
 
     group: Group
     removals: Sequence[Removal]
 
     def carry_out(self) -> list[str]:
-        """Remove them; return, in words, what is left to do."""
+        """Remove them; return messages on what is left to do."""
         left = []
         for removal in self.removals:
             request = removal.standing.request
@@ -57,13 +57,12 @@ class Removals:
                 continue
             if not written:
                 left.append(
-                    f'{removal.name} TXT "{removal.value}" is yours to remove: the provider for '
-                    "it is manual."
+                    f'Remove {removal.name} TXT "{removal.value}" yourself: its provider is manual.'
                 )
         return left
 
     def wait(self) -> list[str]:
-        """Wait until no server serves them any more; return, in words, where one still does."""
+        """Wait until no server serves them any more; return a message for each that still does."""
 
         def look() -> list[str]:
             requests = list(dict.fromkeys(removal.standing.request for removal in self.removals))
@@ -165,7 +164,7 @@ def _doubt(group: Group, record: StandingRecord) -> str:
 
 
 def describe(found: Iterable[Removals]) -> str:
-    """Return what is to go, for a person to read."""
+    """Return what to remove, for people."""
     lines = []
     name = None
     for together in found:

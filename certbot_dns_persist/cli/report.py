@@ -1,4 +1,4 @@
-"""What a command that looks shows: its progress, its reports and its exit status."""
+"""What ``check`` and ``audit`` show: progress, reports and exit status."""
 
 import argparse
 import contextlib
@@ -18,27 +18,27 @@ from certbot_dns_persist.value.txt import printable
 
 UNKNOWN = EXIT_STATUS_OF[Severity.UNKNOWN]
 
-#: How many domains it takes for a progress bar.
+#: The number of domains from which there is a progress bar.
 PROGRESS_FROM = 20
 
 
 def file_reports(args: argparse.Namespace, *, at: int) -> list["Report"]:
-    """Return the reports that go into files; called before any work, as it may be in vain.
+    """Return the reports that go into files; call this before any other work.
 
-    ``at`` is UNIX seconds. Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when one
+    ``at`` is UNIX seconds. Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if one
     cannot be written.
     """
     reports: list[Report] = []
     if args.metrics is not None:
         from certbot_dns_persist.render.metrics import Metrics
 
-        # The node exporter that reads it is another user.
+        # The node exporter, which reads it, runs as another user.
         file = OutputFile("--metrics", Path(args.metrics), mode=0o644)
         reports.append(Metrics(file.write, command=args.command, at=at))
     if getattr(args, "html", None) is not None:  # of audit
         from certbot_dns_persist.render.html import Html
 
-        # For its owner only: it tells which hashed account is whose.
+        # For its owner only: it shows which hashed account is whose.
         file = OutputFile("--html", Path(args.html))
         reports.append(Html(file.write, at=at))
     return reports
@@ -52,10 +52,10 @@ def show(
     at: int,
     files: Sequence["Report"] = (),
 ) -> int:
-    """Show what was ``checked`` as ``args`` want it; return the exit status.
+    """Show what was ``checked``, as ``args`` say; return the exit status.
 
-    ``checked`` is of the subjects of ``asked``; ``at`` is UNIX seconds; ``files`` are reports
-    beside that on standard output.
+    ``checked`` are the results for the subjects of ``asked``; ``at`` is UNIX seconds; ``files``
+    are reports in addition to that on standard output.
     """
     reports = [_report(args, at), *files]
     severities: set[Severity] = set()
@@ -67,11 +67,11 @@ def show(
                 for one in reports:
                     one.add(each)
                 advance()
-    except Error as error:  # there is no resolver; the report is finished all the same
+    except Error as error:  # there is no resolver; we still finish the report
         no_resolver.append(str(error))
     troubles = asked.troubles + no_resolver
     if not severities and not troubles:
-        troubles.append("There is nothing to check: no domain was named or found.")
+        troubles.append("There is nothing to check: no domain was given or found.")
     for trouble in troubles:
         print(printable(trouble), file=sys.stderr)
     if troubles:
@@ -86,10 +86,10 @@ class Report(Protocol):
     """One way to show what was checked."""
 
     def add(self, checked: Checked) -> None:
-        """Take one domain; called in their order."""
+        """Add one domain; called for each in order."""
 
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
-        """Finish. ``severity`` is that of all; ``troubles`` are what could not be checked."""
+        """Finish. ``severity`` is the worst; ``troubles`` say what could not be checked."""
 
 
 def _report(args: argparse.Namespace, at: int) -> Report:
@@ -106,9 +106,9 @@ def _report(args: argparse.Namespace, at: int) -> Report:
 
 @contextlib.contextmanager
 def progress(count: int) -> Iterator[Callable[[], None]]:
-    """Yield what to call for each of ``count`` that is done: a bar on standard error shows it.
+    """Yield a function to call after each of ``count`` domains, for a bar on standard error.
 
-    Only at a terminal, and only when there is something to wait for.
+    There is a bar only at a terminal, and only for many domains.
     """
     if count < PROGRESS_FROM or not sys.stderr.isatty():
         yield lambda: None

@@ -1,4 +1,4 @@
-"""``certbot-dns-persist revoke``: take our records away."""
+"""``certbot-dns-persist revoke``: remove our records."""
 
 import argparse
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         commands,
         "revoke",
         run,
-        summary="Remove our records, so that the account is authorised no longer.",
+        summary="Remove our records, so that the account is no longer authorised.",
         examples=EXAMPLES,
         options=(*arguments.LOOKING, *arguments.REMOVING),
         writes=False,
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _consequences(subjects: Iterable[Subject]) -> str:
-    """Say which certificates cannot be renewed afterwards, or publish the records anew."""
+    """Say for which certificates the next renewal fails, or publishes the records again."""
     needed: dict[str, list[Subject]] = {}
     for subject in subjects:
         for lineage in subject.lineages:
@@ -69,7 +69,7 @@ def _consequences(subjects: Iterable[Subject]) -> str:
         then = "fails."
         if together[0].options.providers != ("manual",):
             then = (
-                "PUBLISHES THEM AGAIN, as its provider can write. Stop that with\n"
+                "PUBLISHES THEM AGAIN, because its provider can write. Prevent that with\n"
                 f"  certbot delete --cert-name {name}"
             )
         domains = ", ".join(
@@ -90,8 +90,8 @@ def _afterwards(args: argparse.Namespace, subjects: Iterable[Subject]) -> str:
     ]
     return "\n".join(
         [
-            "What resolvers have in their caches lives on for the record's TTL, and the CA may "
-            "have validated already. If the account key was stolen, do not wait for that: "
+            "Resolvers may keep the records in their caches until the TTL ends, and the CA may "
+            "already have validated the domains. If the account key was stolen, do not wait: "
             "deactivate the account, which works at once and for all of its records:",
             *commands,
         ]

@@ -1,8 +1,8 @@
-"""``certbot-dns-persist rotate``: replace the records, and never be without one.
+"""``certbot-dns-persist rotate``: replace the records, without a gap.
 
-The replacement is published and seen on every server; then the certificates are renewed with it
-from now on; then, and only then, what it replaces is removed. An interruption at any point leaves
-either the old records, or both, or the new ones, each with the certificates that go with them.
+We publish the new records and wait until every server has them; then we change what Certbot renews
+the certificates with; only then we remove the old records. An interruption at any point leaves the
+old records, both, or the new ones, and renewals that work with them.
 """
 
 import argparse
@@ -29,9 +29,10 @@ EXAMPLES = """\
   certbot-dns-persist rotate --cert-name example.com --dns-persist-valid-for 180
   certbot-dns-persist rotate --all --account NEW --yes
 
-NEW is Certbot's id of the other account, the name of its directory below accounts/, or its URL.
+NEW is the other account: Certbot's id, which is the name of its directory below accounts/, or its
+URL.
 
-exit status: 0 replaced, 1 not; the message says what stands then, and how to go on
+exit status: 0 replaced, 1 not; the message says what is in DNS now, and what to do next
 """
 
 REASON = "rotation"
@@ -43,7 +44,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         commands,
         "rotate",
         run,
-        summary="Replace the records: for another account, CA, policy or end.",
+        summary="Replace the records: for another account, CA, policy or expiry date.",
         examples=EXAMPLES,
     )
 
@@ -57,9 +58,12 @@ def run(args: argparse.Namespace) -> int:
     plans = [plan for rotation in rotations for plan in rotation.plans]
     lines = [line for rotation in rotations for line in rotation.changes_of_lineages]
     if not plans and not lines:
-        words = "There is nothing to rotate: the records are as they would be made now."
+        words = "There is nothing to rotate: the records are up to date."
         if any(group.options.valid_for for group in groups):
-            words += " An end by --dns-persist-valid-for moves when less than a third is left."
+            words += (
+                " With --dns-persist-valid-for, a record is extended when less than a third of "
+                "that time is left."
+            )
         changing.say(args, words)
         return 0
     changing.require_valid_accounts(args, groups)
@@ -68,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
         return 0 if args.dry_run else changing.FAILED
     left = [words for rotation in rotations for words in rotation.carry_out()]
     if not left:
-        changing.say(args, "Replaced: the new records are in DNS, and no old one.")
+        changing.say(args, "Replaced: DNS has the new records, and no old ones.")
     return changing.conclude(left)
 
 
 class _Rotation:
-    """What is to be replaced for subjects with the same options."""
+    """The replacement of records for subjects with the same options."""
 
     def __init__(self, args: argparse.Namespace, group: Group) -> None:
         self._args = args
@@ -104,10 +108,10 @@ class _Rotation:
             yield dataclasses.replace(plan, retire=tuple(retire))
 
     def _with_end_that_stands(self, plan: Plan) -> Plan:
-        """Return ``plan`` with the record that stands, if that only ends earlier, and not soon.
+        """Return ``plan`` with the existing record, if it differs only in an expiry not yet soon.
 
-        --dns-persist-valid-for makes another end at each moment; only what the certificates are
-        not renewed with yet is a reason to move it before its time.
+        With --dns-persist-valid-for, the expiry date is different every second. We extend it early
+        only if the certificates get other options, too.
         """
         options, now, until = self._group.options, plan.standings[0], plan.record.persist_until
         new = not self._lineages or any(map(self._differences, self._lineages))
@@ -119,7 +123,7 @@ class _Rotation:
         return dataclasses.replace(plan, record=record) if stands and earlier else plan
 
     def _former(self, subject: Subject, standing: Standing) -> list[str]:
-        """Return the values of the account that asks from now on, and of the one that did."""
+        """Return the values of the new account and of the one so far."""
         if standing.found.synthesized:
             return []
         found = ours(standing)
@@ -130,7 +134,7 @@ class _Rotation:
 
     @cached_property
     def _requests_until_now(self) -> dict[str, list[ValidationRequest]]:
-        """What the lineages needed so far, by domain; not of an account that is lost."""
+        """What the lineages needed so far, by domain; without accounts that are missing."""
         source = Subjects(
             Path(self._args.config_dir), self._group.journal, Given(verify=self._given.verify)
         )
@@ -141,9 +145,9 @@ class _Rotation:
         return requests
 
     def _published_for_a_lost_account(self, subject: Subject, standing: Standing) -> list[str]:
-        """Return what we published for these lineages with accounts that are here no longer.
+        """Return the values that we published for these lineages with accounts now missing.
 
-        Certbot's files do not tell these accounts any more, as after ``certbot unregister``.
+        Certbot's files no longer have these accounts, for instance after ``certbot unregister``.
         """
         config_dir = Path(self._args.config_dir)
         servers = {lineage.server for lineage in subject.lineages}
@@ -166,7 +170,7 @@ class _Rotation:
         return list(found.values())
 
     def refuse_if_needed_elsewhere(self) -> None:
-        """Raise :class:`ConfigurationError` when a certificate would lose what it needs."""
+        """Raise :class:`ConfigurationError` if a certificate would lose a record that it needs."""
         domains = {subject.request.domain for subject in self._group.subjects}
         for subject in self._group.subjects:
             wildcard = f"*.{subject.request.domain}"
@@ -191,7 +195,7 @@ class _Rotation:
         for plan in self.plans:
             for standing in needed_by(others, plan.name, plan.retire):
                 raise ConfigurationError(
-                    f"Another certificate than those that you named needs the record at "
+                    "A certificate that you did not name needs the record at "
                     f"{plan.name} for {standing.request.domain} with the account "
                     f"{standing.request.account_url}. Name all of them with --cert-name, or use "
                     "--all. Nothing was changed."
@@ -199,9 +203,9 @@ class _Rotation:
 
     @property
     def changes_of_lineages(self) -> list[str]:
-        """What changes in renewal configurations, for a person to read."""
+        """What changes in renewal configurations, for people."""
         return [
-            f"  The certificate {lineage.name} is then renewed with: "
+            f"  The certificate {lineage.name} will be renewed with: "
             + ", ".join(f"{key} {value}" for key, value in self._differences(lineage).items())
             for lineage in self._lineages
             if self._differences(lineage)
@@ -212,7 +216,7 @@ class _Rotation:
         wanted = {"server": request.server, "account": self._account_id(request)}
         have: dict[str, Any] = {"server": lineage.server, "account": lineage.account}
         for name in arguments.SHAPING:
-            # Who writes this time, and with which credentials, need not be so at a renewal.
+            # The provider and the credentials of this run are not saved for renewals.
             if self._given.options[name] is not None:
                 key = name.replace("-", "_")
                 wanted[key], have[key] = str(self._given.options[name]), lineage.options.get(key)
@@ -224,24 +228,24 @@ class _Rotation:
         return next(name for name, a in accounts.items() if a.url == request.account_url)
 
     def carry_out(self) -> list[str]:
-        """Replace the records; return, in words, what is left to do."""
+        """Replace the records; return messages on what is left to do."""
         try:
             kept = self._group.ensure.replace(self.plans, self._switch)
         except Error as error:
             raise NotAuthorized(
                 f"{error}\n\nNothing was removed: what authorised before still does. What was "
-                "published stays. Run the same command again when that is mended; it goes on "
+                "published stays. Fix this, then run the same command again; it continues "
                 "from there."
             ) from error
         return [
-            f"At {plan.name} not all of what was replaced could be removed; it authorises the "
-            "account that it names until it is. The new record is in force. Go on with: "
-            "certbot-dns-persist prune, or take it away yourself."
+            f"The new record at {plan.name} is in force, but some old ones could not be removed, "
+            "and still authorise the accounts that they name. Remove them with: "
+            "certbot-dns-persist prune, or yourself."
             for plan in kept
         ]
 
     def _switch(self) -> None:
-        """Let the lineages be renewed with the new records, while no Certbot is running."""
+        """Change what the lineages are renewed with, while no Certbot is running."""
         changed = [lineage for lineage in self._lineages if self._differences(lineage)]
         if changed:
             changing.lock_certbot(self._args)

@@ -1,4 +1,4 @@
-"""What the command line and Certbot's files mean: the subjects, who asks, and with which tools."""
+"""What the command line and Certbot's files mean: the subjects, the account and the tools."""
 
 import argparse
 import dataclasses
@@ -31,12 +31,12 @@ _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3.1
 
 
 class Asked:
-    """What a command is asked about: iterate over it for the subjects, once."""
+    """What a command is about; iterate over it once, for the subjects."""
 
     def __init__(self, found: Iterable[Subject | Trouble], source: Subjects, count: int) -> None:
         self._found = found
         self.source = source
-        """Who makes the subjects."""
+        """What makes the subjects."""
         self.count = count
         """How many subjects there are at most."""
         self._troubles: list[Trouble] = []
@@ -50,35 +50,33 @@ class Asked:
 
     @property
     def troubles(self) -> list[str]:
-        """Why there are no more subjects than those that have been drawn, in words."""
+        """Messages that say why there are no more subjects than those read so far."""
         return in_words(self._troubles)
 
     @property
     def lost_accounts(self) -> bool:
-        """Whether the account of a certificate is not there, so that it cannot be renewed."""
+        """Whether a certificate cannot be renewed because its account is missing."""
         return any(trouble.lost_account for trouble in self._troubles)
 
 
 def find_subjects(args: argparse.Namespace) -> Asked:
     """Return what ``args`` are about.
 
-    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when the arguments do not go
-    together.
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if the arguments contradict
+    each other.
     """
     said = given(args)
-    options.options_of(said.options, {})  # once, rather than in trouble with every domain
+    options.options_of(said.options, {})  # raises once what is wrong, not for every domain
     source = Subjects(Path(args.config_dir), journal(args), said)
     ways = [args.cert_name, args.domains, args.all, args.from_file]
     if sum(map(bool, ways)) != 1:
-        raise ConfigurationError(
-            "Say what it is about, with exactly one of --cert-name, -d, --all and --from-file."
-        )
+        raise ConfigurationError("Give exactly one of --cert-name, -d, --all and --from-file.")
     if not source.without_certbot:
         _refuse_closed(args)
     if args.all or args.cert_name:
         if source.without_certbot:
             raise ConfigurationError(
-                "--issuer is for names without Certbot's files: give them with -d or --from-file."
+                "--issuer is for domains without Certbot's files: give them with -d or --from-file."
             )
         found = list(source.of_lineages(args.cert_name or None))
         return Asked(found, source, sum(isinstance(each, Subject) for each in found))
@@ -93,14 +91,14 @@ def find_subjects(args: argparse.Namespace) -> Asked:
 
 
 def _refuse_closed(args: argparse.Namespace) -> None:
-    """Say once what would otherwise be said of every file of Certbot's."""
+    """Raise one error if Certbot's files are not readable, instead of one for each file."""
     closed = closed_directory(Path(args.config_dir))
     if closed is None:
         return
     advice = "Run this as the user that runs Certbot, usually root."
     if hasattr(args, "issuer"):
         advice += (
-            " To do without Certbot's files, name the domains with -d or --from-file, and give "
+            " To do without Certbot's files, give the domains with -d or --from-file, and "
             "--issuer and --account-uri."
         )
     raise ConfigurationError(
@@ -109,25 +107,25 @@ def _refuse_closed(args: argparse.Namespace) -> None:
 
 
 def lookup_for(args: argparse.Namespace) -> lookups.LookupFor:
-    """Return how names are looked up: at the pace that ``args`` say, if they can say one."""
+    """Return how names are looked up: with the query rate in ``args``, if there is one."""
     rate = getattr(args, "queries_per_second", QUERIES_PER_SECOND)
     return functools.partial(lookup_of, queries_per_second=rate)
 
 
 def journal(args: argparse.Namespace) -> Journal:
-    """Return the change log of the Certbot installation that is meant."""
+    """Return the journal of the Certbot installation that ``args`` name."""
     return _journal(args.logs_dir, args.config_dir)
 
 
-@functools.cache  # so that what is wrong with it is said once
+@functools.cache  # so that it warns of each fault once
 def _journal(logs_dir: str, config_dir: str) -> Journal:
     return Journal(logs_dir, config_dir)
 
 
 def require_valid_account(args: argparse.Namespace, server: str, account_url: str) -> None:
-    """Have the CA say that an account of Certbot's is valid.
+    """Ask the CA whether an account of Certbot's is valid.
 
-    Raises :class:`~certbot_dns_persist.errors.Error` when it does not.
+    Raises :class:`~certbot_dns_persist.errors.Error` if it is not.
     """
     from certbot_dns_persist.ca import account_status
 
@@ -136,7 +134,7 @@ def require_valid_account(args: argparse.Namespace, server: str, account_url: st
 
 
 def command_line(args: argparse.Namespace, command: str) -> str:
-    """Return how a command line for the same Certbot begins, to be pasted into a shell."""
+    """Return the beginning of a command line for the same Certbot, to paste into a shell."""
     parts = ["certbot-dns-persist", command]
     for option, value, default in (
         ("--config-dir", args.config_dir, CONFIG_DIR),
@@ -148,16 +146,16 @@ def command_line(args: argparse.Namespace, command: str) -> str:
 
 
 def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
-    """Rebuild the notes of which records are ours, when they were lost.
+    """Rebuild the notes of which records are ours, if they were lost.
 
-    ``at`` is UNIX seconds. To be called before anything reads them.
+    ``at`` is UNIX seconds. Call this before anything reads them.
     """
     if _identity(args) is not None:
         return
     from certbot_dns_persist.change.rebuild import rebuild
 
     config_dir = Path(args.config_dir)
-    # Each lineage's own CA and account, whatever this run is about.
+    # Each lineage's own CA and account, even if this run is for others.
     said = dataclasses.replace(given(args), server=None, account=None)
     subjects = Subjects(config_dir, journal(args), said)
 
@@ -170,7 +168,7 @@ def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
 def _domains_in(path: str) -> Iterator[str | Trouble]:
     source: Any = sys.stdin.fileno() if path == "-" else path
     try:
-        # Windows' editors put a mark before the first line.
+        # Windows' editors put a byte order mark before the first line.
         with open(source, encoding="utf-8-sig") as file:  # noqa: PTH123  # takes descriptors, too
             for number, line in enumerate(file, start=1):
                 domain = line.partition("#")[0].strip()
@@ -185,12 +183,12 @@ def _domains_in(path: str) -> Iterator[str | Trouble]:
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(
-            f"The domains in {path} cannot be read: it is no text in UTF-8."
+            f"The domains in {path} cannot be read: it is not text in UTF-8."
         ) from error
 
 
 def given(args: argparse.Namespace) -> Given:
-    """Return what the command line says of CA, account and options."""
+    """Return the CA, account and options on the command line."""
     names = [option.name for option in options.OPTIONS]
     collected: dict[str, Any] = {
         name: getattr(args, f"{PREFIX}{name}".replace("-", "_"), None) for name in names
@@ -208,8 +206,8 @@ def given(args: argparse.Namespace) -> Given:
 
 
 def _identity(args: argparse.Namespace) -> Identity | None:
-    """Return who asks, when the command line says all of it; ``None`` when it says nothing."""
-    if not hasattr(args, "issuer"):  # a command that changes something needs Certbot's files
+    """Return the CA and the account on the command line; ``None`` if there are none."""
+    if not hasattr(args, "issuer"):  # commands that change DNS need Certbot's files
         return None
     issuers, uri = args.issuer, args.account_uri
     url, thumbprint, prefix = args.account_url, args.thumbprint, args.hash_prefix
@@ -223,7 +221,10 @@ def _identity(args: argparse.Namespace) -> Identity | None:
             "account URIs, with --account-url, --thumbprint and --hash-prefix."
         )
     if args.account is not None:
-        raise ConfigurationError("--account is for Certbot's files, --issuer for doing without.")
+        raise ConfigurationError(
+            "--account and --issuer exclude each other: --account is an account in Certbot's "
+            "files, --issuer does without these files."
+        )
     for option, value in (
         ("--account-uri", uri),
         ("--account-url", url),
@@ -231,17 +232,19 @@ def _identity(args: argparse.Namespace) -> Identity | None:
     ):
         if value and not is_parameter_value(value):
             raise ConfigurationError(
-                f"{option} {value!r} cannot stand in a record: it holds a blank, a semicolon or "
-                "something else than printable ASCII."
+                f"{option} {value!r} cannot be part of a record: it has a blank, a semicolon or "
+                "a character that is not printable ASCII."
             )
         if value and not _SCHEME.match(value):
-            raise ConfigurationError(f"{option} {value!r} is no URI: it does not begin as one.")
+            raise ConfigurationError(
+                f"{option} {value!r} is not a URI: it does not begin with a scheme such as https:."
+            )
     names = tuple(sorted(map(_issuer, issuers)))
     if plain:
         return Identity(Terms(names, uri), Account(url or uri, ""))
     if not _THUMBPRINT.fullmatch(thumbprint):
         raise ConfigurationError(
-            f"--thumbprint {thumbprint!r} is no SHA-256 thumbprint in base64url, which has 43 "
+            f"--thumbprint {thumbprint!r} is not a SHA-256 thumbprint in base64url, which has 43 "
             "characters (RFC 7638)."
         )
     return Identity(Terms(names, None, prefix), Account(url, thumbprint))

@@ -1,4 +1,4 @@
-"""Words where a person reads them."""
+"""Messages at a terminal."""
 
 import shutil
 import textwrap
@@ -6,9 +6,9 @@ from typing import TextIO
 
 
 def fitted(words: str, out: TextIO) -> str:
-    """Return ``words`` broken where the terminal ends; as they are when ``out`` is none.
+    """Return ``words``, wrapped to the width of the terminal if ``out`` is one.
 
-    Lines that begin with a space hold records, to be copied as they are.
+    Lines that begin with a space have records to copy, and are not wrapped.
     """
     if not out.isatty():
         return words

@@ -501,7 +501,7 @@ def test_a_name_server_is_asked_no_faster_than_is_said(
 def test_a_pace_that_is_none_is_refused(alone: Companion, rate: str) -> None:
     done = alone("check", *WHO, "-d", "example.test", f"--queries-per-second={rate}")
     assert done.returncode == 3
-    assert f"argument --queries-per-second: {rate!r} is no number of questions" in done.error
+    assert f"argument --queries-per-second: {rate!r} is not a number of queries" in done.error
 
 
 def test_a_certificate_whose_account_is_gone_is_critical(

@@ -161,7 +161,7 @@ def test_certificates_are_named_each_once_and_what_is_none_does_not_hide_the_oth
     other, unknown = done.report["errors"]
     assert other == (
         "The certificate web is renewed by the authenticator 'webroot', not by dns-persist, so it "
-        "needs no record. Name its domains with -d to act on them all the same."
+        "needs no record. Name its domains with -d to act on them anyway."
     )
     assert "nonsense.conf cannot be used: No such file or directory." in unknown
     assert "are: one, two, web." in unknown
@@ -410,7 +410,10 @@ def test_names_are_taken_as_people_write_them(alone: Companion, nameserver: Name
         ("https://example.com/", "it has the label 'https://example'"),
         ("*.*.example.com", "'*.*.example.com' is not a domain name: it has the label '*'."),
         ("_validation-persist.example.com", "it has the label '_validation-persist'."),
-        ("192.0.2.1", "192.0.2.1 is an IP address, and dns-persist-01 proves domain names only."),
+        (
+            "192.0.2.1",
+            "192.0.2.1 is an IP address, but dns-persist-01 only works for domain names.",
+        ),
         ("2001:db8::1", "2001:db8::1 is an IP address"),
         ("a" * 64 + ".example", "is not a domain name: it has the label 'aaa"),
         ("a." * 200, "the name has 399 octets, more than the 253 allowed."),
@@ -453,8 +456,8 @@ def test_a_list_may_have_comments_blank_lines_windows_line_ends_and_mistakes(
         ]
         assert done.report["errors"] == [
             f"{source}, line 5: 'foo bar' is not a domain name: it has the label 'foo bar'.",
-            f"{source}, line 8: 10.0.0.1 is an IP address, and dns-persist-01 proves domain names "
-            "only.",
+            f"{source}, line 8: 10.0.0.1 is an IP address, but dns-persist-01 only works for "
+            "domain names.",
         ]
         assert done.returncode == 2  # missing ones are graver than mistakes
 
@@ -464,7 +467,7 @@ def test_a_list_may_have_comments_blank_lines_windows_line_ends_and_mistakes(
     [
         (None, "The domains in {} cannot be read: No such file or directory."),
         (..., "The domains in {} cannot be read: Is a directory."),
-        (b"\x7fELF\xff\xfe\x00", "The domains in {} cannot be read: it is no text in UTF-8."),
+        (b"\x7fELF\xff\xfe\x00", "The domains in {} cannot be read: it is not text in UTF-8."),
     ],
 )
 def test_a_list_that_cannot_be_read_is_told(
@@ -484,7 +487,7 @@ def test_an_empty_list_is_no_success(alone: Companion, content: str) -> None:
     done = alone("check", "--json", *WHO, "--from-file", "-", stdin=content)
     assert done.returncode == 3
     assert done.report["records"] == []
-    assert done.report["errors"] == ["There is nothing to check: no domain was named or found."]
+    assert done.report["errors"] == ["There is nothing to check: no domain was given or found."]
 
 
 def test_a_list_of_mistakes_only_is_valid_json(alone: Companion) -> None:
@@ -518,18 +521,18 @@ MISSING = "Without Certbot's files, give --issuer with --account-uri or"
         ([*ISSUER, *HASHED[:2]], MISSING),
         ([*WHO, *HASHED], MISSING),
         ([*WHO, "--thumbprint", THUMBPRINT], MISSING),
-        ([*WHO, "--account", "0"], "--account is for Certbot's files"),
+        ([*WHO, "--account", "0"], "--account and --issuer exclude each other"),
         (["--issuer", "foo bar", "--account-uri", URI], "--issuer 'foo bar' cannot be used"),
         (["--issuer", "*.ca.example", "--account-uri", URI], "--issuer '*.ca.example' cannot"),
-        ([*ISSUER, "--account-uri", "a; b"], "--account-uri 'a; b' cannot stand"),
-        ([*ISSUER, "--account-uri", "ü"], "--account-uri 'ü' cannot stand"),
-        ([*ISSUER, *HASHED[:3], "short", *HASHED[4:]], "no SHA-256 thumbprint"),
+        ([*ISSUER, "--account-uri", "a; b"], "--account-uri 'a; b' cannot be part of a record"),
+        ([*ISSUER, "--account-uri", "ü"], "--account-uri 'ü' cannot be part of a record"),
+        ([*ISSUER, *HASHED[:3], "short", *HASHED[4:]], "is not a SHA-256 thumbprint"),
         (
             [*ISSUER, *HASHED[:3], "ü" * 43, *HASHED[4:]],
-            "no SHA-256 thumbprint",
+            "is not a SHA-256 thumbprint",
         ),
-        ([*ISSUER, *HASHED[:5], "a b"], "--hash-prefix 'a b' cannot stand"),
-        ([*WHO, "--all"], "Say what it is about"),
+        ([*ISSUER, *HASHED[:5], "a b"], "--hash-prefix 'a b' cannot be part of a record"),
+        ([*WHO, "--all"], "Give exactly one of"),
     ],
 )
 def test_who_asks_has_to_be_said_in_full(
@@ -544,14 +547,14 @@ def test_who_asks_has_to_be_said_in_full(
 @pytest.mark.parametrize("which", [["--all"], ["--cert-name", "one"]])
 def test_certificates_are_certbots(which: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", *WHO, *which]) == 3
-    assert "--issuer is for names without Certbot's files" in capsys.readouterr().err
+    assert "--issuer is for domains without Certbot's files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "Say what it is about, with exactly one of --cert-name, -d, --all and --from-file."),
-        (["--all", "-d", DOMAIN], "Say what it is about"),
+        ([], "Give exactly one of --cert-name, -d, --all and --from-file."),
+        (["--all", "-d", DOMAIN], "Give exactly one of"),
         (["-d", DOMAIN, "--dns-persist-resolvers", "x"], "--dns-persist-resolvers: 'x' is not"),
         (["-d", DOMAIN, "--dns-persist-until", "soon"], "--dns-persist-until 'soon' is no date"),
     ],

@@ -83,7 +83,7 @@ def test_what_a_zone_file_loses_is_told(explain: Explain) -> None:
         ([], VALUE + ";", "Malformed, so no CA accepts it: it has an empty parameter"),
         ([], "letsencrypt.org", "the mandatory accounturi is missing"),
         ([], "", "(an empty value)"),
-        ([], f"{VALUE}; persistUntil=soon", "'soon' is not a decimal count of UNIX seconds"),
+        ([], f"{VALUE}; persistUntil=soon", "'soon' is not a decimal number of UNIX seconds"),
         (MINE, VALUE.replace("/1", "/2"), "it names another account"),
         (MINE, VALUE.replace("letsencrypt", "other"), "it is for another CA, other.org"),
         (["--wildcard"], VALUE, "it lacks policy=wildcard"),
@@ -223,7 +223,7 @@ def test_at_a_terminal_it_is_said_what_is_awaited(tmp_path: Path) -> None:
     os.close(ours)
     os.close(theirs)
     assert done.returncode == 0
-    assert "one a line. Ctrl-D ends." in done.stderr
+    assert "one per line. Ctrl-D ends." in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--at=soon", VALUE], [], ["--issuer=not a name", VALUE]])

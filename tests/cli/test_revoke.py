@@ -46,7 +46,7 @@ def test_revoking_takes_all_of_ours_away_and_nothing_else(
     assert f"- {wide} (revoked)" in dry.out
     assert "PUBLISHES THEM AGAIN" in dry.out
     done = ok(companion("revoke", "--cert-name", issued.domain, "--yes"))
-    assert "lives on for the record's TTL" in done.out
+    assert "until the TTL ends" in done.out
     assert f"certbot unregister --server {issued.certbot.server}" in done.out
     assert sorted(issued.bind.secondary.values(issued.name)) == sorted(FOREIGN)
     assert issued.certbot.records()["records"] == []
@@ -80,7 +80,7 @@ def test_with_the_manual_provider_revoking_says_what_to_remove(
     manual = ["--dns-persist-provider", "manual"]
     done = failed(companion("revoke", "--cert-name", issued.domain, "--yes", *manual))
     value = issued.value(issued.url)
-    assert f'{issued.name} TXT "{value}" is yours to remove' in done.error
+    assert f'Remove {issued.name} TXT "{value}" yourself' in done.error
     assert issued.values == [value]
 
 

@@ -61,11 +61,11 @@ def test_without_a_terminal_nothing_is_changed_unasked(
     before = issued.values
     arguments = ["--cert-name", issued.domain, "--account", other_account[0]]
     done = failed(companion("rotate", *arguments))
-    assert "there is no terminal to ask at. Add --yes" in done.error
+    assert "there is no terminal to ask for confirmation. Add --yes" in done.error
     done = ok(companion("rotate", *arguments, "--dry-run"))
     assert f"+ {issued.value(other_account[1])}" in done.out
     assert f"- {issued.value(issued.url)} (once the new one is seen everywhere)" in done.out
-    assert f"is then renewed with: account {other_account[0]}" in done.out
+    assert f"will be renewed with: account {other_account[0]}" in done.out
     assert "nothing was changed" in done.out
     failed(companion("revoke", "--cert-name", issued.domain))
     ok(companion("revoke", "--cert-name", issued.domain, "--dry-run"))
@@ -110,7 +110,7 @@ def test_a_rotation_that_could_not_remove_is_finished_by_prune(
     issued.bind.add_txt(issued.name, new)
     arguments = ["--cert-name", issued.domain, "--account", other_account[0], "--yes"]
     done = failed(companion("rotate", *arguments, *adding))
-    assert "not all of what was replaced could be removed" in done.error
+    assert "some old ones could not be removed" in done.error
     assert sorted(issued.values) == sorted([new, issued.value(issued.url)])
     renewal = issued.certbot.renewal(issued.domain)
     assert (renewal["account"], renewal["dns_persist_provider"]) == (other_account[0], "rfc2136")
@@ -165,7 +165,7 @@ def test_an_end_that_moves_is_not_rotated_for_its_own_sake_until_it_is_near(
     for again in ([], ["--dns-persist-valid-for", "90"]):
         done = ok(companion(*rotate, *again))
         assert "There is nothing to rotate" in done.out
-        assert "moves when less than a third is left" in done.out
+        assert "extended when less than a third of that time is left" in done.out
     assert issued.values == standing
 
     ok(companion(*rotate, "--dns-persist-valid-for", "180"))  # which the certificate has not yet
@@ -210,7 +210,7 @@ def test_a_record_that_another_certificate_needs_is_not_rotated_away(
     assert done.returncode == 0, done.output
     arguments = ["--account", other_account[0], "--yes"]
     refused = failed(companion("rotate", "--cert-name", "second", *arguments))
-    assert "Another certificate than those that you named needs the record" in refused.error
+    assert "A certificate that you did not name needs the record" in refused.error
     assert issued.values == [issued.value(issued.url)]
     ok(companion("rotate", "--all", *arguments))
     assert issued.values == [issued.value(other_account[1])]

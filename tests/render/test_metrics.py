@@ -120,8 +120,8 @@ def test_without_the_library_it_is_named_before_anything_is_looked_up(
     ("place", "why"),
     [
         ("none/check.prom", "there is no directory"),
-        (".", "no regular file"),
-        ("/dev/stdout", "no regular file"),
+        (".", "not a regular file"),
+        ("/dev/stdout", "not a regular file"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_looked_up(
