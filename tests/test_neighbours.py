@@ -236,7 +236,7 @@ def test_with_notes_of_ours_that_cannot_be_read_both_renew(
             monkeypatch.setattr(site.certbot, "program", str(with_bounds(tmp_path, site.certbot)))
         records.parent.chmod(0)
     try:
-        assert "Cannot tell which DNS records are ours" in site.both_renew()
+        assert "Our notes of DNS records in" in site.both_renew()
     finally:
         if damage == "unreadable":
             records.parent.chmod(0o700)

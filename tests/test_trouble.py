@@ -37,7 +37,7 @@ def refused(result: Result, *words: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--dns-persist-until", "yesterday"], "--dns-persist-until 'yesterday' is no date"),
+        (["--dns-persist-until", "yesterday"], "--dns-persist-until 'yesterday' is not a date"),
         (["--dns-persist-until", "1700000000"], "2023-11-14T22:13:20Z has passed"),
         (
             ["--dns-persist-until", "1900000000", "--dns-persist-valid-for", "9"],

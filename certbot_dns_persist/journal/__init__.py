@@ -1,1 +1,1 @@
-"""What we changed, and what stands."""
+"""What we changed in DNS, and which of our records are there now."""

@@ -1,4 +1,4 @@
-"""What is noted: changes, and the records that stand."""
+"""What we note: changes, and the records that stand."""
 
 import dataclasses
 from typing import Literal
@@ -10,20 +10,20 @@ class Change:
 
     action: Literal["add", "remove"]
     name: str
-    """The name that the record stands at: after CNAMEs, without trailing dot."""
+    """The name of the record: after CNAMEs, without trailing dot."""
     value: str
     ttl: int | None
-    """Seconds; ``None`` where it does not matter, as for a removal."""
+    """Seconds; ``None`` if it does not matter, as for a removal."""
     provider: str
     zone: str | None
-    """``None`` when the provider cannot tell."""
+    """``None`` if the provider does not know it."""
     reason: str
-    """Why it was made, for people."""
+    """The reason for the change, for people."""
     server: str
-    """The URL of the ACME directory of the CA that the record is for."""
+    """The ACME directory URL of the CA that the record is for."""
     account_url: str
     domain: str
-    """The domain that the record was made to prove."""
+    """The domain that the record is for."""
     persist_until: int | None = None
     """UNIX seconds."""
     result: str = "ok"
@@ -44,14 +44,14 @@ class StandingRecord:
     domain: str
     persist_until: int | None
     first_published: str | None
-    """RFC 3339, UTC; ``None`` when the notes were lost and it is only known from DNS."""
+    """RFC 3339, UTC; ``None`` if the notes were lost and we know the record only from DNS."""
     last_changed: str
-    """RFC 3339, UTC; when it was noted again, if the notes were lost."""
+    """RFC 3339, UTC; if the notes were lost, the time at which we noted it again."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Logged:
-    """A record that was added and not removed, as far as the log of changes goes back."""
+    """A record that was added and not removed, according to the log of changes."""
 
     name: str
     value: str

@@ -1,13 +1,11 @@
-"""What we changed in DNS, and which of our records stand: draft -02, 4.5 and 9.4.
+"""What we changed in DNS, and which of our records stand (draft sections 4.5 and 9.4).
 
-``<logs-dir>/dns-persist-changes.jsonl`` is for people and log collectors: one JSON object a line,
+``<logs-dir>/dns-persist-changes.jsonl`` is for people and log collectors: one JSON object per line,
 only ever appended to. ``<config-dir>/dns-persist/records.json`` is for ourselves: the records that
-we published and have not removed, with what an order needs to know of them before DNS is asked,
-the thumbprints of the account keys that records may have been made with, and what each CA said
-that it wants in them.
+we published and have not removed, with what an order needs to know of them before it looks at DNS,
+the thumbprints of all keys that each account has had, and what each CA wants in records.
 
-Neither may cost anybody a certificate: when DNS was changed and this could not be noted, a warning
-says so, and life goes on.
+Neither file may prevent a certificate: if we changed DNS and cannot note it, we warn and continue.
 """
 
 import contextlib
@@ -53,14 +51,14 @@ class Journal:
         return self._state
 
     def done(self, change: Change) -> None:
-        """Note a change that was made or tried. What cannot be written is only warned about."""
+        """Note a change that was made or tried; warn if that fails."""
         for path, note in ((self._log, self._append), (self._state, self._note)):
             try:
                 note(change)
             except (OSError, _Unusable) as error:
                 logger.warning(
                     "The change of DNS (%s of the TXT record %s, %s) could not be noted in %s: %s. "
-                    "DNS itself is not concerned.",
+                    "DNS itself is not affected.",
                     change.action,
                     change.name,
                     change.result,
@@ -69,7 +67,7 @@ class Journal:
                 )
 
     def gone(self, record: StandingRecord) -> None:
-        """Note that ``record`` is in DNS no longer, though nobody removed it through us."""
+        """Note that ``record`` is no longer in DNS, although we did not remove it."""
         self.done(
             Change(
                 action="remove",
@@ -86,7 +84,7 @@ class Journal:
         )
 
     def exists(self) -> bool:
-        """Whether there are notes of records that stand, and they can be read."""
+        """Whether there is a state file that can be read."""
         try:
             self._load()
         except (OSError, _Unusable, _Damaged):
@@ -94,12 +92,12 @@ class Journal:
         return self._state.exists()
 
     def standing(self) -> list[StandingRecord]:
-        """Return our records as far as we know, sorted; none when that cannot be read (warned)."""
+        """Return our records as noted, sorted; warn and return none if that cannot be read."""
         records = self._known().records
         return [records[key] for key in sorted(records)]
 
     def lost(self) -> bool:
-        """Whether the state is missing, damaged or was begun anew, and could be rebuilt here."""
+        """Whether the state is missing, damaged or incomplete, and this user can rebuild it."""
         try:
             state = self._load()
         except _Damaged:
@@ -114,7 +112,7 @@ class Journal:
         return os.access(place, os.W_OK | os.X_OK, effective_ids=effective)
 
     def set_aside_damaged(self) -> Path | None:
-        """Begin anew when the state is damaged; return where the damaged file is then."""
+        """Replace a damaged state by an empty one; return where the damaged file is then."""
         asides: list[Path] = []
         try:
             self._load()
@@ -122,13 +120,13 @@ class Journal:
             with contextlib.suppress(OSError, _Unusable):
                 self._update(lambda state: state, lambda _, aside: asides.append(aside))
         except (OSError, _Unusable):
-            pass  # not for us; whoever needs it is told
+            pass  # we cannot use it; reading it warns
         return next(iter(asides), None)
 
     def rebuild(self, records: Iterable[StandingRecord], *, complete: bool) -> int:
-        """Note ``records`` again that the state lacks; return how many.
+        """Note those of ``records`` that the state lacks; return how many.
 
-        ``complete`` is whether these are all that there are.
+        ``complete`` is whether ``records`` are all our records.
         """
         added = 0
 
@@ -146,7 +144,7 @@ class Journal:
         return added
 
     def logged(self) -> list[Logged]:
-        """Return what stands by the log of changes; lines that cannot be read are passed over."""
+        """Return the records that stand according to the log of changes; skip unreadable lines."""
         standing: dict[tuple[str, str], Logged] = {}
         try:
             lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -174,22 +172,23 @@ class Journal:
         return list(standing.values())
 
     def account_urls(self) -> list[str]:
-        """Return the URLs of the accounts that orders or records were made for here, sorted."""
+        """Return the URLs of the accounts that had orders or records here, sorted."""
         state = self._known()
         noted = {record.account_url for record in state.records.values()}
         return sorted(filter(None, {*state.keys, *state.terms, *noted}))
 
     def earlier_keys(self, account_url: str, thumbprint: str) -> list[str]:
-        """Return the thumbprints of the keys that the account had before, the latest first.
+        """Return the thumbprints of the account's earlier keys, the latest first.
 
-        ``thumbprint`` is that of its key now.
+        ``thumbprint`` is that of its current key.
         """
         known = self._known().keys.get(account_url, [])
         return [key for key in reversed(known) if key != thumbprint]
 
     def note_key(self, account_url: str, thumbprint: str) -> None:
-        """Note the account's current key: Certbot keeps no earlier one, while a CA accepts what
-        was published with them (draft -02 section 4.2).
+        """Note the account's current key.
+
+        Certbot keeps no earlier keys, but a CA accepts records made with them (draft section 4.2).
         """
         if thumbprint not in self._known().keys.get(account_url, [])[-1:]:
             self._try_to_update(
@@ -209,13 +208,13 @@ class Journal:
             )
 
     def replaced(self, name: str) -> list[str]:
-        """Return the values at ``name`` that were replaced, and are to go as soon as they can."""
+        """Return the values at ``name`` that were replaced and are still to be removed."""
         return list(self._known().replaced.get(name, ()))
 
     def note_replaced(self, values: Mapping[str, Sequence[str]]) -> None:
-        """Note that ``values``, by their name, have been replaced and are about to be removed.
+        """Note that ``values``, by name, have been replaced and are about to be removed.
 
-        Whoever goes on after an interruption can then tell that they are not needed any more.
+        After an interruption, the next run then knows that they are no longer needed.
         """
         self._try_to_update(
             "What is to be removed",
@@ -242,7 +241,7 @@ class Journal:
             return self._load()
         except (OSError, _Unusable, _Damaged) as error:
             why = (isinstance(error, OSError) and error.strerror) or error  # without the path again
-            told = f"Cannot tell which DNS records are ours from {self._state}: {why}"
+            told = f"Our notes of DNS records in {self._state} cannot be read: {why}"
             if told not in self._told:
                 logger.warning("%s", told)
                 self._told.add(told)
@@ -271,7 +270,7 @@ class Journal:
             fcntl.flock(file, fcntl.LOCK_EX)
             size = os.fstat(file).st_size
             if size and os.pread(file, 1, size - 1) != b"\n":
-                octets = b"\n" + octets  # somebody crashed in the middle of a line
+                octets = b"\n" + octets  # an earlier run crashed in the middle of a line
             _write(file, octets)
 
     def _note(self, change: Change) -> None:
@@ -283,12 +282,12 @@ class Journal:
         step: Callable[["_State"], "_State"],
         moved: "Callable[[_Damaged, Path], None] | None" = None,
     ) -> None:
-        """Replace the state by what ``step`` makes of it, and let nobody come in between.
+        """Replace the state by what ``step`` makes of it, under a lock.
 
-        A damaged one is put aside, and a new one begins; ``moved`` is told, by default the user.
+        A damaged one is renamed and a new one created; then call ``moved``, which by default warns.
         """
         self._state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A file of its own, as the state file is replaced; locked until it is closed.
+        # The lock is a separate file, because the state file is replaced. Closing it unlocks it.
         lock = self._state.with_name("records.lock")
         with _opened(lock, os.O_RDWR | os.O_CREAT) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -303,8 +302,8 @@ class Journal:
 
     def _warn_of_new_state(self, error: "_Damaged", aside: Path) -> None:
         logger.warning(
-            "%s is damaged (%s). It now is %s, and a new one begins: records published before are "
-            "not in it, and stay in DNS. certbot-dns-persist check notes them again.",
+            "%s is damaged (%s). We renamed it to %s and created a new one, which does not have "
+            "the records published before. certbot-dns-persist check notes them again.",
             self._state,
             error,
             aside,
@@ -314,7 +313,7 @@ class Journal:
         try:
             octets = self._state.read_bytes()
         except FileNotFoundError:
-            # Where something was changed before, a state has been lost.
+            # If we changed something before, the state was lost.
             return _State({}, {}, {}, {}, incomplete=self._log.exists())
         except IsADirectoryError as error:
             raise _Damaged("it is a directory") from error
@@ -322,12 +321,12 @@ class Journal:
             content = json.loads(octets)
             if content["version"] != _VERSION:
                 raise _Unusable(
-                    f"it has the version {content['version']}, of which this program knows "
-                    f"nothing. Update certbot-dns-persist"
+                    f"it has the version {content['version']}, which this release does not know. "
+                    "Update certbot-dns-persist"
                 )
             entries = {(entry["name"], entry["value"]): entry for entry in content["records"]}
             records = {key: _checked(entry) for key, entry in entries.items()}
-            # The first versions noted none of these.
+            # The first releases did not note these.
             keys = {
                 str(url): [str(key) for key in known]
                 for url, known in content.get("keys", {}).items()
@@ -370,31 +369,31 @@ class Journal:
 
 
 class _Damaged(Exception):
-    """The state file does not hold what we wrote."""
+    """The state file does not have the format that we write."""
 
 
 class _Unusable(Exception):
-    """The state file is sound, but not for us."""
+    """The state file is from a newer release."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _State:
-    """What the state file holds."""
+    """The content of the state file."""
 
     records: Mapping[tuple[str, str], StandingRecord]
     """By name and value."""
     keys: Mapping[str, list[str]]
-    """The thumbprints of each account's keys by its URL, the current one last."""
+    """The thumbprints of each account's keys by account URL, the current one last."""
     terms: Mapping[str, Terms]
-    """What each account's CA stated last, by the account's URL."""
+    """What each account's CA stated last, by account URL."""
     replaced: Mapping[str, Sequence[str]]
-    """The values that are to go, by their name."""
+    """The values still to be removed, by name."""
     incomplete: bool = False
-    """Whether records were published before this state began, and are not in it."""
+    """Whether it lacks records that were published before it was created."""
     content: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """The file as it was read: a newer program's members outlive us, ..."""
+    """The file as it was read, to keep the members that a newer release added."""
     entries: Mapping[tuple[str, str], Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-    """... and so do those of a record, by its name and value."""
+    """The records in it as they were read, by name and value, for the same reason."""
 
     def with_key(self, account_url: str, thumbprint: str) -> "_State":
         before = [key for key in self.keys.get(account_url, []) if key != thumbprint]
@@ -427,16 +426,16 @@ class _State:
 
 
 def _checked(entry: dict[str, Any]) -> StandingRecord:
-    """Make a record from JSON. A hand may have been at it, and an order must not trip over that.
+    """Return the record in ``entry``, which may have been edited by hand.
 
-    Newer versions may add members, of which nothing is known here; older ones may lack some, and
-    then these are ``None`` or empty.
+    Members that a newer release added are ignored; those that an older one lacks are ``None`` or
+    empty. Raises :class:`TypeError` if a member has the wrong type.
     """
     members: dict[str, Any] = {}
     for name, kind in get_type_hints(StandingRecord).items():
         members[name] = entry.get(name, "" if kind is str else None)
         if not isinstance(members[name], kind):
-            raise TypeError(f"{name} of a record is no {kind}")
+            raise TypeError(f"{name} of a record is not of type {kind}")
     return StandingRecord(**members)
 
 
@@ -451,7 +450,7 @@ def _terms(entry: dict[str, Any]) -> Terms:
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    """Open a file that only its owner may read; close it at the end."""
+    """Open a file that only its owner may read, and close it at the end of the block."""
     descriptor = os.open(path, flags, 0o600)
     try:
         yield descriptor
@@ -460,14 +459,14 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def _write(file: int, octets: bytes) -> None:
-    """Write all at once, and see it on the disk."""
+    """Write all at once, and wait until it is on the disk."""
     if os.write(file, octets) < len(octets):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.fsync(file)
 
 
 def _user() -> str:
-    """Return who we are, and who became us by sudo. The environment's LOGNAME proves nothing."""
+    """Return our user, and who used sudo to become it. LOGNAME would prove nothing."""
     try:
         user = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:  # as in many containers

@@ -299,8 +299,8 @@ def test_notes_that_may_not_be_read_are_named_once(certbot: Certbot, companion: 
     finally:
         notes.chmod(0o700)
     assert done.error == (
-        "WARNING: Cannot tell which DNS records are ours from "
-        f"{notes / 'records.json'}: Permission denied\n"
+        "WARNING: Our notes of DNS records in "
+        f"{notes / 'records.json'} cannot be read: Permission denied\n"
     )
 
 
@@ -556,7 +556,7 @@ def test_certificates_are_certbots(which: list[str], capsys: pytest.CaptureFixtu
         ([], "Give exactly one of --cert-name, -d, --all and --from-file."),
         (["--all", "-d", DOMAIN], "Give exactly one of"),
         (["-d", DOMAIN, "--dns-persist-resolvers", "x"], "--dns-persist-resolvers: 'x' is not"),
-        (["-d", DOMAIN, "--dns-persist-until", "soon"], "--dns-persist-until 'soon' is no date"),
+        (["-d", DOMAIN, "--dns-persist-until", "soon"], "--dns-persist-until 'soon' is not a date"),
     ],
 )
 def test_arguments_that_say_too_little_or_too_much_are_refused_once(
