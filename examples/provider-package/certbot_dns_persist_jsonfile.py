@@ -46,8 +46,8 @@ class JsonFile:
         self._change(name, lambda values: [v for v in values if v != value])
 
     def _change(self, name, change):
-        # The lock is a file of its own: that of the records is replaced, as a crash in the middle
-        # of writing it would lose what others have there.
+        # The lock is a separate file, because the file of records is replaced: a crash while
+        # writing it in place would lose the records of others.
         with self._blamed(), Path(f"{self._path}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             records = self._read()

@@ -1,8 +1,8 @@
 # The persistent record at Cloudflare. Certbot then needs no token, not even for the first
-# certificate. What to set: certbot-dns-persist record -d example.com --format json
+# certificate. For the values, run: certbot-dns-persist record -d example.com --format json
 #
-# At Cloudflare each value is a record of its own, so those of other CAs and other accounts at the
-# same name are left alone.
+# At Cloudflare each value is a separate record, so this does not affect records of other CAs and
+# other accounts at the same name.
 
 terraform {
   required_providers {
@@ -33,7 +33,7 @@ resource "cloudflare_dns_record" "validation_persist" {
   name    = "_validation-persist.${var.domain}"
   type    = "TXT"
   ttl     = 300
-  # In strings of up to 255 octets, each in quotes.
+  # Strings of up to 255 octets, each in quotes.
   content = join(" ", formatlist("\"%s\"", regexall(".{1,255}", var.value)))
 
   lifecycle {

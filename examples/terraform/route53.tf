@@ -1,8 +1,8 @@
 # The persistent record at Route 53. Certbot then needs no credentials, not even for the first
-# certificate. What to set: certbot-dns-persist record -d example.com --format json
+# certificate. For the values, run: certbot-dns-persist record -d example.com --format json
 #
-# This resource owns the whole TXT record set at the name, so every value that shall stand there
-# belongs into it, also those of other CAs and other accounts: terraform plan shows what would go.
+# This resource owns the whole TXT record set at the name, so it must include every value, also those
+# of other CAs and other accounts: terraform plan shows which values it would remove.
 
 terraform {
   required_providers {
@@ -33,7 +33,7 @@ resource "aws_route53_record" "validation_persist" {
   name    = "_validation-persist.${var.domain}"
   type    = "TXT"
   ttl     = 300
-  # A TXT record is made of strings of up to 255 octets; a longer value needs several of them.
+  # A TXT record consists of strings of up to 255 octets; a longer value needs several.
   records = [for value in var.values : join("\"\"", regexall(".{1,255}", value))]
 
   lifecycle {
