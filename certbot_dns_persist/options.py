@@ -275,9 +275,9 @@ class Options:
         metavar="NAME[,NAME...]",
         unset=(),
         check=_names,
-        help="Publish although these names are then hidden from the wildcard that answers for them "
-        "now, with all names below them, or although that cannot be checked. (default: none; the "
-        "names are told where there are some)",
+        help="Publish even if that hides these names, and all names below them, from the wildcard "
+        "that answers for them now, or if that cannot be checked. (default: none; a message says "
+        "which names would be hidden)",
     )
 
     def persist_until(self, at: int) -> int | None:

@@ -185,8 +185,8 @@ def add_may_hide(group: "argparse._ActionsContainer") -> None:
         action="append",
         dest=f"{PREFIX}may-hide".replace("-", "_"),
         metavar="NAME",
-        help="make records although they hide this name, and all below it, from the wildcard that "
-        "answers for it now, or although that cannot be checked; repeatable",
+        help="accept records even if they hide this name, and all names below it, from the "
+        "wildcard that answers for it now, or if that cannot be checked; repeatable",
     )
 
 

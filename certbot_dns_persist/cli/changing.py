@@ -41,7 +41,7 @@ def add_command(
 ) -> None:
     """Add a command that changes DNS, with the options to confirm a change.
 
-    ``options`` are those of the plugin that affect it; ``writes`` is whether it may publish records.
+    ``options`` are those of the plugin that affect it; ``writes`` is whether it publishes records.
     """
     parser = arguments.command(commands, name, summary=summary, examples=examples)
     arguments.add_subject(parser)

@@ -24,7 +24,7 @@ def inspect(
     Subjects are drawn, and results yielded, as DNS answers, so there may be any number of them.
     ``caa`` is whether CAA records are asked for, ``around`` what is to be known of wildcards.
     """
-    for _, group in itertools.groupby(subjects, _whom):
+    for _, group in itertools.groupby(subjects, _resolver_key):
         first = next(group)
         drawn: deque[Subject] = deque()
 
@@ -45,7 +45,7 @@ def find(
     """Return what stands at the ``names`` of each of ``subjects``, all looked up at once."""
     groups: dict[object, list[Subject]] = {}
     for subject in subjects:
-        groups.setdefault(_whom(subject), []).append(subject)
+        groups.setdefault(_resolver_key(subject), []).append(subject)
     found: dict[str, Found] = {}
     for group in groups.values():
         lookup = lookup_for(group[0].options)
@@ -59,7 +59,7 @@ def neighbourhoods(
     """Return, by name, what is around the records to come for subjects of which DNS was asked."""
     groups: dict[object, list[tuple[Subject, Found]]] = {}
     for subject, at_name in found:
-        groups.setdefault(_whom(subject), []).append((subject, at_name))
+        groups.setdefault(_resolver_key(subject), []).append((subject, at_name))
     around: dict[str, Neighbourhood] = {}
     for group in groups.values():
         lookup = lookup_for(group[0][0].options)
@@ -67,6 +67,6 @@ def neighbourhoods(
     return around
 
 
-def _whom(subject: Subject) -> tuple[object, ...]:
+def _resolver_key(subject: Subject) -> tuple[object, ...]:
     """Return a key: subjects with the same key are looked up through the same resolvers."""
     return subject.options.resolvers, subject.options.check

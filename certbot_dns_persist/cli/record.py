@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     obstacles: list[Obstacle] = []
     if args.offline:
         unchecked = [s.request.domain for s in subjects]
-        _warn_of_wildcards(unchecked, "as it is --offline")
+        _warn_of_wildcards(unchecked, "because of --offline")
     else:
         standings, obstacles = _placed(standings)
     records = prepare(standings)
@@ -144,9 +144,9 @@ def _standings(
 def _placed(
     standings: Sequence[tuple[Subject, Standing]],
 ) -> tuple[list[tuple[Subject, Standing]], list[Obstacle]]:
-    """Return ``standings`` with the places of their records, but for those that would hide names.
+    """Return ``standings`` with the places of their records, without those that would hide names.
 
-    Also returns what these would hide. Where that cannot be found out, there is a warning.
+    Also return what these would hide, and warn if that cannot be determined.
     """
     from certbot_dns_persist.lookup.session import Lookup
 
@@ -166,14 +166,14 @@ def _placed(
         found = at_place(standing.found, there)
         placed.append((subject, dataclasses.replace(standing, found=found)))
     if unchecked:
-        _warn_of_wildcards(unchecked, "as the zones' own servers cannot be asked")
+        _warn_of_wildcards(unchecked, "because the authoritative servers cannot be reached")
     return placed, obstacles
 
 
 def _warn_of_wildcards(domains: Sequence[str], why: str) -> None:
     logger.warning(
-        "It was not checked, %s, whether a wildcard answers for %s now. If so, give the name "
-        "records of its own before you publish, as the wildcard then stops answering for it.",
+        "We did not check, %s, whether a wildcard answers for %s now. If so, give the name "
+        "records of its own before you publish, because the wildcard will stop answering for it.",
         why,
         _some(domains),
     )

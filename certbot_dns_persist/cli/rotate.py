@@ -85,7 +85,7 @@ class _Rotation:
         self._given = setting.given(args)
         standings = group.look()
         new = [plan for plan in self._make_plans(standings) if _changes(plan)]
-        # Only where something is to be published, the zones are asked for what it may hide.
+        # Only for what we publish, we ask the zones which names it would hide.
         placed = group.ensure.placed([standing for plan in new for standing in plan.standings])
         self.plans = [plan for plan in self._make_plans(placed) if _changes(plan)]
 

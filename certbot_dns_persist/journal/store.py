@@ -43,7 +43,7 @@ class Journal:
         self._log = Path(logs_dir) / "dns-persist-changes.jsonl"
         self._state = Path(config_dir) / "dns-persist" / "records.json"
         self._clock = clock
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     @property
     def state_file(self) -> Path:
@@ -241,10 +241,10 @@ class Journal:
             return self._load()
         except (OSError, _Unusable, _Damaged) as error:
             why = (isinstance(error, OSError) and error.strerror) or error  # without the path again
-            told = f"Our notes of DNS records in {self._state} cannot be read: {why}"
-            if told not in self._told:
-                logger.warning("%s", told)
-                self._told.add(told)
+            warning = f"Our notes of DNS records in {self._state} cannot be read: {why}"
+            if warning not in self._warned:
+                logger.warning("%s", warning)
+                self._warned.add(warning)
             return _State({}, {}, {}, {})
 
     def _now(self) -> str:

@@ -35,7 +35,7 @@ class JsonFile:
         return self._zone
 
     def list_values(self, name):
-        with self._blamed():
+        with self._file_errors():
             return self._read().get(name, [])
 
     def add_value(self, name, value, ttl):
@@ -48,7 +48,7 @@ class JsonFile:
     def _change(self, name, change):
         # The lock is a separate file, because the file of records is replaced: a crash while
         # writing it in place would lose the records of others.
-        with self._blamed(), Path(f"{self._path}.lock").open("w") as lock:
+        with self._file_errors(), Path(f"{self._path}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             records = self._read()
             records[name] = change(records.get(name, []))
@@ -67,7 +67,7 @@ class JsonFile:
         return json.loads(self._path.read_text())
 
     @contextlib.contextmanager
-    def _blamed(self):
+    def _file_errors(self):
         try:
             yield
         except (OSError, ValueError) as error:
