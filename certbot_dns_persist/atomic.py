@@ -1,6 +1,6 @@
-"""Files that are replaced at once: whoever reads one reads all of what was there, or all that is.
+"""Files that are replaced atomically: a reader gets the whole old content or the whole new one.
 
-Not even a crash leaves half of one: what is new is on the disk before it takes the name.
+A crash does not leave half a file either: the new content is on the disk before it gets the name.
 """
 
 import contextlib
@@ -12,16 +12,17 @@ from pathlib import Path
 
 
 def replace_file(path: Path, octets: bytes, *, mode: int | None = None) -> None:
-    """Make ``octets`` all that the file ``path`` holds, or that it leads to by symbolic links.
+    """Replace the content of the file ``path``, or of the one that it links to, with ``octets``.
 
-    A file that was there passes on its mode, its extended attributes and, as far as this user may
-    set them, its owner and group; a new one is for its owner alone. ``mode`` is for the
-    permissions to be these in either case. Raises :class:`OSError` when it cannot be written: then
-    the file is as it was, and nothing else is left in its directory.
+    A file that exists keeps its mode, its extended attributes and, as far as this user may set
+    them, its owner and group; a new one is for its owner alone. ``mode`` sets the permissions in
+    either case. Raises :class:`OSError` if it cannot be written: then the file is as it was, and
+    nothing else is left in its directory.
     """
     if path.is_symlink():
-        path = path.resolve()  # else it stays as it is: parents of a relative one may be closed
-    # Readers of a directory, as node exporters are, pass over hidden files and other suffixes.
+        path = path.resolve()  # only then: the parents of a relative path may be unreadable
+    # Programs that read whole directories, such as node exporters, ignore hidden files and other
+    # suffixes.
     new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -45,18 +46,18 @@ def replace_file(path: Path, octets: bytes, *, mode: int | None = None) -> None:
 
 
 def _keep(old: Path, new: Path, descriptor: int) -> None:
-    """Give the file ``new``, which is open as ``descriptor``, what the file ``old`` has."""
+    """Copy the attributes of the file ``old`` to ``new``, which is open as ``descriptor``."""
     status = old.stat()
     with contextlib.suppress(PermissionError):
         os.fchown(descriptor, status.st_uid, status.st_gid)
-    shutil.copystat(old, new)  # after the owner: to change that takes bits of the mode away
+    shutil.copystat(old, new)  # after the owner: changing that clears bits of the mode
 
 
 def _sync_directory(path: Path) -> None:
-    """Have the disk know which file has the name, where file systems can tell it."""
+    """Flush the rename to the disk, on file systems that support that."""
     try:
         directory = os.open(path, os.O_RDONLY)
-    except PermissionError:  # one may write there, but not list it
+    except PermissionError:  # a directory that we may write but not list
         return
     try:
         os.fsync(directory)

@@ -1,4 +1,4 @@
-"""Look again and again, soon at first and then patiently, until all is well or time is up."""
+"""Looking repeatedly, at growing intervals, until all is well or time is up."""
 
 import time
 from collections.abc import Callable
@@ -18,9 +18,9 @@ def look_until(
     *,
     pauses: tuple[float, float] = (FIRST_PAUSE, LONGEST_PAUSE),
 ) -> _T:
-    """Return the first look that is ``done``, or the last one when ``seconds`` are over.
+    """Return the first look that is ``done``, or the last one if ``seconds`` have passed.
 
-    It looks at least once. ``show`` gets each look that does not do, and the seconds left.
+    It looks at least once. ``show`` gets each look that is not ``done``, and the seconds left.
     ``pauses`` are the first and the longest seconds between two looks.
     """
     deadline = time.monotonic() + seconds

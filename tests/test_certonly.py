@@ -289,7 +289,7 @@ def test_a_record_that_ends_soon_is_warned_about_where_we_may_not_write(
     soon = int(time.time()) + 86400
     bind.add_txt(validation_domain_name(domain), value(certbot, f"; persistUntil={soon}"))
     shown = ok(certbot.certonly(*bind_reading, "-d", domain)).output
-    assert "(persistUntil), and certificates cannot be renewed with it afterwards" in shown
+    assert "(persistUntil); after that, it can no longer be used to renew certificates" in shown
     assert time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(soon)) in shown
 
 
@@ -302,7 +302,7 @@ def test_a_record_that_ends_soon_is_warned_about_when_the_credentials_are_gone(
     bind_credentials.unlink()
     more = ["--dns-persist-valid-for", "90"]
     shown = ok(certbot.certonly(*bind_writing, *more, "-d", domain)).output
-    assert "(persistUntil), and certificates cannot be renewed with it afterwards" in shown
+    assert "(persistUntil); after that, it can no longer be used to renew certificates" in shown
     assert "bind.ini does not exist" in shown
 
 
@@ -316,7 +316,7 @@ def test_a_fixed_end_is_written_and_not_moved(
     assert bind.primary.values(name) == [value(certbot, f"; persistUntil={end}")]
     shown = ok(certbot.renew("--force-renewal")).output
     assert bind.primary.values(name) == [value(certbot, f"; persistUntil={end}")]
-    assert "No later end is configured. Run certbot certonly again with" in shown
+    assert "No later expiry is configured. Run certbot certonly again with" in shown
 
 
 def test_our_own_note_of_an_end_that_has_passed_is_shown_before_the_order(
@@ -474,7 +474,7 @@ def test_a_dry_run_that_cannot_publish_says_that_production_is_not_in_question(
     certbot: Certbot, domain: str, bind_reading: list[str]
 ) -> None:
     shown = failed(certbot.certonly(*bind_reading, "--dry-run", "-d", domain)).output
-    assert "such as production's, are not in question" in shown
+    assert "such as production's, are not affected" in shown
 
 
 def test_one_name_that_cannot_be_proven_does_not_stop_the_subset(

@@ -431,7 +431,7 @@ def test_a_dry_run_needs_its_own_record_and_leaves_none(
         assert [line["action"] for line in certbot.journal()] == ["add", "add", "remove"]
 
         more = ["--dns-persist-provider=manual", "--dns-persist-propagation-seconds=0"]
-        shown = refused(other.renew("--dry-run", *more), "production's, are not in question")
+        shown = refused(other.renew("--dry-run", *more), "production's, are not affected")
         assert staging.record_value(DOMAIN, wildcard=True) in shown
         assert nameserver.values(NAME) == production
 
@@ -523,7 +523,7 @@ def test_a_quiet_renewal_tells_why_the_ca_refused_and_that_a_record_ends(
     [
         ("other.example", "does not name this CA (ca.example)"),
         ("ca.example; validationmethods=dns-01", "does not list dns-persist-01"),
-        ("ca.example; accounturi=https://x", "is for another account than"),
+        ("ca.example; accounturi=https://x", "is for an account other than"),
     ],
 )
 def test_a_refusal_for_caa_is_explained(

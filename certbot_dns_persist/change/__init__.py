@@ -1,1 +1,1 @@
-"""What alters DNS: the workflow, and the one way to a provider."""
+"""Changing DNS: the workflow, and the only code that calls a provider."""

@@ -1,7 +1,7 @@
-"""The fallback for a CA that does not offer dns-persist-01 yet: a classic ``dns-01``.
+"""The fallback for a CA that does not offer dns-persist-01 yet: ``dns-01``.
 
-RFC 8555 section 8.4. The record goes through the same provider to ``_acme-challenge.<FQDN>``, is
-awaited on the same servers, and is taken away again.
+RFC 8555 section 8.4. The same provider publishes the record at ``_acme-challenge.<FQDN>``, we wait
+for the same servers, and then remove it.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ REASON = "dns-01, as the CA does not offer dns-persist-01"
 
 
 class Dns01:
-    """Publishes proofs for the time of an order."""
+    """Publishes proofs for the duration of an order."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class Dns01:
         self._notify = surroundings.notify
 
     def publish(self, proofs: Sequence[Proof]) -> None:
-        """Return when every server of each name serves its proof.
+        """Publish ``proofs``; return when every server of each name serves its proof.
 
-        Raises :class:`~certbot_dns_persist.errors.Error` when that cannot be brought about.
+        Raises :class:`~certbot_dns_persist.errors.Error` if that cannot be achieved.
         """
         names = ", ".join(sorted({proof.domain for proof in proofs}))
         self._notify(
@@ -49,10 +49,10 @@ class Dns01:
             place = places[proof.name]
             if not self._publisher.writes(place.canonical_name):
                 raise errors.ConfigurationError(
-                    "--dns-persist-fallback dns-01 needs a provider that can write, since the "
-                    "record of dns-01 changes each time; for "
+                    "--dns-persist-fallback dns-01 needs a provider that can write, because the "
+                    "record for dns-01 changes each time; for "
                     f"{place.canonical_name} there is only "
-                    f"{self._publisher.names(place.canonical_name)}. Name another one with "
+                    f"{self._publisher.names(place.canonical_name)}. Choose another one with "
                     "--dns-persist-provider. Nothing was published."
                 )
         for proof in proofs:
@@ -69,14 +69,14 @@ class Dns01:
             except errors.ProviderError as error:
                 raise errors.NotAuthorized(
                     f"The record for dns-01 at {record.name} could not be published, so "
-                    f"{record.domain} was not proven. {error}\nMend that, then run the same "
+                    f"{record.domain} was not proven. {error}\nFix that, then run the same "
                     "command again."
                 ) from error
         self._publisher.settle()
         self._wait(proofs)
 
     def withdraw(self) -> None:
-        """Take away what was published."""
+        """Remove what was published."""
         self._publisher.withdraw("end of dns-01")
 
     def _places(self, proofs: Sequence[Proof]) -> dict[str, Found]:
@@ -119,7 +119,7 @@ class Dns01:
                 f"The records for dns-01 were published, but after {seconds} seconds these "
                 "servers do not serve them:\n"
                 + "\n".join(lagging)
-                + "\nThey are taken away again. --dns-persist-propagation-seconds sets how long "
+                + "\nThey are removed again. --dns-persist-propagation-seconds sets how long "
                 "to wait."
             )
 

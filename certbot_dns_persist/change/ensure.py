@@ -1,9 +1,9 @@
 """The one workflow: look, publish, wait, retire.
 
-Look at every name at once; what authorises needs nothing more. For the rest, make a plan, show
-it, apply it through the provider, wait until the zones' servers serve it, and only then take
-away what it supersedes. Every step may be the last one of this process: the next run looks
-first, finds what is there, and goes on.
+Look up all names at once; those with an authorising record need nothing more. For the rest, make
+a plan, show it, apply it through the provider, wait until every authoritative server serves the
+records, and only then remove those that they supersede. The process may end after any step: the
+next run looks first, finds what is there, and continues.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from certbot_dns_persist.wait import look_until
 logger = logging.getLogger(__name__)
 
 #: Why a record is published, as the change log says it.
-MISSING, EXPIRING_OR_OUTDATED = "nothing there authorises", "what is there will not do for long"
+MISSING, EXPIRING_OR_OUTDATED = "no record authorises", "the record expires soon or is outdated"
 #: Why one is removed.
 SUPERSEDED = "superseded"
 
@@ -44,7 +44,7 @@ class Ensure:
         self._here = surroundings
 
     def look(self, requests: Sequence[ValidationRequest]) -> list[Standing]:
-        """Return what DNS says now of each of ``requests``, all looked up at once."""
+        """Return what DNS says now about each of ``requests``, all looked up at once."""
         found = self._lookup.find([request.name for request in requests])
         at = int(time.time())
         return [Standing(request, found[request.name], at) for request in requests]
@@ -70,7 +70,7 @@ class Ensure:
         return seen
 
     def plan(self, standings: Sequence[Standing]) -> list[Plan]:
-        """Return what :meth:`authorize` would publish where ``standings`` are all that stands."""
+        """Return what :meth:`authorize` would publish for ``standings``."""
         missing = [s for s in standings if not s.found.trouble and not s.authorized]
         return make_plans(self.placed(missing), self._options, MISSING) + self._due(standings)
 
@@ -100,12 +100,12 @@ class Ensure:
         return placed
 
     def replace(self, plans: Sequence[Plan], between: Callable[[], None]) -> list[Plan]:
-        """Publish what ``plans`` add, and retire what they name, whoever may have needed it.
+        """Publish what ``plans`` add, and retire what they name, even if it is still in use.
 
         Nothing is retired until every server authorises every request without it, and
-        ``between`` has returned. Returns the plans of which something could not be retired.
-        Raises :class:`~certbot_dns_persist.errors.Error` when it does not come to that; what
-        was published until then stays, and nothing is gone.
+        ``between`` has returned. Returns the plans that could not be retired completely. Raises
+        :class:`~certbot_dns_persist.errors.Error` if the servers do not get that far; then what
+        was published stays, and nothing is removed.
         """
         new = [p for p in plans if any(p.value not in s.found.values for s in p.standings)]
         if new:
@@ -118,7 +118,7 @@ class Ensure:
         return [p for p in plans if not self._conclude(p, [now[r] for r in p.requests])]
 
     def withdraw(self) -> None:
-        """Take away what this object published, and nothing else: the end of a dry run."""
+        """Remove what this object published, and nothing else: the end of a dry run."""
         self._publisher.withdraw("end of the dry run")
 
     # Look
@@ -136,7 +136,7 @@ class Ensure:
     # Publish
 
     def _publish(self, plans: Sequence[Plan]) -> list[Plan]:
-        """Return those of ``plans`` whose records are now on their way."""
+        """Publish ``plans``; return those whose records should appear in DNS, by hand too."""
         ours: list[Plan] = []
         by_hand: list[Plan] = []
         failed: dict[str, list[Plan]] = {}
@@ -157,7 +157,7 @@ class Ensure:
         return published + by_hand
 
     def _apply(self, plans: Sequence[Plan], failed: dict[str, list[Plan]]) -> list[Plan]:
-        """Publish ``plans``; return those that are published, and add others to ``failed``."""
+        """Publish ``plans``; return those that are published, and add the others to ``failed``."""
         published: list[Plan] = []
         if plans:
             names = ", ".join(dict.fromkeys(self._publisher.names(plan.name) for plan in plans))
@@ -217,9 +217,9 @@ class Ensure:
     def _wait(
         self, awaited: Mapping[ValidationRequest, tuple[str, ...]]
     ) -> dict[ValidationRequest, Standing]:
-        """Look until all servers authorise each request without the values that go with it.
+        """Look until all servers authorise each request without the values that it maps to.
 
-        Returns what stood there at the end, when time was up at the latest.
+        Returns the last look, whether it succeeded or time ran out.
         """
 
         def look() -> list[Standing]:
@@ -253,9 +253,9 @@ class Ensure:
         return patience(self._options, terminal=self._here.terminal)
 
     def _conclude(self, plan: Plan, standings: Sequence[Standing]) -> bool:
-        """Retire what ``plan`` supersedes, now that its record is seen everywhere.
+        """Retire what ``plan`` supersedes, now that its record is on every server.
 
-        Returns whether all of it is gone, or is none of this run's business.
+        Returns whether all of it is gone, or not for this run to remove.
         """
         written = self._publisher.writes(plan.name)
         if not written and any(plan.value not in s.found.values for s in plan.standings):
@@ -264,8 +264,8 @@ class Ensure:
             return True
         if any(s.found.silent or s.found.warnings for s in standings):
             self._here.notify(
-                f"Not every server of {plan.name} could be asked, so what the new record "
-                "supersedes was left there. It does no harm."
+                f"Not every server of {plan.name} could be asked, so the record that the new "
+                "one supersedes was left there. It does no harm."
             )
             return False
         gone = written
@@ -284,13 +284,14 @@ class Ensure:
     # Refresh
 
     def _refresh(self, standings: Sequence[Standing]) -> None:
-        """Replace what will not do for long, where we may write; this cannot fail an order."""
+        """Replace what expires soon or is outdated, where we may write; never fails an order."""
         due = [s for s in standings if self._expiring_or_outdated(s)]
         if not due:
             return
         why = (
-            "No later end is configured. Run certbot certonly again with --dns-persist-valid-for "
-            "DAYS and a provider that can write, or publish a record that lasts longer."
+            "No later expiry is configured. Run certbot certonly again with "
+            "--dns-persist-valid-for DAYS and a provider that can write, or publish a record that "
+            "lasts longer."
         )
         try:
             plans = self._due(due)
@@ -306,12 +307,12 @@ class Ensure:
         except errors.Error as error:
             why = str(error)
         for standing in due:
-            # What is outdated goes on for now; what ends does not, and must be read with -q too.
+            # An outdated record works for now; one that expires does not, so warn even with -q.
             level = logging.WARNING if standing.outdated else logging.ERROR
             logger.log(level, "%s %s", expiring_or_outdated(standing), why)
 
     def _due(self, standings: Sequence[Standing]) -> list[Plan]:
-        """Return what would last longer, or be of a newer form, than what authorises now."""
+        """Return plans for records that last longer, or have a newer form, than those there."""
         due = [s for s in standings if s.authorized and self._expiring_or_outdated(s)]
         better = [p for p in make_plans(due, self._options, EXPIRING_OR_OUTDATED) if p.improves]
         placed = self.placed([standing for plan in better for standing in plan.standings])

@@ -1,4 +1,4 @@
-"""Changes records through the provider, and notes each change."""
+"""Changes records through the provider, and logs each change."""
 
 import dataclasses
 import logging
@@ -27,13 +27,13 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TxtRecord:
-    """One TXT record, and for whom it is."""
+    """One TXT record, and the account that it is for."""
 
     name: str
-    """Where it stands: the end of the alias chain."""
+    """Where it goes: the end of the alias chain."""
     value: str
     ttl: int
-    """Seconds, when it is added."""
+    """Seconds; used when it is added."""
     domain: str
     """The domain that it proves."""
     server: str
@@ -44,9 +44,9 @@ class TxtRecord:
 
 
 class Publisher:
-    """The one way to DNS. Providers are loaded, and their credentials read, when needed.
+    """All changes to DNS. Providers are loaded, and their credentials read, when needed.
 
-    It knows what it has added, so that this, and nothing that was there before, can be withdrawn.
+    It remembers what it has added, so that it can withdraw that and nothing else.
     """
 
     def __init__(
@@ -63,17 +63,17 @@ class Publisher:
     def writes(self, name: str) -> bool:
         """Whether records at ``name`` can be changed from here; otherwise a person does it.
 
-        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when a provider cannot be
-        loaded, as for want of credentials.
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if a provider cannot be
+        loaded, for instance because credentials are missing.
         """
         return all(provider.writes for _, provider in self._providers(name))
 
     def names(self, name: str) -> str:
-        """Return the names of the providers that write ``name``, for people."""
+        """Return the names of the providers that write ``name``, for messages."""
         return ", ".join(provider for provider, _ in self._providers(name))
 
     def _providers(self, name: str) -> "list[tuple[str, Provider]]":
-        """Return each provider that writes ``name``, with the name that it goes by."""
+        """Return each provider that writes ``name``, with the provider's name."""
         if self._credentials is None:
             self._credentials = credentials.read(self._options.credentials)
         section = self._credentials.section(name)
@@ -90,8 +90,8 @@ class Publisher:
             from certbot_dns_persist.providers.interface import Settings
         except ImportError as error:
             raise ConfigurationError(
-                "No DNS provider can be loaded, as something that certbot-dns-persist needs is "
-                f"missing or too old: {error}. Install it anew in the way it was installed."
+                "No DNS provider can be loaded, because something that certbot-dns-persist needs "
+                f"is missing or too old: {error}. Reinstall it the way you installed it."
             ) from error
 
         known = loader.available()
@@ -100,7 +100,7 @@ class Publisher:
             where = f"in [{section}] of" if section else "above the sections of"
             raise ConfigurationError(
                 f"dns_persist_provider {where} {file.file} names {provider!r}, which is unknown. "
-                f"It can be: {', '.join(known)}."
+                f"Known are: {', '.join(known)}."
             )
         keys = file.keys(provider, name)
         if provider == "script" and self._options.script is not None:
@@ -132,7 +132,7 @@ class Publisher:
         return Served(found.own_values, found.zone, servers)
 
     def add(self, record: TxtRecord, reason: str) -> None:
-        """Publish ``record``, unless it is there, with each provider of its name.
+        """Publish ``record`` with each provider of its name, unless it is there already.
 
         Raises :class:`~certbot_dns_persist.errors.ProviderError`.
         """
@@ -140,7 +140,7 @@ class Publisher:
             if record.value in provider.list_values(record.name):
                 continue
             change = self._change("add", record, reason, name, provider.zone_for(record.name))
-            # Before: an interruption may come after the change.
+            # Before the change: it may be interrupted when it has been made.
             self._added.append((name, provider, record))
             self._do(change, partial(provider.add_value, record.name, record.value, record.ttl))
 
@@ -197,7 +197,7 @@ class Publisher:
             self._journal.done(dataclasses.replace(change, result=f"in doubt: {doubt}"))
 
     def settle(self) -> None:
-        """Wait until the services' servers have what was added, where the services tell."""
+        """Wait until the services' servers have what was added, where the services say so."""
         if not self._loaded:
             return
         from certbot_dns_persist.providers.interface import ISettlingProvider
@@ -207,22 +207,22 @@ class Publisher:
                 cast("SettlingProvider", provider).settle()
 
     def withdraw(self, reason: str) -> None:
-        """Take away what was added, as far as that goes; what stays is warned about."""
+        """Remove what was added; warn of each record that cannot be removed."""
         while self._added:
             name, provider, record = self._added.pop()
             try:
                 self._remove(name, provider, record, reason)
             except ProviderError as error:
                 logger.warning(
-                    'The TXT record %s with the value "%s" was only needed for a while, and could '
-                    "not be taken away. If it is there, please remove it. %s",
+                    'The TXT record %s with the value "%s" was only needed for a while, but could '
+                    "not be removed. If it is still there, please remove it. %s",
                     record.name,
                     record.value,
                     error,
                 )
 
     def remove(self, record: TxtRecord, reason: str) -> None:
-        """Take ``record`` away; raises :class:`~certbot_dns_persist.errors.ProviderError`."""
+        """Remove ``record``. Raises :class:`~certbot_dns_persist.errors.ProviderError`."""
         for name, provider in self._providers(record.name):
             if provider.writes:
                 self._remove(name, provider, record, reason)
@@ -234,7 +234,7 @@ class Publisher:
         self._do(change, partial(provider.remove_value, record.name, record.value))
 
     def note_added_by_hand(self, record: TxtRecord, reason: str) -> None:
-        """Note that a person has published ``record``."""
+        """Log that a person has published ``record``."""
         change = self._change("add", record, f"{reason}; published by hand", "manual", None)
         self._journal.done(change)
 
@@ -261,14 +261,14 @@ class Publisher:
         )
 
     def _do(self, change: Change, work: Callable[[], int | None]) -> None:
-        """Do ``work``, which may return the TTL in use, and note it, also when it fails."""
+        """Do ``work``, which may return the TTL in use, and log it, even if it fails."""
         try:
             ttl = work()
         except ProviderError as error:
             self._journal.done(dataclasses.replace(change, result=str(error)))
             raise
         except BaseException as error:
-            unknown = f"interrupted by {type(error).__name__}, the outcome is unknown"
+            unknown = f"interrupted by {type(error).__name__}; the outcome is unknown"
             self._journal.done(dataclasses.replace(change, result=unknown))
             raise
         self._journal.done(dataclasses.replace(change, ttl=ttl))

@@ -1,8 +1,8 @@
-"""The notes of which records are ours, made anew when they were lost.
+"""Rebuilding the state, which says which records are ours, after it was lost.
 
-They are what ``prune``, ``audit`` and the warning before an order (draft -02 section 9.4) stand
-on. What they said is told by the log of changes, as far as it goes back, and by DNS: a record there
-that names the account of a lineage at the lineage's CA is ours.
+``prune``, ``audit`` and the warning before an order (draft section 9.4) depend on it. It is rebuilt
+from the log of changes, as far as that goes back, and from DNS: a record there that names the
+account of a lineage at the lineage's CA is ours.
 """
 
 import itertools
@@ -73,11 +73,11 @@ def rebuild(
         logger.warning(
             "%s %s. %s",
             journal.state_file,
-            "was lost" if aside is None else f"was damaged, and now is {aside}",
+            "was lost" if aside is None else f"was damaged, and is now kept as {aside}",
             "It was rebuilt from DNS, Certbot's configuration and the log of changes, with "
             f"{added} record{'' if added == 1 else 's'}."
             if added
-            else "A new one begins: no record of ours was found.",
+            else "It starts empty: no record of ours was found.",
         )
 
 
@@ -111,9 +111,9 @@ def _ours(
 
 
 def _by_account(entry: Logged, accounts: KnownAccounts) -> StandingRecord | None:
-    """Return what the log says of a record that no lineage needs, or that is not in DNS.
+    """Return what the log says about a record that no lineage needs, or that is not in DNS.
 
-    ``None`` when it cannot be told which of our accounts, or which domain, it is for.
+    ``None`` if it cannot be determined which of our accounts, or which domain, it is for.
     """
     label, _, domain = entry.name.partition(".")
     try:

@@ -1,4 +1,4 @@
-"""Where the workflow runs: who reads, who waits, and what may stay."""
+"""How the workflow runs: who reads its output, how long it waits, and what may stay in DNS."""
 
 import contextlib
 import dataclasses
@@ -27,22 +27,22 @@ def _unwatched() -> AbstractContextManager[Show]:
 
 @dataclasses.dataclass(frozen=True)
 class Surroundings:
-    """Where the workflow runs."""
+    """How the workflow runs."""
 
     notify: Callable[[str], None]
-    """Shows text to the user, unless quiet was asked for."""
+    """Shows text to the user, unless the output is quiet."""
 
     watch: Callable[[], AbstractContextManager[Show]] = _unwatched
-    """Opens a view of what is waited for; it ends with the wait."""
+    """Opens a view of the requests that the workflow waits for; it closes with the wait."""
 
     terminal: bool = False
-    """Whether somebody sits at a terminal and may be waited for."""
+    """Whether a user is at a terminal, so that the workflow may wait for them."""
 
     dry_run: bool = False
-    """Whether nothing of what is published may stay, and nothing that is there may go."""
+    """Whether all that is published must be removed again, and nothing else removed."""
 
     subset: bool = False
-    """Whether a name that cannot be proven must not stop the others."""
+    """Whether the others go on if one name cannot be proven."""
 
 
 def lookup_of(options: Options, **settings: float) -> "Lookup":
@@ -57,7 +57,7 @@ def lookup_of(options: Options, **settings: float) -> "Lookup":
 
 
 def patience(options: Options, *, terminal: bool) -> int:
-    """Return for how many seconds a record is waited for; ``terminal`` as of the surroundings."""
+    """Return for how many seconds to wait for a record; ``terminal`` as in Surroundings."""
     if options.propagation_seconds is not None:
         return options.propagation_seconds
     if options.providers != ("manual",):

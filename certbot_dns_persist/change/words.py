@@ -1,4 +1,4 @@
-"""What is about to change in DNS, and why it could not be changed, in words for a person."""
+"""What will change in DNS, or why it cannot be changed, in words for a person."""
 
 from collections.abc import Iterable
 
@@ -23,7 +23,7 @@ def record_to_publish(plan: Plan) -> str:
 
 
 def missing_records(plans: Iterable[Plan]) -> str:
-    """Return, per record that is missing, what to publish and what is there now."""
+    """Return, for each missing record, what to publish and what is there now."""
     return "\n\n".join(
         "\n".join([record_to_publish(plan), *map(what_stands, plan.standings)]) for plan in plans
     )
@@ -33,16 +33,16 @@ def cannot_publish(plans: Iterable[Plan], why: str) -> str:
     """Return the error for records that are missing and cannot be published from here."""
     return "\n\n".join(
         [
-            f"Records are missing in DNS, and they could not be published from here. {why}",
+            f"Records are missing in DNS, and could not be published from here. {why}",
             missing_records(plans),
-            "Publish what is missing next to what is there, then run the same command again. "
-            "That is needed once: renewals find it.",
+            "Publish what is missing beside what is there, then run the same command again. You "
+            "only need to do that once: renewals use the same records.",
         ]
     )
 
 
 def by_hand(options: Options) -> str:
-    """Return why a person has to publish, and what was given in vain."""
+    """Return why a person has to publish, and which options have no effect."""
     unused = [
         option
         for option, value in (
@@ -53,7 +53,7 @@ def by_hand(options: Options) -> str:
     ]
     why = "The provider is manual: you publish them."
     if unused:
-        why += f" ({' and '.join(unused)} needs --dns-persist-provider beside it.)"
+        why += f" (Without --dns-persist-provider, {' and '.join(unused)} cannot take effect.)"
     return why
 
 
@@ -61,9 +61,9 @@ def not_seen(standings: Iterable[Standing], seconds: int) -> str:
     """Return the error for records that not all servers serve after ``seconds``."""
     return (
         f"After {seconds} seconds these servers do not serve the records, and the CA may ask "
-        f"any:\n{lagging(standings)}\n"
-        "Nothing is lost: run the same command again when they do; it finds the records and goes "
-        "on. --dns-persist-propagation-seconds sets how long to wait."
+        f"any of them:\n{lagging(standings)}\n"
+        "Nothing is lost: run the same command again when they do; it finds the records and "
+        "continues. --dns-persist-propagation-seconds sets how long to wait."
     )
 
 
@@ -133,26 +133,26 @@ def not_replaced(standings: Iterable[Standing], seconds: int) -> str:
 
 
 def dry_run(request: ValidationRequest) -> str:
-    """Return what the failure of a dry run does not mean."""
+    """Return what a dry run that failed says nothing about."""
     return (
         f"This was a dry run: it asked {request.server} with the account {request.account_url}, "
         "for which a record is needed. Records for another CA or account, such as production's, "
-        "are not in question. What a dry run publishes, it takes away at its end."
+        "are not affected. A dry run removes what it published when it ends."
     )
 
 
 def changes(plans: Iterable[Plan]) -> str:
-    """Return the plan in the form of a difference: what is added, what it replaces and when."""
+    """Return the plan as a diff: what is added, what is removed and when."""
     lines = []
     for plan in plans:
         lines.append(f"  {plan.name} TXT ({plan.reason})")
         lines.append(f"    + {plan.value}")
-        lines += [f"    - {value} (once the new one is seen everywhere)" for value in plan.retire]
+        lines += [f"    - {value} (once every server has the new one)" for value in plan.retire]
     return "\n".join(lines)
 
 
 def cannot_be_looked_up(standings: Iterable[Standing]) -> str:
-    """Return the error for names of which DNS says nothing."""
+    """Return the error for names that cannot be looked up."""
     lines = [
         f"{s.request.name} cannot be looked up, so it is unknown whether {s.request.domain} is "
         f"authorised: {s.found.trouble}."
@@ -161,15 +161,16 @@ def cannot_be_looked_up(standings: Iterable[Standing]) -> str:
     return "\n".join(
         [
             *lines,
-            "Nothing was changed. Check that the domain is delegated, and the resolvers of this "
-            "machine (--dns-persist-resolvers names others); then run the same command again.",
+            "Nothing was changed. Check that the domain is delegated and that this machine's "
+            "resolvers work (--dns-persist-resolvers names others); then run the same command "
+            "again.",
         ]
     )
 
 
 def interrupted(requests: Iterable[ValidationRequest]) -> str:
-    """Return how to go on after Ctrl-C."""
+    """Return how to continue after Ctrl-C."""
     return (
         f"Stopped while waiting for {', '.join(request.name for request in requests)}. Nothing is "
-        "lost: run the same command again when the record is published; it finds it and goes on."
+        "lost: run the same command again when the record is published; it then continues."
     )

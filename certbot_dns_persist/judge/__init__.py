@@ -1,1 +1,1 @@
-"""How things stand, and what follows: judging and planning, which change nothing."""
+"""Judging what DNS holds and planning what to change; nothing is changed here."""

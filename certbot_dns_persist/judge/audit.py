@@ -1,8 +1,8 @@
-"""Whose each record is that stands at our names, and what it permits.
+"""Whose account each record at our names is for, and what it permits.
 
-A record is a standing permission (draft -02 section 7.11): whoever holds the key of the account
-that it names gets certificates for the domain. So besides what is missing, somebody has to look at
-what is there and should not be. Pure: nothing is looked up.
+A record is a standing permission (draft section 7.11): whoever holds the key of the account that it
+names can get certificates for the domain. So it is not enough to find the records that are missing;
+an audit also finds those that should not be there. Pure: nothing is looked up.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.request.subjects import Subject
 from certbot_dns_persist.value.obsolete import NAMES, recognize
 
-#: What is shown of a value; TXT records may hold 64 KiB.
+#: Characters of a value that are shown; TXT records may hold 64 KiB.
 MOST_CHARACTERS = 300
 
 
@@ -40,13 +40,14 @@ class Known:
 
     accounts: KnownAccounts
     noted: Mapping[str, Sequence[StandingRecord]] | None
-    """Our records that stand as far as we know, by domain; ``None`` when nothing was ever noted."""
+    """Our records that should be in DNS, by domain; ``None`` if there is no journal."""
     revoke: str = "certbot-dns-persist revoke"
-    """How the command that takes our records away begins."""
+    """How the command that removes our records begins."""
     published: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
-    """When what the log of changes leaves standing was published, by name and value; RFC 3339."""
+    """When each record that the log of changes leaves in place was published (RFC 3339), by name
+    and value."""
     replaced: Callable[[str], Collection[str]] = lambda name: ()
-    """Returns the values at a name that were replaced, and are to go."""
+    """Returns the values at a name that were replaced and are to be removed."""
 
     @cached_property
     def by_place(self) -> Mapping[tuple[str, str], StandingRecord]:
@@ -70,36 +71,36 @@ def by_domain(records: Iterable[StandingRecord]) -> dict[str, list[StandingRecor
 
 
 def audit(checked: Checked, at_old_names: Mapping[str, Found], known: Known) -> Checked:
-    """Return ``checked`` with what there is to say of the records beside the diagnosis.
+    """Return ``checked`` with the notices that go beside the diagnosis.
 
-    ``at_old_names`` is what stands, by name, at the domain's :func:`old_names`.
+    ``at_old_names`` is what DNS holds, by name, at the domain's :func:`old_names`.
     """
     told = (*checked.notices, *notices(checked, known), *obsolete_notices(checked, at_old_names))
     return dataclasses.replace(checked, notices=told)
 
 
 def old_names(subject: Subject) -> list[str]:
-    """Return the names that articles from before the standard told people to use."""
+    """Return the names that articles from before the standard recommend."""
     return [f"{label}.{subject.request.domain}" for label in NAMES]
 
 
 def not_needed(checked: Iterable[Checked], shared: Collection[str]) -> Iterator[Checked]:
-    """Yield each of ``checked``, whose domains no certificate needs: nothing can be missing.
+    """Yield each of ``checked``, none of whose domains a certificate needs: nothing can be missing.
 
-    Names that are ``shared`` with domains that are needed, by an alias, are left out.
+    Names that are ``shared``, by an alias, with domains that are needed are left out.
     """
     for each in checked:
         if each.standing.found.canonical_name in shared:
             continue
         domain = each.subject.request.domain
-        reason = f"No certificate of this machine needs a record for {domain} any more."
+        reason = f"No certificate on this machine needs a record for {domain} any more."
         yield dataclasses.replace(each, diagnosis=Diagnosis(Status.OK, reason), needed=False)
 
 
 def notices(checked: Checked, known: Known) -> tuple[Notice, ...]:
-    """Return what there is to say of each record at the name, and of those that are gone.
+    """Return the notices on each record at the name, and on those that are gone.
 
-    The gravest comes first, and the order is not that in which a server happens to answer.
+    The most severe comes first; the order does not depend on the order of a server's answer.
     """
     judge = _Judge(checked, known)
     told = map(judge.of, checked.standing.evaluation.findings)
@@ -112,16 +113,16 @@ def notices(checked: Checked, known: Known) -> tuple[Notice, ...]:
 
 
 def obsolete_notices(checked: Checked, at_old_names: Mapping[str, Found]) -> Iterator[Notice]:
-    """Yield what to say of records at names where no CA looks.
+    """Yield a notice on each record at a name where no CA looks.
 
-    A name that cannot be looked up says nothing: nobody needs it.
+    A name that cannot be looked up gets none: nobody needs it.
     """
     request = checked.subject.request
     for label, origin in NAMES.items():
         name = f"{label}.{request.domain}"
         for value in at_old_names[name].values if name in at_old_names else ():
             if recognize(value) is None and _parsed(value) is None:
-                continue  # as a wildcard TXT record of the zone answers
+                continue  # perhaps the answer of a wildcard TXT record of the zone
             yield Notice(
                 NoticeKind.OBSOLETE,
                 Severity.WARNING,
@@ -134,7 +135,7 @@ def obsolete_notices(checked: Checked, at_old_names: Mapping[str, Found]) -> Ite
 
 
 class _Judge:
-    """Says of each record at one name whose it is."""
+    """Decides whose account each record at one name is for."""
 
     def __init__(self, checked: Checked, known: Known) -> None:
         self._needed = checked.needed
@@ -146,7 +147,7 @@ class _Judge:
         self._name = checked.standing.found.canonical_name
 
     def of(self, finding: Finding) -> Notice | None:
-        """Return what to say of one value; ``None`` when it is just what is needed."""
+        """Return the notice on one value; ``None`` if it is exactly what is needed."""
         if finding.record is None:
             return self._unreadable(finding)
         if not self._request.is_ours(finding.record):
@@ -174,15 +175,15 @@ class _Judge:
                 NoticeKind.MALFORMED,
                 Severity.WARNING,
                 value,
-                f"is accepted by no CA: {_fault(value)}. Mend it or, if nobody needs it, "
-                "remove it.",
+                f"is malformed, so no CA accepts it: {_fault(value)}. Fix it or, if nobody needs "
+                "it, remove it.",
             )
         return self._notice(
             NoticeKind.UNRELATED,
             Severity.OK,
             value,
-            "is no validation record, and CAs pass over it. If nobody put it there, it comes from "
-            "a wildcard TXT record of the zone.",
+            "is not a validation record, and CAs ignore it. If nobody published it there, it comes "
+            "from a wildcard TXT record of the zone.",
         )
 
     def _left_over(self, value: str, record: ValidationRecord) -> Notice:
@@ -211,14 +212,14 @@ class _Judge:
         account_url: str,
         provider: str | None,
     ) -> Notice:
-        written = f" It was written by the provider {provider}." if provider else ""
+        written = f" The provider {provider} wrote it." if provider else ""
         return self._notice(
             NoticeKind.LEFT_OVER,
             Severity.WARNING,
             value,
-            f"is a permission that no certificate of this machine needs: it lets "
-            f"{_account(record)} get certificates for {self._scope(record, domain)}. To take it "
-            f"away: {self._known.revoke} -d {domain} --server {server} --account {account_url}"
+            f"is a permission that no certificate on this machine needs: it lets "
+            f"{_account(record)} get certificates for {self._scope(record, domain)}. To remove "
+            f"it: {self._known.revoke} -d {domain} --server {server} --account {account_url}"
             f"{written and '.'}{written}",
         )
 
@@ -227,21 +228,21 @@ class _Judge:
             NoticeKind.EXPIRED,
             Severity.OK,
             value,
-            f"is ours, ended at {_end(record)} and does no harm; certbot-dns-persist prune "
+            f"is ours, expired at {_end(record)} and does no harm; certbot-dns-persist prune "
             "removes it.",
         )
 
     def _ours(self, finding: Finding, record: ValidationRecord) -> Notice | None:
         value, uris = finding.value, self._request.account_uris
         if record.expired(self._standing.at):
-            # When nothing else authorises, the diagnosis is about this one.
+            # If nothing else authorises, the diagnosis is about this one.
             return self._expired(value, record) if self._standing.authorized else None
         if self._superseded(value):
             return self._notice(
                 NoticeKind.SUPERSEDED,
                 Severity.OK,
                 value,
-                "is ours, and another record of ours says the same and more; certbot-dns-persist "
+                "is ours, and another record of ours permits all that it does; certbot-dns-persist "
                 "prune removes it.",
             )
         if record.account_uri not in uris.accepted:
@@ -249,7 +250,7 @@ class _Judge:
                 NoticeKind.OUTDATED,
                 Severity.OK,
                 value,
-                "is ours, in a form that this CA does not accept any more.",
+                "is ours, in a form that this CA no longer accepts.",
             )
         if record.account_uri in uris.outdated:
             return self._notice(
@@ -264,7 +265,7 @@ class _Judge:
                 NoticeKind.WIDER,
                 Severity.OK,
                 value,
-                f"is ours, and wider than what was asked for: policy=wildcard also covers "
+                f"is ours, and permits more than was requested: policy=wildcard also covers "
                 f"*.{self._request.domain} and every name below it.",
             )
         if self._known.noted is not None and (self._name, value) not in self._known.by_place:
@@ -272,13 +273,13 @@ class _Judge:
                 NoticeKind.UNRECORDED,
                 Severity.OK,
                 value,
-                "names our account, and was published outside of this program, or before it "
-                "began to take notes.",
+                "names our account, but this program did not log that it published it: it was "
+                "published in another way, or before there was a log.",
             )
         return None
 
     def _superseded(self, value: str) -> bool:
-        """Whether another record makes this one superfluous; of two alike, the second is."""
+        """Whether another record makes this one unnecessary; of two that are alike, the second."""
         values = [finding.value for finding in self._standing.evaluation.findings]
         return any(
             other.record is not None
@@ -322,15 +323,15 @@ class _Judge:
                 NoticeKind.KNOWN_ACCOUNT if account.declared else NoticeKind.OTHER_ACCOUNT,
                 Severity.OK,
                 value,
-                f"is for {account.whose}, and the CA {record.issuer_domain_name}.",
+                f"is for {account.whose} and the CA {record.issuer_domain_name}.",
             )
         if record.expired(self._standing.at):
             return self._notice(
                 NoticeKind.EXPIRED,
                 Severity.WARNING,
                 value,
-                f"is for an unknown account, and ended at {_end(record)}. It permits nothing any "
-                "more, but somebody has put it there; remove it.",
+                f"is for an unknown account, and expired at {_end(record)}. It no longer permits "
+                "anything. Find out who published it, and remove it.",
             )
         same_ca = record.issuer_domain_name in self._request.issuer_domain_names
         known_ca = "" if same_ca else ", a CA that is not used here"
@@ -346,7 +347,7 @@ class _Judge:
         )
 
     def _former(self, value: str, record: ValidationRecord, account_url: str) -> Notice:
-        """Return what to say of a record for an account that Certbot had here before."""
+        """Return the notice on a record for an account that Certbot once had here."""
         place = (self._name, value)
         noted = self._known.by_place.get(place)
         when = (noted and noted.first_published) or self._known.published.get(place)
@@ -357,11 +358,11 @@ class _Judge:
                 NoticeKind.EXPIRED,
                 Severity.OK,
                 value,
-                f"{whose}; it ended at {_end(record)} and does no harm.",
+                f"{whose}; it expired at {_end(record)} and does no harm.",
             )
         servers = {lineage.server for lineage in self._lineages}
         if self._needed and value in self._known.replaced(self._name):
-            way = "certbot-dns-persist prune removes it, once another one authorises everywhere."
+            way = "certbot-dns-persist prune removes it once another authorises on every server."
         elif noted is not None and noted.server in servers:
             way = "certbot-dns-persist rotate removes it."
         else:
@@ -370,21 +371,21 @@ class _Judge:
             NoticeKind.FORMER_ACCOUNT,
             Severity.WARNING,
             value,
-            f"{whose}. Certbot has it no longer. If it was not deactivated, whoever holds its key "
+            f"{whose}. Certbot no longer has it. If it was not deactivated, whoever holds its key "
             f"can get certificates for {self._scope(record)}. {way}",
         )
 
     def _scope(self, record: ValidationRecord, domain: str | None = None) -> str:
-        """Return what a record permits, by default for the domain at hand, and until when."""
+        """Return which names a record permits, and until when; ``domain`` is ours by default."""
         domain = domain or self._request.domain
         names = f"{domain}, *.{domain} and every name below" if record.wildcard else domain
         if self._name != self._request.name:
             names += " (and for every domain whose validation name is an alias of this one)"
         end = _end(record)
-        return f"{names}, " + ("without an end" if end is None else f"until {end}")
+        return f"{names}, " + ("without a time limit" if end is None else f"until {end}")
 
     def gone(self) -> Iterator[Notice]:
-        """Yield what we have noted as published for this account and do not find."""
+        """Yield a notice on each record that we published for this account and do not find."""
         found = self._standing.found
         if found.trouble or not found.answers:
             return
@@ -398,19 +399,19 @@ class _Judge:
             ended = noted.persist_until is not None and noted.persist_until < self._standing.at
             missed = self._needed and not ended and self._standing.authorized
             if noted.name == self._name:
-                what = "is not in DNS any more"
-                then = "Another record authorises for now." if self._standing.authorized else ""
+                what = "is no longer in DNS"
+                then = "For now, another record authorises." if self._standing.authorized else ""
             else:
                 missed = False
-                what = f"was published at {noted.name}, and CAs look at {self._name} now"
-                then = "If it still stands there, remove it."
+                what = f"was published at {noted.name}, but CAs now look at {self._name}"
+                then = "If it is still there, remove it."
             yield Notice(
                 NoticeKind.GONE,
-                # When nothing authorises, the diagnosis says so, and gravely.
+                # If nothing authorises, the diagnosis says so, and is critical.
                 Severity.WARNING if missed else Severity.OK,
                 noted.name,
                 noted.value,
-                f'"{_shown(noted.value)}" {what}: changed outside of this program since '
+                f'"{_shown(noted.value)}" {what}: DNS was changed outside of this program after '
                 f"{noted.last_changed}. {then}".rstrip(),
             )
 
@@ -427,11 +428,11 @@ def _fault(value: str) -> str:
         parse_record(value)
     except MalformedRecord as error:
         return _shown(error.reason)
-    raise ValueError(f"{value!r} is well formed")
+    raise ValueError(f"{value!r} is well-formed")
 
 
 def _meant_as_record(value: str) -> bool:
-    """Whether somebody tried to write a validation record, for whatever CA."""
+    """Whether ``value`` was meant as a validation record, for any CA."""
     issuer, semicolon, _ = value.partition(";")
     if "accounturi" in value.lower():
         return True

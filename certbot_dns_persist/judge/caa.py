@@ -1,6 +1,6 @@
 """Whether a domain's CAA records let this CA issue by ``dns-persist-01``.
 
-RFC 8659 section 4 and RFC 8657. A perfect TXT record does not help against them. Pure: the
+RFC 8659 section 4 and RFC 8657. If they forbid it, the best TXT record does not help. Pure: the
 records come with an :class:`~certbot_dns_persist.lookup.found.Inspection`.
 """
 
@@ -21,10 +21,10 @@ def forbids(
     request: ValidationRequest,
     names: Collection[str] = (),
 ) -> str | None:
-    """Return why ``records`` (flags, tag, value) forbid ``request``, ``None`` when they allow it.
+    """Return why ``records`` (flags, tag, value) forbid ``request``; ``None`` if they allow it.
 
     ``names`` are the domain names to be proven; by default the request's domain and, if it is
-    for a wildcard, that too. The account is always the plain ACME account URL here, never its
+    for a wildcard, that too. Here the account is always the plain ACME account URL, never its
     hash (draft section 7.7).
     """
     if not records:
@@ -53,15 +53,15 @@ def _values(records: Iterable[tuple[int, str, str]], tag: str) -> list[str]:
 def _refusal(value: str, request: ValidationRequest) -> str | None:
     issuer, parameters = _parse(value)
     if parameters is None:
-        return f"{value!r} is malformed, so it lets nobody issue"  # RFC 8659 section 4.2
+        return f"{value!r} is malformed, so no CA may issue"  # RFC 8659 section 4.2
     if issuer not in request.issuer_domain_names:
         return f"{value!r} does not name this CA ({', '.join(request.issuer_domain_names)})"
     accounts = [content for tag, content in parameters if tag == "accounturi"]
     methods = [content for tag, content in parameters if tag == "validationmethods"]
     if len(accounts) > 1 or len(methods) > 1:
-        return f"{value!r} has a parameter twice, which nobody can satisfy"  # RFC 8657 section 3
+        return f"{value!r} has a parameter twice, which no CA can satisfy"  # RFC 8657 section 3
     if accounts and accounts[0] != request.account_url:
-        return f"{value!r} is for another account than {request.account_url}"
+        return f"{value!r} is for an account other than {request.account_url}"
     if methods and "dns-persist-01" not in methods[0].split(","):
         return f"{value!r} does not list dns-persist-01 among its validationmethods"
     return None

@@ -1,4 +1,4 @@
-"""How subjects stand, judged one after the other as DNS answers. Pure: nothing is looked up."""
+"""The state of each subject, judged as DNS answers. Pure: nothing is looked up."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -22,19 +22,19 @@ class Checked:
     diagnosis: Diagnosis
     notices: tuple[Notice, ...] = ()
     needed: bool = True
-    """Whether a certificate, or whoever asks, needs a record there."""
+    """Whether a certificate, or the user who asks, needs a record there."""
 
     @property
     def severity(self) -> Severity:
-        """The gravest severity of all that was found."""
+        """The worst severity of all that was found."""
         return worst([self.diagnosis.severity, *(notice.severity for notice in self.notices)])
 
     @property
     def expected_value(self) -> str | None:
-        """The TXT value that should stand: one that does and authorises, else what to publish.
+        """The TXT value that should be there: one that authorises already, else the one to publish.
 
-        ``None`` when an option rules all out, or when what stands ends soon and how long its
-        successor is to last is for somebody to say, or when no certificate needs the record.
+        ``None`` if an option rules out every value, if the record there expires soon and only the
+        user can say how long the next one should last, or if no certificate needs the record.
         """
         if not self.needed:
             return None
@@ -49,9 +49,9 @@ class Checked:
 
     @property
     def end(self) -> int | None:
-        """When the last record that authorises ends or, when all have expired, ended.
+        """When the last record that authorises expires or, if all have expired, did so.
 
-        UNIX seconds; ``None`` when it never does.
+        UNIX seconds; ``None`` if it never expires.
         """
         if self.diagnosis.status != Status.EXPIRED:
             return self.standing.end
@@ -62,16 +62,16 @@ class Checked:
 
 
 def worst(severities: Iterable[Severity]) -> Severity:
-    """Return the gravest of ``severities``, ``OK`` when there are none."""
+    """Return the worst of ``severities``, ``OK`` if there are none."""
     return max(severities, key=SEVERITIES.index, default=Severity.OK)
 
 
 def check(
     inspected: Iterable[tuple[Subject, Inspection]], *, at: int, warn_days: int
 ) -> Iterator[Checked]:
-    """Yield each subject with its diagnosis, as it comes with what DNS holds for its domain.
+    """Yield each subject with its diagnosis, as soon as its inspection comes.
 
-    ``at`` is UNIX seconds.
+    ``at`` is in UNIX seconds.
     """
     for subject, inspection in inspected:
         standing = Standing(subject.request, inspection.found, at)

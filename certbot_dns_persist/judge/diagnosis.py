@@ -1,4 +1,4 @@
-"""How one request stands: a single status, and the sentence that goes with it."""
+"""The state of one request: a status, and the sentence that explains it."""
 
 import dataclasses
 import enum
@@ -11,7 +11,7 @@ from certbot_dns_persist.record import Finding, Verdict, format_time
 
 
 class Severity(str, enum.Enum):
-    """How grave something is, from the best to the worst; compares and prints as its word.
+    """How severe something is, from best to worst; compares and prints as its word.
 
     What is unknown may be worse than a warning.
     """
@@ -26,7 +26,7 @@ class Severity(str, enum.Enum):
 
 SEVERITIES = tuple(Severity)
 
-#: What ``check`` and ``audit`` exit with for the worst that they found, as monitoring plugins do.
+#: The exit statuses of ``check`` and ``audit``, by the worst severity, as for monitoring plugins.
 EXIT_STATUS_OF = {
     Severity.OK: 0,
     Severity.WARNING: 1,
@@ -36,7 +36,7 @@ EXIT_STATUS_OF = {
 
 
 class Status(str, enum.Enum):
-    """How one request stands, in a word of ``check``'s; compares and prints as that word."""
+    """The state of one request, as ``check`` names it; compares and prints as that word."""
 
     OK = "ok"
     EXPIRING = "expiring"
@@ -62,44 +62,44 @@ SEVERITIES_OF = {
     Status.DNSSEC_BOGUS: Severity.CRITICAL,
     Status.CAA_FORBIDS: Severity.CRITICAL,
 }
-"""How grave each status is."""
+"""The severity of each status."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """``status`` is a word of the contract for ``check``; ``reason`` is for a person."""
+    """``status`` is part of the interface of ``check``; ``reason`` is for a person."""
 
     status: Status
     reason: str
     determined: bool = True
-    """False when DNS does not say how the request stands, as far as it can be asked."""
+    """False if the status cannot be determined from what DNS answers."""
 
     @property
     def severity(self) -> Severity:
-        """How grave it is."""
+        """The severity of the status."""
         return SEVERITIES_OF[self.status] if self.determined else Severity.UNKNOWN
 
 
 def diagnose(
     standing: Standing, inspection: Inspection, *, warn_days: int, names: Collection[str] = ()
 ) -> Diagnosis:
-    """Return the gravest thing that keeps, or will keep, the CA from accepting the request.
+    """Return the worst thing that keeps, or will keep, the CA from accepting the request.
 
     ``names`` are the domain names to be proven, wildcards with their ``*.``; by default the
-    request's domain and, if it is for a wildcard, that. A reason ends with what to do next.
+    request's domain and, if it is for a wildcard, that too. A reason ends with what to do next.
     """
     request, found = standing.request, standing.found
     if inspection.bogus:
         return Diagnosis(
             Status.DNSSEC_BOGUS,
             f"The DNSSEC signatures at {request.name} do not verify, so CAs refuse whatever "
-            "stands there. Have the zone's signatures and its DS record mended.",
+            "is there. Have the zone's signatures and its DS record fixed.",
         )
     if found.trouble:
         return Diagnosis(
             Status.UNREACHABLE,
             f"{request.name} cannot be looked up: {found.trouble}. Check that the domain is "
-            "delegated, and the resolvers that are asked.",
+            "delegated, and that the resolvers work.",
             determined=False,
         )
     if not standing.authorized:
@@ -124,7 +124,7 @@ def diagnose(
         )
     warnings = _warnings(standing, warn_days)
     if warnings:
-        # The first gives the status; no other may stay hidden behind it until it is too late.
+        # The first gives the status; do not hide the others behind it until it is too late.
         return Diagnosis(warnings[0][0], " ".join(reason for _, reason in warnings))
     return Diagnosis(
         Status.OK, f"The record at {found.canonical_name} authorises{_remark(standing)}."
@@ -132,7 +132,7 @@ def diagnose(
 
 
 def _warnings(standing: Standing, warn_days: int) -> list[tuple[Status, str]]:
-    """Return what is not well although the CA accepts the request: status and reason of each."""
+    """Return what is wrong although the CA accepts the request: a status and reason for each."""
     name = standing.found.canonical_name
     warnings = []
     if standing.lagging:
@@ -141,22 +141,22 @@ def _warnings(standing: Standing, warn_days: int) -> list[tuple[Status, str]]:
             (
                 Status.INCONSISTENT,
                 f"The record at {name} is not on every server yet: {servers}. The CA may ask any "
-                "of them; if that lasts, see why the zone does not get there.",
+                "of them; if that lasts, find out why they do not get the zone.",
             )
         )
     if standing.end is not None and standing.end < standing.at + warn_days * 86400:
         warnings.append(
             (
                 Status.EXPIRING,
-                f"The record at {name} ends at {format_time(standing.end)}. Publish one that ends "
-                f"later{_how(standing)}.",
+                f"The record at {name} expires at {format_time(standing.end)}. Publish one that "
+                f"expires later{_how(standing)}.",
             )
         )
     return warnings + [(Status.UNREACHABLE, reason) for reason in _not_answering(standing)]
 
 
 def _not_answering(standing: Standing) -> list[str]:
-    """Return, a sentence each, which servers say nothing of the name."""
+    """Return a sentence for each reason why servers say nothing about the name."""
     found = standing.found
     silent = "; ".join(f"{server} {server.trouble}" for server in found.silent)
     sentences = [f"Not every server of {found.canonical_name} answers: {silent}."] if silent else []
@@ -164,11 +164,11 @@ def _not_answering(standing: Standing) -> list[str]:
 
 
 def _remark(standing: Standing) -> str:
-    """Return what is not wrong, but could be better."""
+    """Return what is not wrong but could be better, to follow "authorises"."""
     authorizing = standing.evaluation.authorizing.values()
     if not standing.request.wildcard and all(record.wildcard for record in authorizing):
-        return ", and more than is needed: policy=wildcard also covers every name below it"
-    return ", but is of an older form and should be replaced" if standing.outdated else ""
+        return ", and permits more than is needed: policy=wildcard also covers every name below it"
+    return ", but is in an older form and should be replaced" if standing.outdated else ""
 
 
 def _refused(standing: Standing) -> Diagnosis:
@@ -178,7 +178,7 @@ def _refused(standing: Standing) -> Diagnosis:
         return Diagnosis(
             Status.MISSING, f"There is no TXT record at {name}. Publish it{_how(standing)}."
         )
-    # Of several, the one that is closest to being right tells most; in whichever order they come.
+    # Of several, explain the one that is closest to being right, whatever their order.
     closest = max(
         findings,
         key=lambda finding: (_closeness(standing, finding), finding.end, finding.value),
@@ -194,10 +194,10 @@ def _refused(standing: Standing) -> Diagnosis:
     if closeness == _EXPIRED:
         return Diagnosis(
             Status.EXPIRED,
-            f"{there} {closest.reason}. Publish one that ends later{_how(standing)}.",
+            f"{there} {closest.reason}. Publish one that expires later{_how(standing)}.",
         )
     if closeness == _MALFORMED:
-        reason = f"{there} is malformed: {closest.reason}. Put a correct one in its place"
+        reason = f"{there} is malformed: {closest.reason}. Replace it with a correct one"
     elif closeness == _OTHER_ACCOUNT:
         reason = (
             f"{there} {closest.reason}; ours is {request.account_url}. Publish one for ours "
@@ -209,7 +209,7 @@ def _refused(standing: Standing) -> Diagnosis:
             f"{request.account_uris.published}. Publish that"
         )
     else:
-        reason = f"{there} {closest.reason}. Put one that has it in its place"
+        reason = f"{there} {closest.reason}. Replace it with one that has it"
     return Diagnosis(Status.MISMATCH, f"{reason}{_how(standing)}.")
 
 
@@ -220,7 +220,7 @@ def _how(standing: Standing) -> str:
     return f" (certbot-dns-persist record -d {domain} shows it)"
 
 
-# How close a record that does not authorise is to doing so.
+# How close a record is to authorising, if it does not.
 _FOREIGN, _MALFORMED, _OTHER_ACCOUNT, _OURS, _EXPIRED = range(5)
 
 

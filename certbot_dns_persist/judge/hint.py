@@ -1,4 +1,4 @@
-"""Why the CA refused, as far as DNS tells."""
+"""Why the CA refused, as far as DNS shows."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,8 +15,8 @@ def explain(
 ) -> str:
     """Return, for each request that the CA refused, what DNS serves now and the likely cause.
 
-    ``inspections`` are of their domains, in their order, and may be drawn from DNS as they come;
-    ``at`` is UNIX seconds.
+    ``inspections`` are those of their domains, in the same order, and may be made one by one;
+    ``at`` is in UNIX seconds.
     """
     lines = []
     try:
@@ -26,9 +26,9 @@ def explain(
             lines.append(f"{request.domain}: {diagnosis.reason}\n{what_stands(standing)}")
             if diagnosis.status in (Status.OK, Status.EXPIRING):
                 lines.append(
-                    "  So the CA saw something else: an answer from a cache, which lasts for the "
-                    "record's TTL, or a server that this machine does not reach. Its own words "
-                    "are above. Wait, then run the same command again."
+                    "  So the CA saw something else: a cached answer, which lasts for the "
+                    "record's TTL, or a server that this machine does not reach. Its own message "
+                    "is above. Wait, then run the same command again."
                 )
     except Error as error:
         return f"DNS cannot be asked what it serves now: {error}"

@@ -1,4 +1,4 @@
-"""What stands at a name, and what must change there. Pure: nothing is looked up or written."""
+"""What to publish at a name, and what that replaces. Pure: nothing is looked up or written."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from certbot_dns_persist.request.request import ValidationRequest
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One record to put at one name, for all requests that end there, and what it supersedes."""
+    """One record to publish at one name, for all requests that lead there, and what it replaces."""
 
     name: str
     """Where the record goes: the end of the alias chain."""
@@ -22,7 +22,7 @@ class Plan:
     """Seconds."""
     standings: tuple[Standing, ...]
     retire: tuple[str, ...]
-    """Values of this account and CA for which the new record stands in completely."""
+    """Values of this account and CA that the new record replaces completely."""
     reason: str
 
     @property
@@ -37,7 +37,7 @@ class Plan:
 
     @property
     def improves(self) -> bool:
-        """Whether the record is better than what authorises now: of the newest form, or longer."""
+        """Whether the record is better than what authorises now: newer in form, or valid longer."""
         end = self.record.persist_until
         return any(s.outdated for s in self.standings) or (
             end is not None and all(s.end is not None and s.end < end for s in self.standings)
@@ -57,7 +57,7 @@ class Plan:
 def make_plans(standings: Iterable[Standing], options: Options, reason: str) -> list[Plan]:
     """Return what to publish so that each of ``standings`` authorises.
 
-    Requests that lead to one name and take the same account URI, as by an alias, share a record.
+    Requests that lead to one name, as by an alias, and need the same account URI share a record.
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when an option forbids it.
     """
     shared: dict[tuple[str, str], list[Standing]] = {}
@@ -69,13 +69,13 @@ def make_plans(standings: Iterable[Standing], options: Options, reason: str) -> 
 
 def _make_plan(name: str, together: Sequence[Standing], options: Options, reason: str) -> Plan:
     first = together[0]
-    # Without an option, a bound that somebody has set is kept.
+    # Without an option, keep the expiry that the user set before.
     configured = options.persist_until(first.at)
     persist_until = first.end if configured is None else configured
     if persist_until is not None and persist_until <= first.at:
         raise ConfigurationError(
             f"{first.request.domain} needs a new record at {name}, but --dns-persist-until is "
-            f"{format_time(persist_until)}, which has passed. Run certbot again with a later "
+            f"{format_time(persist_until)}, which is in the past. Run certbot again with a later "
             "date, or with --dns-persist-valid-for."
         )
     values = list(dict.fromkeys(value for s in together for value in s.found.own_values))

@@ -1,6 +1,6 @@
-"""Records that somebody is to publish, made before any order (draft -02 section 4.5).
+"""Records for a person to publish before any order (draft section 4.5).
 
-They are the ones that the plugin would publish: the same plan is made, from what DNS says now.
+They are those that the plugin itself would publish: the same plan, from what DNS says now.
 Pure: nothing is looked up.
 """
 
@@ -17,7 +17,7 @@ from certbot_dns_persist.request.subjects import Subject
 
 @dataclasses.dataclass(frozen=True)
 class PreparedRecord:
-    """One TXT record, and what stands beside it."""
+    """One TXT record, and what else is at its name."""
 
     name: str
     """Where it goes: the end of the alias chain, without trailing dot."""
@@ -25,28 +25,28 @@ class PreparedRecord:
     ttl: int
     """Seconds."""
     domains: tuple[str, ...]
-    """What it is for, wildcards with their ``*.``."""
+    """The names that it proves, wildcards with their ``*.``."""
     zone: str | None = None
-    """The zone that holds the name; ``None`` when DNS does not say."""
+    """The zone that holds the name; ``None`` if DNS does not say."""
     looked: bool = True
     """Whether DNS was asked, and answered."""
     authorized: tuple[str, ...] = ()
-    """Those of ``domains`` for which every server that answers has a record that authorises."""
+    """Those of ``domains`` that every server that answers has an authorising record for."""
     there: bool = False
-    """Whether the record itself stands in DNS already, on every server that answers."""
+    """Whether the record itself is in DNS already, on every server that answers."""
     beside: tuple[str, ...] = ()
     """The other values at the name, without those that the record supersedes."""
 
     @property
     def aliases(self) -> list[str]:
-        """The validation domain names that lead to ``name`` as aliases do."""
+        """The validation domain names that are aliases for ``name``."""
         names = dict.fromkeys(map(validation_domain_name, self.domains))
         return [name for name in names if name != self.name]
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordSet:
-    """All TXT values at one name, for services and tools that know them only together."""
+    """All TXT values at one name, for services and tools that only know whole record sets."""
 
     name: str
     ttl: int
@@ -54,11 +54,11 @@ class RecordSet:
     domains: tuple[str, ...]
     zone: str | None
     looked: bool
-    """Whether ``values`` are known to be all that shall stand there."""
+    """Whether ``values`` are known to be all that should be there."""
 
 
 def record_sets(records: Iterable[PreparedRecord]) -> list[RecordSet]:
-    """Return what is to stand at each name: the records, and what stands beside them."""
+    """Return what should be at each name: the records, and what else is there."""
     named: dict[str, list[PreparedRecord]] = {}
     for record in records:
         named.setdefault(record.name, []).append(record)
@@ -80,15 +80,15 @@ def record_sets(records: Iterable[PreparedRecord]) -> list[RecordSet]:
 
 
 def prepare(standings: Iterable[tuple[Subject, Standing]]) -> list[PreparedRecord]:
-    """Return the records for subjects that stand so; several that lead to one name may share one.
+    """Return the records for subjects; several that lead to one name may share one.
 
-    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when an option forbids a record.
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if an option forbids a record.
     """
     needed: dict[Options, list[Standing]] = {}
     for subject, standing in standings:
         options = subject.options
         if standing.authorized and not ends_soon(standing, options):
-            # The end of what will do is not moved, or the same question had a new answer each day.
+            # Keep the expiry of a good record, or the same command would print a new one each day.
             options = dataclasses.replace(options, valid_for=None)
         needed.setdefault(options, []).append(standing)
     plans = [
@@ -102,13 +102,13 @@ def prepare(standings: Iterable[tuple[Subject, Standing]]) -> list[PreparedRecor
 
 
 def not_looked_up(subject: Subject, at: int) -> Standing:
-    """Return how a subject stands of which DNS was not asked: nothing is known to be there."""
+    """Return the standing of a subject without asking DNS: nothing is known to be there."""
     name = subject.request.name
     return Standing(subject.request, Found(name, name, None, ()), at)
 
 
 def zone_to_change(found: Found) -> str | None:
-    """Return the zone that holds the name; not a top-level domain, where none of us may write."""
+    """Return the zone that holds the name; ``None`` for a top-level domain: not ours to write."""
     return found.zone if found.zone and "." in found.zone else None
 
 

@@ -1,6 +1,6 @@
-"""Which records of ours may go. Pure: nothing is looked up or removed.
+"""Which of our records may be removed. Pure: nothing is looked up or removed.
 
-Records of other CAs and other accounts, and whatever cannot be read, are in none of the answers.
+No function returns a record of another CA or account, or a value that cannot be read.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -20,11 +20,11 @@ def ours(standing: Standing) -> list[str]:
 
 
 def prunable(standing: Standing, marked: Collection[str] = ()) -> dict[str, str]:
-    """Return those of ours that can go without a loss, and why.
+    """Return those of our records that nobody needs, and why.
 
-    These are the expired and, where every server authorises the request without them, those
-    ``marked`` as replaced, by another account perhaps, those in a form that the CA does not
-    accept any more, and those beside which another one authorises as much for as long.
+    These are the expired ones and, where every server authorises the request without them, those
+    ``marked`` as replaced (perhaps by another account), those in a form that the CA no longer
+    accepts, and those beside which another record authorises as much for as long.
     """
     mine = {*ours(standing), *marked}
     records = {
@@ -47,7 +47,7 @@ def prunable(standing: Standing, marked: Collection[str] = ()) -> dict[str, str]
 
 
 def _does_as_much(standing: Standing, new: ValidationRecord, old: ValidationRecord) -> bool:
-    """Whether ``new`` authorises all that ``old`` does, at other names with this alias too."""
+    """Whether ``new`` authorises all that ``old`` does, also for other names with this alias."""
     uris = standing.request.account_uris
     serves = new.account_uri == old.account_uri or (
         new.account_uri == uris.published and uris.serves_all_of(old.account_uri)

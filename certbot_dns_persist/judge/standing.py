@@ -1,4 +1,4 @@
-"""How a request stands in DNS at one moment. Pure: nothing is looked up."""
+"""The state of a request in DNS at one moment. Pure: nothing is looked up."""
 
 import dataclasses
 from collections.abc import Collection
@@ -9,13 +9,13 @@ from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import Evaluation, Verdict
 from certbot_dns_persist.request.request import ValidationRequest
 
-#: Days before its persistUntil from which a record counts as ending, without --…-valid-for.
+#: Days before its persistUntil from which a record expires soon, without --…-valid-for.
 WARN_DAYS = 30
 
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
-    """What DNS says of one request at one moment."""
+    """What DNS says about one request at one moment."""
 
     request: ValidationRequest
     found: Found
@@ -34,8 +34,8 @@ class Standing:
 
     @cached_property
     def lagging(self) -> list[ServerAnswer]:
-        """The servers that answer, but without a record that authorises."""
-        # Each value is judged by itself, whichever server serves it and beside what.
+        """The servers that answer without a record that authorises."""
+        # A value is judged alone: the server, and what else it serves, make no difference.
         authorizing = self.evaluation.authorizing.keys()
         return [s for s in self.found.answers if authorizing.isdisjoint(s.values or ())]
 
@@ -56,7 +56,7 @@ class Standing:
 
     @property
     def end(self) -> int | None:
-        """When the last authorising record ends (UNIX seconds); ``None`` when one never does."""
+        """When the last authorising record expires (UNIX seconds); ``None`` if one never does."""
         return self.evaluation.end
 
     @property
@@ -66,7 +66,7 @@ class Standing:
         return bool(records) and all(record.account_uri in outdated for record in records)
 
     def without(self, values: Collection[str]) -> "Standing":
-        """Return what would stand if ``values`` were gone."""
+        """Return the standing as it would be without ``values``."""
         servers = tuple(
             dataclasses.replace(
                 server, values=tuple(value for value in server.values if value not in values)
@@ -79,6 +79,6 @@ class Standing:
 
 
 def ends_soon(standing: Standing, options: Options) -> bool:
-    """Whether what authorises now ends so soon that it should be published anew."""
+    """Whether what authorises now expires so soon that it should be published anew."""
     days = WARN_DAYS if options.valid_for is None else options.valid_for / 3
     return standing.end is not None and standing.end < standing.at + days * 86400

@@ -1,4 +1,4 @@
-"""How things stand, in words for a person."""
+"""The state of requests, in words for a person."""
 
 from collections.abc import Iterable
 
@@ -35,7 +35,7 @@ def lagging(standings: Iterable[Standing]) -> str:
 
 
 def expiring_or_outdated(standing: Standing) -> str:
-    """Return the warning that what authorises now will not do so for long."""
+    """Return the warning that what authorises now expires soon or should be replaced."""
     subject = (
         f"The record at {standing.found.canonical_name} that authorises {standing.request.domain}"
     )
@@ -46,6 +46,6 @@ def expiring_or_outdated(standing: Standing) -> str:
         )
     end = "" if standing.end is None else f" at {format_time(standing.end)}"
     return (
-        f"{subject} ends{end} (persistUntil), and certificates cannot be renewed with it "
-        "afterwards."
+        f"{subject} expires{end} (persistUntil); after that, it can no longer be used to renew "
+        "certificates."
     )

@@ -1,4 +1,4 @@
-"""What several providers need: their keys, the zones a name may be in, whose code they are."""
+"""What several providers need: their keys, the possible zones of a name, their package."""
 
 import importlib.metadata
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ def value_of(settings: "Settings", key: str) -> str:
 
 
 def flag(text: str) -> bool:
-    """Return what ``true`` or ``false``, in any case, says; raises :class:`ValueError`."""
+    """Return ``true`` or ``false``, in any case, as a bool. Raises :class:`ValueError`."""
     return bool(("false", "true").index(text.lower()))
 
 

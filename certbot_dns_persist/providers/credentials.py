@@ -6,9 +6,9 @@
 A file made for Certbot's own plugin of the same service works as it is: ``dns_rfc2136_server``
 means what ``dns_persist_rfc2136_server`` means.
 
-A section named after a zone holds for the names in that zone: its keys stand above those at the
-top, and ``dns_persist_provider`` says who writes there, several in a row where several services
-serve the zone. Of several zones the longest counts::
+A section named after a zone applies to the names in that zone: its keys override those at the top,
+and ``dns_persist_provider`` names the provider, or several if several services serve the zone. If
+several zones match, the longest counts::
 
     [example.com]
     dns_persist_provider = route53, cloudflare
@@ -17,7 +17,7 @@ serve the zone. Of several zones the longest counts::
     dns_persist_provider = rfc2136
     dns_persist_rfc2136_server = 198.51.100.53
 
-Nothing that stands in the file is ever shown, except the names of its keys and sections.
+Nothing in the file is ever shown, except the names of its keys and sections.
 """
 
 import contextlib
@@ -38,8 +38,7 @@ logger = logging.getLogger(__name__)
 
 _PROVIDER = "dns_persist_provider"
 
-#: What Certbot's own plugin of a service takes for a key that its file does not have, where our
-#: provider takes something else.
+#: Defaults of Certbot's own plugins, where ours differ: they apply to files made for those.
 _THEIR_DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "rfc2136": {"algorithm": "HMAC-MD5", "server_proto_pref": "tcp_first"}
 }
@@ -53,21 +52,22 @@ class Credentials:
     """What a credentials file says, for each name."""
 
     file: str | None
-    """Its path; ``None`` when there is none."""
+    """Its path; ``None`` if there is none."""
     _top: _Entries = dataclasses.field(default_factory=dict, repr=False)
     _sections: Mapping[str, _Entries] = dataclasses.field(default_factory=dict, repr=False)
 
     def section(self, name: str) -> str | None:
-        """Return the longest zone with a section that ``name`` is in, ``None`` without one."""
+        """Return the longest zone above ``name`` that has a section; ``None`` without one."""
         return next((zone for zone in zones_above(name) if zone in self._sections), None)
 
     def providers(self, name: str, default: Sequence[str]) -> list[str]:
         """Return the names of the providers that write ``name``.
 
-        ``default`` are those of the command line. They count where the file names none; but
-        where it has sections, a name that none of them covers is not left to chance.
+        ``default`` are those of the command line. They apply if the file names none; but if it has
+        sections, a name that none of them covers must not fall back to ``manual`` silently.
 
-        :raises errors.ConfigurationError: no provider is named for ``name``.
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if the file has sections, but
+        no provider is named for ``name``.
         """
         for entries in reversed(self._levels(name)):
             named = entries.get(_PROVIDER)
@@ -84,9 +84,10 @@ class Credentials:
         return list(default)
 
     def keys(self, provider: str, name: str) -> dict[str, str]:
-        """Return the keys of ``provider`` that hold for ``name``, without their prefix.
+        """Return the keys of ``provider`` that apply to ``name``, without their prefix.
 
-        :raises errors.ConfigurationError: the file says two different things of one key.
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if the file gives a key two
+        different values.
         """
         keys: dict[str, str] = {}
         for entries in self._levels(name):
@@ -98,14 +99,14 @@ class Credentials:
         ours = _with_prefix(entries, f"dns_persist_{service}_")
         theirs = _with_prefix(entries, f"dns_{service}_")
         if provider.startswith("dns-"):
-            # A bridged plugin reads the file itself; these are its options beside the file.
+            # A bridged plugin reads the file itself; these are its other options.
             service, ours, theirs = "plugin", _with_prefix(entries, "dns_persist_plugin_"), {}
         for key in sorted(ours.keys() & theirs.keys()):
             if ours[key] != theirs[key]:
                 raise errors.ConfigurationError(
-                    f"The credentials file {self.file} gives two different values to one thing: "
-                    f"dns_persist_{service}_{key} and dns_{service}_{key}. Remove one of the two "
-                    "lines."
+                    f"The credentials file {self.file} gives one setting two different values, as "
+                    f"dns_persist_{service}_{key} and as dns_{service}_{key}. Remove one of the "
+                    "two lines."
                 )
         found = dict(_THEIR_DEFAULTS.get(service, {})) if theirs and not ours else {}
         for key, value in (theirs | ours).items():
@@ -113,24 +114,24 @@ class Credentials:
                 prefix = "dns_persist" if key in ours else "dns"
                 raise errors.ConfigurationError(
                     f"The value of {prefix}_{service}_{key} in the credentials file {self.file} "
-                    "holds a comma, which makes a list of it. Put the value between double quotes."
+                    "contains a comma, which makes it a list. Put the value in double quotes."
                 )
             found[key] = value
         return found
 
     def _levels(self, name: str) -> list[_Entries]:
-        """Return the entries that hold for ``name``, those that stand above others last."""
+        """Return the entries that apply to ``name``, the most specific last."""
         section = self.section(name)
         return [self._top] if section is None else [self._top, self._sections[section]]
 
 
 def read(path: str | None) -> Credentials:
-    """Read the file at ``path``; ``None``, for no file, says nothing.
+    """Return the content of the file at ``path``; nothing if that is ``None``.
 
-    A file that everybody may read is warned about, as Certbot does.
+    Warns of a file that everybody may read, as Certbot does.
 
-    :raises errors.ConfigurationError: the file is missing, cannot be read or understood, or has a
-        section that is not named after a zone.
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if the file is missing, cannot be
+    read or parsed, or has a section that is not named after a zone.
     """
     if path is None:
         return Credentials(None)
@@ -148,8 +149,8 @@ def read(path: str | None) -> Credentials:
             ) from error
         if parsed[title].sections:
             raise errors.ConfigurationError(
-                f"The section [{title}] of the credentials file {path} has a section of its own, "
-                f"[[{parsed[title].sections[0]}]], which means nothing. Remove that line."
+                f"The section [{title}] of the credentials file {path} contains another section, "
+                f"[[{parsed[title].sections[0]}]], which has no meaning. Remove that line."
             )
         sections[zone] = dict(parsed[title])
     top = {key: parsed[key] for key in parsed.scalars}
@@ -165,8 +166,8 @@ def _text(path: str) -> str:
         problem = "is a directory. Give the file in it with --dns-persist-credentials"
     except PermissionError:
         problem = (
-            "may not be read by the user that runs this. Run as its owner (root, for Certbot), or "
-            f"see who that is with: ls -l {shlex.quote(path)}"
+            "may not be read by this user. Run this as its owner (root, for Certbot); to see who "
+            f"that is: ls -l {shlex.quote(path)}"
         )
     except OSError as error:
         problem = f"cannot be read: {error.strerror}. Check the path and the file system"
@@ -182,16 +183,16 @@ def _parse(path: str, text: str) -> Any:
         return parsed
     where = f"line {lines[0]}" if len(lines) == 1 else f"lines {', '.join(map(str, lines))}"
     raise errors.ConfigurationError(
-        f"The credentials file {path} cannot be understood at {where}. A line is empty, a comment "
-        "that starts with #, or KEY = VALUE with a key that stands there once; a value with quotes "
-        "or # in it goes between quotes of the other kind."
+        f"The credentials file {path} cannot be parsed at {where}. A line is empty, a comment that "
+        "starts with #, or KEY = VALUE with a key that occurs once; a value that contains quotes "
+        "or # must be in quotes of the other kind."
     )
 
 
 def _understood(text: str) -> tuple[Any, list[int]]:
-    """Return what can be understood of an INI file, and the numbers of the lines that cannot.
+    """Return what can be parsed of an INI file, and the numbers of the lines that cannot.
 
-    Without an exception that somebody could chain: configobj's hold the line itself.
+    Raises nothing that could be chained: configobj's exceptions contain the line itself.
     """
     import configobj
 
@@ -202,9 +203,9 @@ def _understood(text: str) -> tuple[Any, list[int]]:
 
 
 def entries(path: str) -> list[tuple[str, str]]:
-    """Return every key and value in anybody's credentials file, be it INI or JSON.
+    """Return every key and value in any credentials file, INI or JSON.
 
-    As far as it can be read and understood: this is for finding out what may be a secret.
+    As far as it can be read and parsed: this is for finding out what may be a secret.
     """
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8", errors="replace")
@@ -248,8 +249,7 @@ def _warn_of_permissions(path: str) -> None:
 
     if filesystem.has_world_permissions(path):
         logger.warning(
-            "Unsafe permissions on credentials configuration file: %s. Mend them with: "
-            "chmod 600 %s",
+            "Unsafe permissions on credentials configuration file: %s. Fix them with: chmod 600 %s",
             path,
             shlex.quote(path),
         )

@@ -5,24 +5,24 @@ mean. Its whole life:
 
 1. The loader finds the class in the entry-point group ``certbot_dns_persist.providers`` and
    calls it with one :class:`Settings`. The constructor checks the settings and opens nothing;
-   what is missing is a :class:`~certbot_dns_persist.errors.ConfigurationError` that names the
-   key and the file.
+   for what is missing it raises a
+   :class:`~certbot_dns_persist.errors.ConfigurationError` that names the key and the file.
 2. The loader verifies the object against :class:`IProvider`, signatures included.
    A class attribute ``KEYS``, if there is one, names the keys that it knows: the loader warns of
-   others, which are misspelt more often than not.
-3. ``add_value`` is called for each record that is missing, then, when the new records are seen
-   everywhere, ``remove_value`` for each that they replace. SDKs are imported here, not before.
+   others, which are usually misspelt.
+3. ``add_value`` is called for each record that is missing, then, when every server has the
+   new records, ``remove_value`` for each that they replace. SDKs are imported here, not before.
 
 4. Where no name server shows a record here when the time is up, an :class:`IAnsweringProvider` is
    asked whether it has it. Others need nothing more: of these it is then in doubt.
 
 The rules that keep other people's records alive:
 
-* Adding a value that is there is no error, and neither is removing one that is not there.
-* Every other value at the name survives, also when another process writes at the same time, as
-  far as the service allows.
-* A failure is a :class:`~certbot_dns_persist.errors.ProviderError` which names the service, the
-  zone, the name and what to do, and never a secret.
+* Adding a value that is there is not an error, nor is removing one that is not there.
+* Every other value at the name survives, even if another process writes at the same time, as far
+  as the service allows.
+* A failure is a :class:`~certbot_dns_persist.errors.ProviderError` that names the service, the
+  zone, the name and what to do, but never a secret.
 """
 
 # A zope interface declares methods without self and without types.
@@ -39,14 +39,14 @@ from certbot_dns_persist.errors import ProviderError
 
 @dataclasses.dataclass(frozen=True)
 class Served:
-    """What a zone's own name servers serve at a name, for services that cannot be asked."""
+    """What authoritative servers serve at a name, for services that cannot be asked."""
 
     values: list[str]
     """Every TXT value that one of them serves, each joined from its strings."""
     zone: str | None
-    """The zone that the name is in, ``None`` when only resolvers could be asked."""
+    """The zone that the name is in; ``None`` if only resolvers could be asked."""
     servers: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
-    """What each server serves that answers, by the server's name and address."""
+    """What each server that answers serves, by the server's name and address."""
 
 
 def _cannot_observe(name: str) -> Served:
@@ -61,25 +61,25 @@ class Settings:
     """This provider's keys of the credentials file, without their prefix."""
 
     credentials_file: str | None
-    """Where they came from, for messages; ``None`` when no file was given."""
+    """Where they come from, for messages; ``None`` if no file was given."""
 
     notify: Callable[[str], None]
     """Shows a sentence to the user."""
 
     observe: Callable[[str], Served] = _cannot_observe
-    """Asks the name's zone's own servers what they serve now. Raises ProviderError."""
+    """Asks a name's authoritative servers what they serve now. Raises ProviderError."""
 
 
 class IProvider(Interface):
     """One DNS service, as far as TXT records go. Names are absolute and carry no trailing dot."""
 
     writes = Attribute(
-        """bool: whether records come and go by ``add_value`` and ``remove_value``; when false,
-        a person does the writing and these calls only tell them"""
+        """bool: whether ``add_value`` and ``remove_value`` change records; if false, a person
+        changes them and these calls only tell them"""
     )
 
     def zone_for(name):
-        """Return the zone to which ``name`` would be written (str), ``None`` if unknown."""
+        """Return the zone to which ``name`` would be written (str); ``None`` if unknown."""
 
     def list_values(name):
         """Return the TXT values at ``name`` (list of str), each joined from its strings.
@@ -88,21 +88,21 @@ class IProvider(Interface):
         """
 
     def add_value(name, value, ttl):
-        """Put the TXT ``value`` at ``name``; return the TTL (int, seconds) that was used.
+        """Add the TXT ``value`` at ``name``; return the TTL (int, seconds) that was used.
 
         A TTL that the service does not allow becomes the nearest one that it does.
         """
 
     def remove_value(name, value):
-        """Take exactly the TXT ``value`` away from ``name``."""
+        """Remove exactly the TXT ``value`` from ``name``."""
 
 
 class ISettlingProvider(IProvider):
-    """One whose service can tell when all of its servers have what was added."""
+    """A provider whose service can say when all of its servers have what was added."""
 
     def settle():
-        """Return when they have it, or tell the user why that is not known. Called once after
-        all additions, so that many records are waited for together.
+        """Return when they have it, or tell the user why that is unknown. Called once after all
+        additions, to wait for many records together.
         """
 
 

@@ -1,7 +1,7 @@
-"""The provider for whom a person does the writing.
+"""The provider ``manual``: a person changes the records.
 
-What to publish is shown by the workflow, for all names at once, before it waits; so there is
-little left to say here.
+The workflow shows what to publish, for all names at once, before it waits; so there is little to do
+here.
 """
 
 from typing import NoReturn
@@ -14,7 +14,7 @@ from certbot_dns_persist.providers.interface import IProvider, Settings
 
 @implementer(IProvider)
 class Manual:
-    """Tells the user what to take away; knows no DNS service that it could ask anything."""
+    """Tells the user what to remove; has no access to any DNS service."""
 
     writes = False
 
@@ -22,23 +22,23 @@ class Manual:
         self._notify = settings.notify
 
     def zone_for(self, name: str) -> str:
-        """:raises errors.ProviderError: always: only the user knows."""
-        self._cannot(f"tell the zone of {name}")
+        """Raises :class:`~certbot_dns_persist.errors.ProviderError`: only the user knows."""
+        self._cannot(f"determine the zone of {name}")
 
     def list_values(self, name: str) -> list[str]:
-        """:raises errors.ProviderError: always: an empty list would be a lie."""
+        """Raises :class:`~certbot_dns_persist.errors.ProviderError`: only the user knows."""
         self._cannot(f"list the records at {name}")
 
     def add_value(self, name: str, value: str, ttl: int) -> int:
-        """Return ``ttl`` (seconds): the user is trusted to have done as the workflow said."""
+        """Return ``ttl`` (seconds): the user is trusted to have followed the workflow."""
         return ttl
 
     def remove_value(self, name: str, value: str) -> None:
-        """Tell the user that the record may go. Nobody waits for it."""
-        self._notify(f'The TXT record {name} with the value "{value}" may now be taken away.')
+        """Tell the user that the record may be removed, and do not wait for that."""
+        self._notify(f'The TXT record {name} with the value "{value}" may now be removed.')
 
     def _cannot(self, what: str) -> NoReturn:
         raise errors.ProviderError(
-            f"The provider 'manual' cannot {what}, as it has no access to your DNS service. Look "
-            "there yourself, or name a provider that has access with --dns-persist-provider."
+            f"The provider 'manual' cannot {what}, because it has no access to your DNS service. "
+            "Look there yourself, or choose a provider with access with --dns-persist-provider."
         )

@@ -1,4 +1,4 @@
-"""A program of the user's that publishes and removes records.
+"""A user's program that publishes and removes records.
 
 Its command line comes from ``--dns-persist-script`` or, per zone, from
 ``dns_persist_script_command`` in the credentials file. No shell is involved; what it needs to know
@@ -9,11 +9,11 @@ is in environment variables:
 ``DNS_PERSIST_NAME``      the record's name, without trailing dot
 ``DNS_PERSIST_VALUE``     the TXT value, without quotes
 ``DNS_PERSIST_TTL``       its TTL in seconds; empty for ``remove``
-``DNS_PERSIST_ZONE``      the zone that the name is in; empty when that is not known
+``DNS_PERSIST_ZONE``      the zone that the name is in; empty if it is unknown
 ========================  ==========================================================
 
-The program adds or takes away this one value and leaves every other value at the name alone. It
-ends with status 0 when all is well, also when there was nothing to do. Its output is shown.
+The program adds or removes this one value and leaves every other value at the name alone. It exits
+with status 0 on success, also if there was nothing to do. Its output is shown.
 """
 
 import os
@@ -31,23 +31,24 @@ _SHOWN = 2000  # characters of a failing program's output
 
 @implementer(IProvider)
 class Script:
-    """Runs the program. What stands in DNS is asked of the zone's own servers."""
+    """Runs the program. Values and zones come from the authoritative servers."""
 
     writes = True
     KEYS = frozenset({"command"})
 
     def __init__(self, settings: Settings) -> None:
-        """Take the command apart.
+        """Parse the command.
 
-        :raises errors.ConfigurationError: there is none, or its quotes do not match.
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if there is none, or its
+        quotes do not match.
         """
         self._settings = settings
         try:
             self._command = shlex.split(settings.credentials.get("command", ""))
         except ValueError as error:
             raise errors.ConfigurationError(
-                f"The command of the provider script cannot be taken apart: {error}. Quote it as "
-                "for a shell, in --dns-persist-script or dns_persist_script_command."
+                f"The command of the provider script cannot be parsed: {error}. Quote it as for "
+                "a shell, in --dns-persist-script or dns_persist_script_command."
             ) from error
         if not self._command:
             raise errors.ConfigurationError(
@@ -56,17 +57,18 @@ class Script:
             )
 
     def zone_for(self, name: str) -> str | None:
-        """Return the zone of ``name`` as DNS tells it."""
+        """Return the zone of ``name``, from DNS."""
         return self._settings.observe(name).zone
 
     def list_values(self, name: str) -> list[str]:
-        """Return the TXT values that the zone's servers serve at ``name``."""
+        """Return the TXT values that the authoritative servers serve at ``name``."""
         return self._settings.observe(name).values
 
     def add_value(self, name: str, value: str, ttl: int) -> int:
         """Run the program to publish the value; return ``ttl`` (seconds).
 
-        :raises errors.ProviderError: it cannot be run, takes too long or ends with a failure.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if it cannot be run, takes too
+        long or fails.
         """
         self._run("publish", name, value, str(ttl))
         return ttl
@@ -83,7 +85,7 @@ class Script:
             "DNS_PERSIST_TTL": ttl,
             "DNS_PERSIST_ZONE": self.zone_for(name) or "",
         }
-        task = f"The program {self._command[0]}, which was to {action} the TXT record {name},"
+        task = f"The program {self._command[0]}, called to {action} the TXT record {name},"
         try:
             done = subprocess.run(  # noqa: S603 - the user's own command, and no shell
                 self._command,
@@ -97,7 +99,7 @@ class Script:
         except subprocess.TimeoutExpired as error:
             raise errors.ProviderError(
                 f"{task} did not end within {_SECONDS} seconds and was stopped. Run it by hand "
-                "with the same environment to see where it hangs."
+                "with the same environment to find out where it hangs."
             ) from error
         except OSError as error:
             raise errors.ProviderError(
@@ -108,7 +110,7 @@ class Script:
         if done.returncode:
             raise errors.ProviderError(
                 f"{task} ended with status {done.returncode}. "
-                + (f"It said:\n{output[-_SHOWN:]}" if output else "It said nothing.")
+                + (f"It printed:\n{output[-_SHOWN:]}" if output else "It printed nothing.")
             )
         if output:
             self._settings.notify(f"{self._command[0]}:\n{output}")

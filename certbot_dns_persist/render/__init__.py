@@ -1,1 +1,1 @@
-"""What a person or a program reads: one file per output format."""
+"""Output for people and programs: one file per format."""

@@ -1,6 +1,6 @@
-"""What was checked as JSON, of the form that ``check-schema.json`` beside this file describes.
+"""Results as JSON, in the form that ``check-schema.json`` beside this file describes.
 
-Written as it comes, so that ten thousand domains need no more memory than ten.
+Each is written as it comes, so that ten thousand domains need no more memory than ten.
 """
 
 import json
@@ -33,13 +33,13 @@ class Json:
         self._separator = ",\n"
 
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
-        """Write what is known only at the end."""
+        """Write what is only known at the end."""
         errors = json.dumps(list(troubles))
         self._out.write(f'\n], "errors": {errors}, "status": {json.dumps(severity)}}}\n')
 
 
 def record(checked: Checked) -> dict[str, Any]:
-    """Return one record as the contract has it."""
+    """Return one record as the schema defines it."""
     request, standing = checked.standing.request, checked.standing
     return {
         "domain": request.domain,
@@ -58,7 +58,7 @@ def record(checked: Checked) -> dict[str, Any]:
                 "verdict": finding.verdict,
                 "reason": _text(finding.reason),
             }
-            # Servers rotate what they answer.
+            # Servers rotate their answers.
             for finding in sorted(standing.evaluation.findings, key=lambda found: found.value)
         ],
         "nameservers": [
@@ -85,7 +85,7 @@ def record(checked: Checked) -> dict[str, Any]:
 
 
 def _text(value: str) -> str:
-    """Return ``value`` with octets that are no UTF-8 as ``\\xNN``: JSON has no place for them."""
+    """Return ``value`` with octets that are not UTF-8 as ``\\xNN``: JSON cannot hold them."""
     if value.isascii():
         return value
     return to_octets(value).decode("utf-8", "backslashreplace")
@@ -93,12 +93,12 @@ def _text(value: str) -> str:
 
 def _end(checked: Checked) -> str | None:
     shown = None if checked.end is None else format_time(checked.end)
-    # RFC 3339 knows the years to 9999; a record that lasts longer might as well last for ever.
+    # RFC 3339 has years up to 9999; a record that lasts longer may as well never expire.
     return shown if shown and shown.endswith("Z") else None
 
 
 def server_status(standing: Standing, server: ServerAnswer) -> str:
-    """Return how one server stands, in the words of the schema; it lags only behind others."""
+    """Return the state of one server, as the schema names it; it can only lag behind others."""
     if server.values is None:
         return "unreachable"
     if server not in standing.lagging:

@@ -1,4 +1,4 @@
-"""Prepared records for a person, to copy into whatever the DNS service has for it."""
+"""Prepared records for a person, to copy into the form of a DNS service."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from certbot_dns_persist.value.txt import printable, to_copy
 
 
 def render(records: Sequence[PreparedRecord]) -> str:
-    """Return a block for each record, with what is there already."""
+    """Return a block for each record, with a remark on what is there already."""
     return "\n\n".join(map(_block, records)) + "\n"
 
 
@@ -25,12 +25,12 @@ def _block(record: PreparedRecord) -> str:
 def _remarks(record: PreparedRecord) -> list[str]:
     lines = []
     if record.there:
-        lines.append("It stands there already: there is nothing to do.")
+        lines.append("It is there already: there is nothing to do.")
     elif len(record.authorized) == len(record.domains):
-        lines.append("What stands there authorises already; this would replace or go beside it.")
+        lines.append("A record there authorises already; this would replace it or go beside it.")
     elif record.authorized:
-        lines.append(f"What stands there authorises {' and '.join(record.authorized)} already.")
+        lines.append(f"A record there authorises {' and '.join(record.authorized)} already.")
     if record.beside:
-        lines.append("Leave what else stands at that name; it does no harm:")
+        lines.append("Leave the other values at that name; they do no harm:")
         lines += [f'  "{printable(value)}"' for value in record.beside]
     return lines

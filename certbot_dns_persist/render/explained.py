@@ -1,4 +1,4 @@
-"""What a TXT value means, in words, for a terminal or a mail."""
+"""What a TXT value means, in words, for a terminal or an e-mail."""
 
 import re
 import shutil
@@ -9,10 +9,10 @@ from certbot_dns_persist.record import ValidationRecord, format_time
 from certbot_dns_persist.value.explanation import MILLISECONDS, Explanation, Question
 from certbot_dns_persist.value.txt import printable
 
-#: As wide as text is set, however wide the terminal is.
+#: The widest that text is set, however wide the terminal is.
 _WIDEST = 100
 
-#: What is not wrapped, as it is there to be copied.
+#: Not wrapped, because they are there to be copied.
 _TO_COPY = ("name", "account", "needed")
 
 _HASHED = re.compile("/sha-256/[A-Za-z0-9_-]{43}$")
@@ -21,7 +21,7 @@ _DAY = 86400
 
 
 def render(explained: Explanation, question: Question) -> str:
-    """Return the value as it was read, then what it says and what a CA makes of it."""
+    """Return the value as it was read, then what it says and a CA's verdict."""
     lines = [printable(explained.pasted.value) or "(an empty value)"]
     for label, text in _parts(explained, question):
         lines += _set(label, printable(text))
@@ -36,7 +36,7 @@ def _parts(explained: Explanation, question: Question) -> Iterator[tuple[str, st
         yield "CA", record.issuer_domain_name
         yield "account", record.account_uri
         if _HASHED.search(record.account_uri):
-            yield "", "(a hash, of draft -02: only the CA and the account's holder know whose)"
+            yield "", "(a hash, of draft -02: only the CA and its holder know the account)"
         yield "covers", _covers(record)
         yield "until", _until(record, question.at)
     for ignored in explained.ignored:
@@ -46,7 +46,7 @@ def _parts(explained: Explanation, question: Question) -> Iterator[tuple[str, st
     yield "verdict", _verdict(explained, question)
     old = explained.old
     if old:
-        yield "form", f"It is {old.form}. No CA reads it."
+        yield "form", f"It is {old.form}. No CA accepts it."
         for problem in old.problems:
             yield "missing", problem
     if explained.needed:
@@ -71,13 +71,13 @@ def _set(label: str, text: str) -> list[str]:
 def _covers(record: ValidationRecord) -> str:
     if record.wildcard:
         return "the name, its wildcard and, where the CA allows it, every name below"
-    return "the name itself, and no wildcard"
+    return "the name itself, but no wildcard"
 
 
 def _until(record: ValidationRecord, at: int) -> str:
     end = record.persist_until
     if end is None:
-        return "no end"
+        return "no expiry"
     if end >= MILLISECONDS:
         return format_time(end)
     days = abs(end - at) // _DAY
@@ -87,7 +87,7 @@ def _until(record: ValidationRecord, at: int) -> str:
 def _verdict(explained: Explanation, question: Question) -> str:
     finding = explained.finding
     if explained.other:
-        return f"Not a dns-persist-01 value, so no CA reads it: it {explained.other}."
+        return f"Not a dns-persist-01 value, so no CA accepts it: it {explained.other}."
     if explained.record is None:
         return f"Malformed, so no CA accepts it: {explained.fault}."
     if not finding.authorized:

@@ -1,9 +1,9 @@
-"""The audit as one page to read in a browser, which loads nothing from anywhere.
+"""The audit as one page for a browser, which loads nothing from elsewhere.
 
-The page builds its table from data inside of it. What DNS holds may be hostile: it gets there as
-JSON without any character that means something to HTML, and into the page as text only. Each
-string is kept once, with marks for what differs from domain to domain, so that a thousand domains
-fit into some hundred kilobytes.
+The page builds its table from data inside it. What DNS holds may be hostile: it is embedded as JSON
+without any character that HTML interprets, and is shown as text only. Each string is stored once,
+with placeholders for what differs from domain to domain, so that a thousand domains fit into a few
+hundred kilobytes.
 """
 
 import base64
@@ -26,28 +26,28 @@ from certbot_dns_persist.value.txt import printable
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
-#: How many domains are listed for browsers that run no script, and how much is said of each.
+#: How many domains are listed for browsers that run no script, and characters for each.
 MOST_LISTED = 50
 _MOST_CHARACTERS = 300
 
-# Of the private use area, which ``printable`` leaves in no text.
+# From the private use area: ``printable`` leaves none of these in a text.
 _DOMAIN, _VALUE, _ACCOUNT, _END, _END_TIME = "\ue000\ue001\ue002\ue003\ue004"
 
 _VERDICTS = {
-    Severity.OK: "All is well: {count}, and nothing there that should not be.",
+    Severity.OK: "All is well: {count}, and no record that should not be there.",
     Severity.WARNING: "{grave} of {count} should be looked at.",
-    Severity.UNKNOWN: "Not everything could be looked at; of {count}, {grave} should be looked at.",
+    Severity.UNKNOWN: "Not everything could be checked; {grave} of {count} should be looked at.",
     Severity.CRITICAL: "{grave} of {count} should be looked at, {critical} of them now.",
 }
 
 
 class Html:
-    """Keeps what was checked, and writes the page at the end."""
+    """Collects results, and writes the page at the end."""
 
     def __init__(self, write: Callable[[bytes], None], *, at: int, host: str | None = None) -> None:
         """``write`` takes the page at the end.
 
-        ``at`` is when the audit began, in UNIX seconds; ``host`` where, by default here.
+        ``at`` is when the audit began, in UNIX seconds; ``host`` is where, by default this machine.
         """
         self._write = write
         self._at = at
@@ -58,7 +58,7 @@ class Html:
         self._listed: list[tuple[str, str]] = []
 
     def add(self, checked: Checked) -> None:
-        """Keep one domain."""
+        """Add one domain."""
         severity = checked.severity
         self._severities[severity] += 1
         if severity != Severity.OK and len(self._listed) < MOST_LISTED:
@@ -105,7 +105,7 @@ class Html:
         canonical = standing.found.canonical_name
         return [
             request.domain,
-            # A hash, which is all that differs, apart from what comes before it.
+            # Apart from what comes before it, as only the hash at the end differs.
             [self._kept(account[:cut]), account[cut:]],
             1 * request.wildcard + 2 * evaluation.authorized,
             kept(diagnosis.status),
@@ -122,7 +122,7 @@ class Html:
         ]
 
     def _kept(self, text: str) -> int:
-        """Return the number of a string."""
+        """Return the number of a string, which is stored once."""
         return self._strings.setdefault(text, len(self._strings))
 
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
@@ -157,7 +157,7 @@ class Html:
 
     def _noscript(self, troubles: Sequence[str]) -> str:
         counted = ", ".join(f"{self._severities[each]:,} {each}" for each in reversed(SEVERITIES))
-        rows = [(trouble, "could not be looked at") for trouble in map(printable, troubles)]
+        rows = [(trouble, "could not be checked") for trouble in map(printable, troubles)]
         rows += self._listed
         items = "\n".join(
             f"<li><strong>{html.escape(domain)}</strong>: {html.escape(told)}</li>"
@@ -172,7 +172,7 @@ def _page(parts: dict[str, str]) -> str:
     template = TEMPLATE.read_text(encoding="utf-8")
     (style,) = re.findall(r"<style>(.*?)</style>", template, re.DOTALL)
     (script,) = re.findall(r"<script>(.*?)</script>", template, re.DOTALL)
-    # The page's own style and script run, by their hashes, and nothing else; nothing is fetched.
+    # Only the page's own style and script run, by their hashes, and nothing is fetched.
     parts["csp"] = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'"
@@ -185,7 +185,7 @@ def _hash(text: str) -> str:
 
 
 def _as_script_data(data: Any) -> str:
-    """Return JSON that cannot end the script element that it stands in."""
+    """Return JSON that cannot end the script element around it."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

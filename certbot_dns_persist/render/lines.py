@@ -9,10 +9,10 @@ from certbot_dns_persist.value.txt import printable
 
 
 class Lines:
-    """Writes each as it comes."""
+    """Writes each domain as it comes."""
 
     def __init__(self, out: TextIO, *, quiet: bool) -> None:
-        """With ``quiet``, what is as it should be is not mentioned."""
+        """With ``quiet``, domains without a problem are left out."""
         self._out = out
         self._quiet = quiet
 
@@ -31,10 +31,10 @@ class Lines:
         print(*map(printable, parts), sep="\t", file=self._out, flush=True)
 
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
-        """Nothing is left to say; troubles go to standard error."""
+        """Write nothing more; troubles go to standard error."""
 
 
 def subject(checked: Checked) -> str:
-    """Return the domain and, when its wildcard is meant as well, that."""
+    """Return the domain and, if the request is for its wildcard, that too."""
     request = checked.subject.request
     return f"{request.domain},*.{request.domain}" if request.wildcard else request.domain

@@ -17,7 +17,7 @@ Show = Callable[[Sequence[Standing], float], None]
 def watching(terminal: bool) -> Iterator[Show]:
     """Yield a function that shows standings and the seconds left.
 
-    Silent without a terminal, and without rich: only the view is lost with it.
+    It shows nothing without a terminal, or without the package rich.
     """
     try:
         from rich.live import Live
@@ -33,7 +33,7 @@ def watching(terminal: bool) -> Iterator[Show]:
 
 
 def _table(standings: Sequence[Standing], left: float, height: int) -> "Table":
-    """Show a line for each server or, where ``height`` lines do not do for that, for each name."""
+    """Return a line for each server or, if ``height`` lines are too few, for each name."""
     from rich.table import Table
 
     table = Table(
@@ -46,7 +46,7 @@ def _table(standings: Sequence[Standing], left: float, height: int) -> "Table":
     table.add_column("Record")
     waiting = [standing for standing in standings if not standing.everywhere]
     room = max(height - 8, 1)
-    # Names and servers may fold into a second line.
+    # A long name or server may take a second line.
     compact = 2 * sum(len(standing.found.servers) for standing in waiting) > room
     for standing in waiting[: room // 2 if compact else None]:
         name, servers = standing.found.canonical_name, standing.found.servers

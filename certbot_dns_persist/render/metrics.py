@@ -1,8 +1,8 @@
-"""What was checked as metrics, for the textfile collector of Prometheus' node exporter.
+"""Results as metrics, for the textfile collector of Prometheus' node exporter.
 
-Names follow Prometheus' conventions: base units, and points in time as UNIX seconds. A label
-``command`` tells ``check`` from ``audit``, whose files may lie side by side: the collector takes no
-metric twice.
+Names follow Prometheus' conventions: base units, and times as UNIX seconds. The label ``command``
+distinguishes ``check`` and ``audit``, which may write files into one directory: the collector
+rejects duplicate metrics.
 """
 
 import time
@@ -17,7 +17,7 @@ _OF_RECORD = ("command", "domain", "server", "account")
 
 
 class Metrics:
-    """Keeps a few numbers of each record, and writes them all at the end."""
+    """Collects a few numbers for each record, and writes them all at the end."""
 
     def __init__(
         self,
@@ -30,14 +30,14 @@ class Metrics:
         """``write`` takes the metrics at the end; ``at`` is when the run began, in UNIX seconds.
 
         ``clock`` measures how long it takes. Raises
-        :class:`~certbot_dns_persist.errors.ConfigurationError` when a package is missing.
+        :class:`~certbot_dns_persist.errors.ConfigurationError` if a package is missing.
         """
         try:
             from prometheus_client import CollectorRegistry, Gauge, generate_latest
         except ImportError as error:
             raise ConfigurationError(
                 "--metrics needs the Python package prometheus-client: install it where this "
-                "command is installed, with pip or as python3-prometheus-client of Debian's."
+                "command is installed, with pip or as Debian's python3-prometheus-client."
             ) from error
         self._write = write
         self._command = command
@@ -51,39 +51,39 @@ class Metrics:
 
         self._status = gauge(
             "record_status",
-            "1 for the status that the record of a domain has, and how grave that is.",
+            "1 for the status of a domain's record, with its severity.",
             *(*_OF_RECORD, "status", "severity"),
         )
         self._expiry = gauge(
             "record_expiry_timestamp_seconds",
-            "When the record of a domain ends (persistUntil); none for one without an end.",
+            "When the record of a domain expires (persistUntil); absent if it never does.",
             *_OF_RECORD,
         )
         self._left = gauge(
             "record_expiry_seconds",
-            "How long the record of a domain lasted when it was checked; negative after its end.",
+            "Seconds until the record of a domain expires, as of the check; negative after that.",
             *_OF_RECORD,
         )
         self._notices = gauge(
             "notices",
-            "How many other things at the names of a domain audit has something to say about.",
+            "How many notices audit has on the records at the names of a domain.",
             *(*_OF_RECORD, "kind", "severity"),
         )
         self._exit = gauge(
             "check_status",
-            "How the run ended: 0 all is well, 1 warning, 2 critical, 3 not known.",
+            "The result of the run: 0 all is well, 1 warning, 2 critical, 3 unknown.",
             "command",
         )
-        self._records = gauge("check_records", "How many domains were looked at.", "command")
+        self._records = gauge("check_records", "How many domains were checked.", "command")
         self._errors = gauge(
-            "check_errors", "How many domains or certificates could not be looked at.", "command"
+            "check_errors", "How many domains or certificates could not be checked.", "command"
         )
         self._time = gauge("check_timestamp_seconds", "When the run began.", "command")
         self._duration = gauge("check_duration_seconds", "How long the run took.", "command")
         self._count = 0
 
     def add(self, checked: Checked) -> None:
-        """Note the numbers of one domain."""
+        """Add the numbers of one domain."""
         request, diagnosis = checked.subject.request, checked.diagnosis
         labels = (self._command, request.domain, request.server, request.account_url)
         self._status.labels(*labels, diagnosis.status, diagnosis.severity).set(1)

@@ -1,4 +1,4 @@
-"""Prepared records as commands for BIND's ``nsupdate``; they only add."""
+"""Prepared records as commands for BIND's ``nsupdate``, which only add records."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ _AT_ONCE = 50
 
 
 def render(records: Sequence[PreparedRecord]) -> str:
-    """Return an update for each zone, of which each is done wholly or not at all.
+    """Return an update for each zone; a server applies an update completely or not at all.
 
-    Where the zone is not known, ``nsupdate`` finds it, for one record at a time.
+    If the zone is unknown, ``nsupdate`` finds it, for one record at a time.
     """
     zones: dict[str, list[PreparedRecord]] = {}
     lines = []

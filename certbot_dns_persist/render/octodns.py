@@ -1,7 +1,7 @@
 """Prepared records as YAML for octoDNS, a file for each zone.
 
-A file lists all types at a name, and octoDNS owns each type as a whole, so what stands beside our
-record is in it as well.
+octoDNS manages all values of a type at a name together, so a file also holds the other values
+beside our record.
 """
 
 import json
@@ -13,7 +13,7 @@ from certbot_dns_persist.record import VALIDATION_LABEL
 
 
 def render(records: Sequence[PreparedRecord]) -> str:
-    """Return what belongs into each zone's file, under its name."""
+    """Return the content of each zone's file, with the file's name in a comment."""
     zones: dict[tuple[str, bool], list[RecordSet]] = {}
     for each in record_sets(records):
         zones.setdefault((each.zone or _presumed(each.name), each.zone is not None), []).append(
@@ -29,7 +29,7 @@ def _presumed(name: str) -> str:
 def _file(zone: str, known: bool, sets: Sequence[RecordSet]) -> str:
     names = {each.name.removesuffix(zone).removesuffix("."): each for each in sets}
     presumed = (
-        "" if known else " (the zone is not known; if it is a higher one, lengthen the names)"
+        "" if known else " (the zone is unknown; if it is a parent of this, make the names longer)"
     )
     return f"---\n# {zone}.yaml{presumed}\n" + "".join(
         f"# For {' and '.join(each.domains)}\n"
@@ -42,16 +42,16 @@ def _file(zone: str, known: bool, sets: Sequence[RecordSet]) -> str:
 
 
 def _escaped(value: str) -> str:
-    """Return ``value`` as octoDNS has it: semicolons are escaped, outer quotes are not part."""
+    """Return ``value`` as octoDNS takes it: semicolons escaped, no outer quotes."""
     value = value.replace(";", "\\;")
     return f'"{value}"' if value.startswith('"') else value
 
 
 def _scalar(text: str) -> str:
-    """Return a double-quoted scalar: YAML 1.2 has all of JSON's."""
+    """Return a double-quoted scalar: every JSON string is one in YAML 1.2."""
     return json.dumps(text)
 
 
 def _natural(name: str) -> list[str | int]:
-    """Return what octoDNS sorts keys by, and insists on: numbers within count as such."""
+    """Return the sort key that octoDNS requires: digits within a name compare as numbers."""
     return [int(part) if part.isdigit() else part for part in re.split("([0-9]+)", name)]

@@ -1,4 +1,4 @@
-"""Prepared records as JSON, of the form that ``record-schema.json`` beside this file describes."""
+"""Prepared records as JSON, in the form that ``record-schema.json`` beside this file describes."""
 
 import json
 from collections.abc import Sequence

@@ -12,9 +12,9 @@ from certbot_dns_persist.value.txt import quoted
 def render(records: Sequence[PreparedRecord]) -> str:
     """Return the batch for the hosted zone of ``records``.
 
-    Route 53 knows record sets only as a whole, so each also has what stands beside our record.
-    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when they are in several zones,
-    or may be, as one batch cannot change these.
+    Route 53 only changes whole record sets, so each also holds the other values beside our record.
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if the records are, or may be, in
+    several zones: one batch cannot change these.
     """
     places: dict[str, list[RecordSet]] = {}
     for each in record_sets(records):
@@ -31,14 +31,14 @@ def render(records: Sequence[PreparedRecord]) -> str:
 
 def _several(places: Mapping[str, Sequence[RecordSet]]) -> str:
     lines = [
-        f"  {place}{'' if sets[0].zone else ' (its zone is not known)'}: "
+        f"  {place}{'' if sets[0].zone else ' (its zone is unknown)'}: "
         + shlex.join(word for each in sets for domain in each.domains for word in ("-d", domain))
         for place, sets in places.items()
     ]
     return "\n".join(
         [
-            "A change batch of Route 53 is for one hosted zone, so ask for each by itself. The "
-            "zones, and what is in each:",
+            "A change batch of Route 53 is for one hosted zone, so run this once for each zone. "
+            "The zones, and the names in each:",
             *lines,
         ]
     )
@@ -46,7 +46,7 @@ def _several(places: Mapping[str, Sequence[RecordSet]]) -> str:
 
 def _comment(place: str, sets: Sequence[RecordSet]) -> str:
     kept = all(each.looked for each in sets)
-    others = "other values are kept" if kept else "other values are not known, and would go"
+    others = "other values are kept" if kept else "other values are unknown, and would be lost"
     return f"{others}: dns-persist-01 for {place}"[:256]  # AWS takes no more
 
 

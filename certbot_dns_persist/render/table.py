@@ -1,4 +1,4 @@
-"""A table of what was checked, at a terminal."""
+"""Results as a table, for a terminal."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ COLOURS = {
     Severity.CRITICAL: "red",
 }
 
-#: More rows than this are shown only for what is not as it should be.
+#: If there are more rows than this, only those with a problem are shown.
 MOST_ROWS = 200
 
 
 class OnScreen:
-    """Shows one table at the end, and what the numbers are."""
+    """Shows one table at the end, and the totals."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
-        """With ``quiet``, only what is not as it should be gets a row."""
+        """With ``quiet``, only domains with a problem get a row."""
         self._console = console
         self._quiet = quiet
         self._fine: list[Checked] = []
@@ -36,7 +36,7 @@ class OnScreen:
         self._kinds: Counter[str] = Counter()
 
     def add(self, checked: Checked) -> None:
-        """Keep one domain for the table."""
+        """Add one domain."""
         self._statuses[checked.diagnosis.status] += 1
         self._kinds.update(n.kind for n in checked.notices if n.severity != Severity.OK)
         if checked.severity != Severity.OK:
@@ -47,7 +47,7 @@ class OnScreen:
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Show the table."""
         fine = [] if len(self._fine) > MOST_ROWS else self._fine
-        # The gravest last: that is where the eye is, and what has not scrolled away.
+        # The worst last: that is what stays on the screen.
         rows = [*fine, *sorted(self._others, key=lambda each: SEVERITIES.index(each.severity))]
         if rows:
             self._console.print(_table(rows))
@@ -61,7 +61,7 @@ class OnScreen:
             self._console.print(f"{total} {domains}: {counted}.{also}", highlight=False)
 
     def _show_notices(self, rows: Sequence[Checked]) -> None:
-        """Show what else was noticed, below the table: it takes the whole width to be read."""
+        """Show the notices below the table, where they have the whole width."""
         for checked in rows:
             told = [n for n in checked.notices if not (self._quiet and n.severity == Severity.OK)]
             if told:
@@ -75,7 +75,7 @@ class OnScreen:
 
 
 def _status(checked: Checked) -> Text:
-    """Return the status, and how many things of which kind were noticed; the gravest first."""
+    """Return the status, and the number of notices of each kind; the worst first."""
     kinds = Counter((n.severity, n.kind) for n in checked.notices if n.severity != Severity.OK)
     told: list[tuple[Severity, str]] = [(checked.diagnosis.severity, checked.diagnosis.status)]
     told += [
@@ -87,7 +87,7 @@ def _status(checked: Checked) -> Text:
 
 
 def _table(rows: Sequence[Checked]) -> Table:
-    # Two columns, so that a reason has room for a name or a URL even where there are 80 characters.
+    # Two columns, so that a reason has room for a name or a URL even on 80 columns.
     table = Table(show_lines=True)
     table.add_column("Status", no_wrap=True)
     table.add_column("Domain, and what it means", overflow="fold")

@@ -1,7 +1,7 @@
 """Prepared records as resources of Terraform, in its language HCL.
 
-For Route 53 one resource is the whole record set, so it also holds what stands beside our record.
-For Cloudflare one resource is one record, and others are none of its business.
+For Route 53, a resource is a whole record set, so it also holds the other values beside our record.
+For Cloudflare, a resource is one record and does not affect others.
 """
 
 import itertools
@@ -18,7 +18,7 @@ def render_route53(records: Sequence[PreparedRecord]) -> str:
     unique = _unique()
     blocks = _variables(records, "hosted zone")
     for each in record_sets(records):
-        # The provider adds the outermost quotes; strings within are divided as its manual says.
+        # The provider adds the outermost quotes; its manual says how to separate strings within.
         values = [quoted(value, octal=True)[1:-1].replace('" "', '""') for value in each.values]
         blocks.append(
             f"# For {' and '.join(each.domains)}\n"
@@ -52,13 +52,13 @@ def render_cloudflare(records: Sequence[PreparedRecord]) -> str:
 
 
 def _string(text: str) -> str:
-    """Return a quoted template of HCL that stands for ``text``, which is printable ASCII."""
+    """Return ``text``, which is printable ASCII, as a quoted template of HCL."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + escaped.replace("${", "$${").replace("%{", "%%{") + '"'
 
 
 def _variables(records: Sequence[PreparedRecord], what: str) -> list[str]:
-    """Return the variables that hold the zones' ids, each once."""
+    """Return the variables for the zones' ids, each once."""
     described = {
         _variable(record): f"{what} {record.zone}"
         if record.zone
@@ -84,7 +84,7 @@ def _identifier(name: str) -> str:
 
 
 def _unique() -> Callable[[str], str]:
-    """Return what makes an identifier of each name, another one each time."""
+    """Return a function that makes a unique identifier from each name."""
     taken: set[str] = set()
 
     def unique(name: str) -> str:

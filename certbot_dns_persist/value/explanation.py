@@ -18,13 +18,13 @@ from certbot_dns_persist.value.pasted import Pasted, read_pasted
 
 _KNOWN = ("accounturi", "policy", "persistuntil")
 
-#: How values for other ends begin, in any case, and what they look like.
+#: How values for other purposes begin (in any case), and what they look like.
 _OTHERS = {
     r"v=spf1\b": "an SPF policy, which says who may send mail for a domain",
-    r"v=dmarc1\b": "a DMARC policy, which says what becomes of forged mail",
-    r"v=dkim1\b": "a DKIM key, by which mail is told from forged mail",
+    r"v=dmarc1\b": "a DMARC policy, which says what to do with forged mail",
+    r"v=dkim1\b": "a DKIM key, which shows whether mail is forged",
     r"v=(stsv1|tlsrptv1|bimi1)\b": "a policy for mail (MTA-STS, TLS-RPT or BIMI)",
-    r"[\w.-]*verif[\w.-]*[=:]|ms=ms": "a proof for another service that the domain is yours",
+    r"[\w.-]*verif[\w.-]*[=:]|ms=ms": "a proof to another service that you own the domain",
 }
 
 #: Within so many characters a value says what it is for. The patterns above take quadratic time,
@@ -37,7 +37,7 @@ MILLISECONDS = 10**11
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """What is asked of each value. Nothing asked of CA or account: any will do."""
+    """What each value must authorise. Without issuers or account URIs, any will do."""
 
     issuers: tuple[str, ...]
     account_uris: tuple[str, ...]
@@ -47,29 +47,29 @@ class Question:
 
     @property
     def asks(self) -> bool:
-        """Whether it is about authorising something, and not only about the form."""
+        """Whether it asks for authorisation, and not only for a valid form."""
         return bool(self.issuers or self.account_uris or self.wildcard)
 
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """One value."""
+    """What one value means."""
 
     pasted: Pasted
     record: ValidationRecord | None
-    """``None`` when the value is malformed."""
+    """``None`` if the value is malformed."""
     finding: Finding
-    """What the CA of the question makes of it or, when none is asked for, the CA that it names."""
+    """The verdict of the CA in the question or, if there is none, of the CA that it names."""
     fault: str | None
     """Why it is malformed."""
     ignored: tuple[str, ...]
-    """Parameters that a CA passes over, each with why."""
+    """Parameters that a CA ignores, each with the reason."""
     remarks: tuple[str, ...]
-    """What is wrong beside the value itself, a sentence each."""
+    """What is wrong besides the value itself, a sentence each."""
     old: obsolete.Obsolete | None
-    """What the value stands for, when it is of a form from before the standard."""
+    """What the value means, if it is in a form from before the standard."""
     other: str | None
-    """What tells that it was never meant as a record, in words that go on after "it"."""
+    """Why it was never meant as a record, in words that follow "it"."""
 
     @property
     def well_formed(self) -> bool:
@@ -78,7 +78,7 @@ class Explanation:
 
     @property
     def needed(self) -> str | None:
-        """The value that is needed in its place, as far as it can be told from this one."""
+        """The value that is needed instead, as far as this one determines it."""
         if self.old:
             return self.old.needed
         if self.other is None and not _is_name(self.pasted.value):
@@ -88,12 +88,12 @@ class Explanation:
 
     @property
     def authorizes(self) -> bool:
-        """Whether it alone answers the question."""
+        """Whether this value alone authorises what the question asks for."""
         return self.finding.authorized
 
 
 def explain(text: str, question: Question) -> Explanation:
-    """Explain one value, in any form in which people paste them."""
+    """Return what one value means, in any form that people paste."""
     pasted = read_pasted(text)
     record, fault = None, None
     try:
@@ -114,7 +114,7 @@ def explain(text: str, question: Question) -> Explanation:
 
 
 def _other(value: str) -> str | None:
-    """Return what tells that ``value`` was never meant as a record; ``None`` when it may be."""
+    """Return why ``value`` was never meant as a record; ``None`` if it may have been."""
     for beginning, looks in _OTHERS.items():
         if re.match(beginning, value[:_BEGINNING], re.IGNORECASE):
             return f"looks like {looks}"
@@ -125,7 +125,7 @@ def _other(value: str) -> str | None:
 
 
 def _is_name(text: str) -> bool:
-    """Whether ``text`` could be an issuer-domain-name; all CAs' have a dot."""
+    """Whether ``text`` could be an issuer-domain-name; those of all CAs have a dot."""
     try:
         return "." in normalize_domain_name(text.strip())
     except ValueError:
@@ -150,7 +150,7 @@ def _ignored(value: str) -> tuple[str, ...]:
     for parameter in value.split(";")[1:]:
         tag, _, content = (part.strip() for part in parameter.partition("="))
         if tag.lower() not in _KNOWN:
-            reasons.append(f"{tag}={content} (no CA knows it)")
+            reasons.append(f"{tag}={content} (unknown to CAs)")
         elif tag.lower() == "policy" and content.lower() != "wildcard":
             reasons.append(f"{tag}={content} (only wildcard means anything)")
     return tuple(reasons)
@@ -161,9 +161,9 @@ def _remarks(pasted: Pasted, record: ValidationRecord | None) -> list[str]:
     if pasted.name:
         remarks += _remarks_on_name(pasted.name)
     if ";" not in pasted.value and "accounturi=" in pasted.value.lower():
-        remarks.append("It has no semicolon, and one stands before accounturi and what follows.")
+        remarks.append("It has no semicolon; one must stand before accounturi.")
     if record and (record.persist_until or 0) >= MILLISECONDS:
-        remarks.append("Its persistUntil is in seconds; this one looks like milliseconds.")
+        remarks.append("persistUntil is in seconds; this one looks like milliseconds.")
     return remarks
 
 
@@ -175,10 +175,10 @@ def _remarks_on_name(name: str) -> list[str]:
     if label == VALIDATION_LABEL and domain.startswith("*."):
         return [f"No CA looks at {name}: a wildcard is proven by the record at {right}."]
     if label == "_acme-challenge":
-        return [f"{name} is for dns-01; a persistent record is looked for at {right}."]
+        return [f"{name} is for dns-01; CAs look for a persistent record at {right}."]
     if name == "@" or label == VALIDATION_LABEL:
         return []
     return [
-        f"A CA looks at {VALIDATION_LABEL} and the domain, so at {name} only if that is an alias "
+        f"A CA looks at {VALIDATION_LABEL}.DOMAIN, so {name} is only right if that is an alias "
         "(CNAME) for it."
     ]

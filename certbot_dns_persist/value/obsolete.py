@@ -1,6 +1,6 @@
-"""Records as articles showed them before there was a standard: no CA reads any of these.
+"""Records as articles showed them before there was a standard: no CA accepts any of these.
 
-Some name the right things in other words, so most of the record that is needed can be told from
+Some say the right things in other words, so most of the record that is needed can be derived from
 them. Pure: no I/O, no clock.
 """
 
@@ -19,13 +19,13 @@ from certbot_dns_persist.record import (
 )
 
 NAMES: Mapping[str, str] = {
-    "_acme-persist": "a name from articles that were written before the standard",
-    "_persist-challenge": "a name from articles that took the record for a one-time token",
+    "_acme-persist": "a name from articles written before the standard",
+    "_persist-challenge": "a name from articles that mistook the record for a one-time token",
 }
 """Labels at which no CA looks, and where each comes from."""
 
-#: The issuer-domain-names of CAs by the host of their ACME server, where it is another name. What
-#: a CA says in its directory (caaIdentities) counts; this is for those who do not ask it.
+#: The issuer-domain-names of CAs by the host of their ACME server. A CA's directory
+#: (caaIdentities) is authoritative; this is for use without it.
 _ISSUERS = {
     "letsencrypt.org": "letsencrypt.org",
     "letsencrypt": "letsencrypt.org",
@@ -36,7 +36,7 @@ _ISSUERS = {
     "buypass.com": "buypass.com",
 }
 
-#: What stands for what, in lower case.
+#: What each parameter means, in lower case.
 _MEANINGS = {
     "v": "version",
     "version": "version",
@@ -63,17 +63,17 @@ _MEANINGS = {
 MOST_CHARACTERS = 1024
 
 _VERSION = re.compile(r"(acme|dns)-?persist.*|persist", re.IGNORECASE)
-# At a semicolon, or where blanks or a comma stand before what looks like a parameter.
+# A semicolon, or blanks or a comma before what looks like a parameter.
 _BETWEEN = re.compile(r"\s*;\s*|[\s,]+(?=[A-Za-z_-]+\s*=)")
 _PARAMETER = re.compile(r"([A-Za-z_-]+)\s*[=:\s]\s*(\S.*)", re.DOTALL)
-# As a digest of dns-01 is, or any other that base64url was made of.
+# Like a digest for dns-01, or any other in base64url.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22,}={0,2}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclasses.dataclass(frozen=True)
 class Obsolete:
-    """What an old value says, in the words of the standard; ``None`` is what it does not say."""
+    """What an old value says, in the words of the standard; ``None`` where it says nothing."""
 
     form: str
     """What kind of value it is, for a person."""
@@ -83,11 +83,11 @@ class Obsolete:
     persist_until: int | None = None
     """UNIX seconds."""
     problems: tuple[str, ...] = ()
-    """What could not be taken over and has to be looked up, a sentence each."""
+    """What could not be derived and has to be looked up, a sentence each."""
 
     @property
     def record(self) -> ValidationRecord | None:
-        """The record that is needed; ``None`` when the old value does not say enough."""
+        """The record that is needed; ``None`` if the old value does not say enough."""
         if self.issuer_domain_name is None or self.account_uri is None:
             return None
         return ValidationRecord(
@@ -96,7 +96,7 @@ class Obsolete:
 
     @property
     def needed(self) -> str:
-        """The TXT value that is needed, with what has to be filled in in angle brackets."""
+        """The TXT value that is needed, with angle brackets around what must be filled in."""
         parts = [
             self.issuer_domain_name or "<issuer-domain-name>",
             f"accounturi={self.account_uri or '<account-uri>'}",
@@ -109,7 +109,7 @@ class Obsolete:
 
 
 def recognize(value: str) -> Obsolete | None:
-    """Return what ``value`` means if it is of an old form, ``None`` for anything else.
+    """Return what ``value`` means if it is in an old form, ``None`` for anything else.
 
     A well-formed record is never of an old form, whatever unknown parameters it has, nor is a value
     of more than :data:`MOST_CHARACTERS`.
@@ -125,10 +125,10 @@ def recognize(value: str) -> Obsolete | None:
     said = _read(value)
     if "token" in said or _TOKEN.fullmatch(_bare(value)):
         return Obsolete(
-            "a one-time token, as dns-01 uses them",
+            "a one-time token, as for dns-01",
             problems=(
-                "A persistent record names the CA and the account, and holds no token; neither "
-                "can be told from one.",
+                "A persistent record names the CA and the account, and holds no token; a token "
+                "contains neither.",
             ),
         )
     dated = "persistuntil" in said and not re.fullmatch(r"-?\d+", said["persistuntil"])
@@ -143,7 +143,7 @@ def _bare(text: str) -> str:
 
 
 def _read(value: str) -> dict[str, str]:
-    """Return what each parameter says, by its meaning; the first of several counts."""
+    """Return the value of each parameter, by its meaning; the first of several counts."""
     said: dict[str, str] = {}
     for part in map(_bare, _BETWEEN.split(_bare(value))):
         parameter = _PARAMETER.fullmatch(part)
@@ -151,7 +151,7 @@ def _read(value: str) -> dict[str, str]:
         if parameter and meaning:
             said.setdefault(meaning, _bare(parameter[2]))
         elif "." in part and _host(part) == part.lower():
-            said.setdefault("issuer", part)  # in its place, as the standard has it
+            said.setdefault("issuer", part)  # in the standard's form
     return said
 
 
@@ -162,7 +162,7 @@ def _translate(said: Mapping[str, str]) -> Obsolete:
     end = _end(said.get("persistuntil", said.get("end")), problems)
     policy = "wildcard" if said.get("policy", "").lower() == "wildcard" else None
     return Obsolete(
-        "a record in words that the standard does not have",
+        "a record with parameters that are not in the standard",
         issuer,
         account,
         policy,
@@ -182,14 +182,14 @@ def _issuer(ca: str | None, problems: list[str]) -> str | None:
     if host and "." in host and "://" not in ca:
         return host
     problems.append(
-        f"The CA is given as {ca!r}, and a record begins with the CA's issuer-domain-name: it is "
+        f"The CA is given as {ca!r}, but a record begins with the CA's issuer-domain-name: it is "
         "among the caaIdentities in the CA's ACME directory."
     )
     return None
 
 
 def _host(text: str) -> str | None:
-    """Return the host in a URL or a host name, normalised; ``None`` when it is neither."""
+    """Return the host in a URL or a host name, normalised; ``None`` if it is neither."""
     try:
         named = urllib.parse.urlsplit(text if "://" in text else f"//{text}").hostname
         return normalize_domain_name(named) if named else None
@@ -202,7 +202,7 @@ def _account(account: str | None, problems: list[str]) -> str | None:
         problems.append("It does not say which account it is for.")
     elif "://" not in account or not is_parameter_value(account):
         problems.append(
-            f"The account is given as {account!r}, and a record names it by its whole URI, such as "
+            f"The account is given as {account!r}, but a record names it by its full URI, such as "
             "https://acme-v02.api.letsencrypt.org/acme/acct/1: certbot show_account shows it."
         )
     else:
@@ -217,7 +217,7 @@ def _end(end: str | None, problems: list[str]) -> int | None:
         return parse_time(f"{end}T00:00:00Z" if _DATE.fullmatch(end) else end)
     except ValueError:
         problems.append(
-            f"Its end is given as {end!r}, which is no date with a time zone; persistUntil takes "
-            "UNIX seconds."
+            f"Its end is given as {end!r}, which is not a date with a time zone; persistUntil is "
+            "in UNIX seconds."
         )
         return None

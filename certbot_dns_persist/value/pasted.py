@@ -1,6 +1,6 @@
-r"""TXT values as people paste them: with quotes, as a line of a zone file, of ``dig`` or ``host``.
+r"""TXT values as people paste them: in quotes, or as a line of a zone file, ``dig`` or ``host``.
 
-What a CA reads are the joined strings of the record, without any of that.
+A CA reads the joined strings of the record, without any of that.
 """
 
 import dataclasses
@@ -27,18 +27,18 @@ _QUOTES = {"\u201c": '"', "\u201d": '"', "\u201e": '"', "\u2018": "'", "\u2019":
 
 @dataclasses.dataclass(frozen=True)
 class Pasted:
-    """One value, and where it was said to stand."""
+    """One value, and the name that was pasted with it."""
 
     value: str
     """The joined strings, as a CA reads them."""
     name: str | None = None
-    """The record's name, without trailing dot; ``None`` when it was not pasted with it."""
+    """The record's name, without trailing dot; ``None`` if it was not pasted."""
     warning: str | None = None
-    """What is wrong with the form itself, a sentence."""
+    """What is wrong with the form that was pasted, a sentence."""
 
 
 def read_pasted(text: str) -> Pasted:
-    """Return the value that ``text``, one line, stands for. There is always one."""
+    """Return the value that ``text``, one line, contains. There is always one."""
     text = text.strip()
     line = _ZONE_LINE.fullmatch(text) or _SPOKEN.fullmatch(text)
     if line is None:
@@ -49,16 +49,16 @@ def read_pasted(text: str) -> Pasted:
         return Pasted(
             strings.partition(";")[0].strip(),
             name,
-            "In a zone file a semicolon outside of quotes begins a comment, so what follows it is "
+            "In a zone file, a semicolon outside quotes begins a comment, so what follows it is "
             "lost. Put the value in quotes.",
         )
     return Pasted(_joined(strings, always=True), name)
 
 
 def _joined(text: str, *, always: bool = False) -> str:
-    """Return what the quoted strings in ``text`` hold, joined, or ``text`` itself without any.
+    """Return the joined quoted strings in ``text``, or ``text`` itself if there are none.
 
-    With ``always``, strings without quotes are strings as well, as in zone files.
+    With ``always``, strings without quotes count as well, as in zone files.
     """
     for curly, straight in _QUOTES.items():
         text = text.replace(curly, straight)

@@ -1,13 +1,13 @@
-"""TXT values in each of their forms: octets, character-strings, in quotes, as people copy them.
+"""TXT values in each of their forms: octets, character-strings, in quotes, ready to copy.
 
-Elsewhere a value is text: the strings of one TXT record, joined. They are UTF-8; octets that are
-not survive as surrogates (PEP 383), as other people's values may hold anything.
+Elsewhere a value is text: the strings of one TXT record, joined and decoded as UTF-8. Other octets
+become surrogates (PEP 383), because other people's values may hold anything.
 """
 
 import re
 from collections.abc import Iterable
 
-#: What one character-string holds, in octets (RFC 1035 section 3.3).
+#: The most octets that one character-string can hold (RFC 1035 section 3.3).
 STRING_OCTETS = 255
 
 _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -16,17 +16,17 @@ _OCTAL_ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)", re.DOTALL)
 
 
 def to_octets(value: str) -> bytes:
-    """Return the octets of ``value``, also those that are not UTF-8."""
+    """Return the octets of ``value``, including those that are not UTF-8."""
     return value.encode("utf-8", "surrogateescape")
 
 
 def from_octets(octets: bytes) -> str:
-    """Return the value that has these octets; :func:`to_octets` returns them again."""
+    """Return the value that has these octets; the reverse of :func:`to_octets`."""
     return octets.decode("utf-8", "surrogateescape")
 
 
 def to_strings(value: str) -> list[bytes]:
-    """Return the character-strings of ``value``: each has at most 255 octets, and there is one."""
+    """Return the character-strings of ``value``: at least one, each of at most 255 octets."""
     octets = to_octets(value)
     starts = range(0, len(octets), STRING_OCTETS)
     return [octets[start : start + STRING_OCTETS] for start in starts] or [b""]
@@ -50,9 +50,9 @@ def quoted(value: str, *, octal: bool = False) -> str:
 
 
 def unquoted(text: str, *, octal: bool = False) -> str:
-    r"""Return the value that stands in ``text``: the reverse of :func:`quoted`.
+    r"""Return the value that ``text`` contains: the reverse of :func:`quoted`.
 
-    ``text`` is the value itself when it is anything else than strings in quotes.
+    If ``text`` is anything other than strings in quotes, it is the value itself.
     """
     octets = to_octets(text)
     strings = _STRING.findall(octets)
@@ -67,19 +67,19 @@ def unescaped(text: str, *, octal: bool = False) -> str:
 
 
 def printable(value: str) -> str:
-    """Return ``value`` safe for a terminal: what other people publish may hold anything."""
+    """Return ``value`` safe for a terminal: other people's records may hold anything."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value
     )
 
 
 def zone_line(name: str, ttl: int, value: str) -> str:
-    """Return the record as a line of a zone file (RFC 1035 section 5.1), split where it must be."""
+    """Return the record as a line of a zone file (RFC 1035 section 5.1), split as required."""
     return f"{name}. {ttl} IN TXT {quoted(value)}"
 
 
 def to_copy(title: str, aliases: Iterable[str], name: str, ttl: int, value: str) -> str:
-    """Return one record in copy-and-paste form, with the names that are ``aliases`` of its own."""
+    """Return one record ready to copy; ``aliases`` are the names that lead to ``name``."""
     return "\n".join(
         [
             title,
@@ -91,7 +91,7 @@ def to_copy(title: str, aliases: Iterable[str], name: str, ttl: int, value: str)
             "  Type:   TXT",
             f"  TTL:    {ttl}",
             f"  Value:  {value}",
-            "  The same as a line of a zone file:",
+            "  Or as a line of a zone file:",
             f"  {zone_line(name, ttl, value)}",
         ]
     )

@@ -56,7 +56,7 @@ def test_a_damaged_state_is_rebuilt_with_one_warning_and_kept_aside(
     (warning,) = done.error.splitlines()
     (aside,) = state.parent.glob("records.json.damaged-*")
     assert aside.is_dir() or aside.read_text() == half
-    assert f"{state} was damaged, and now is {aside}. It was rebuilt" in warning
+    assert f"{state} was damaged, and is now kept as {aside}. It was rebuilt" in warning
     assert "with 1 record." in warning
     assert certbot.records()["records"] == records
     again = companion(command, "--all")

@@ -229,7 +229,7 @@ def test_a_record_that_no_certificate_needs_any_more_is_told_with_the_way_to_rev
     assert audited.returncode == 1, audited.output
     first, second, third = audited.out.splitlines()
     assert first.startswith(f"{kept}\tok\t")
-    assert second.startswith(f"{certified}\tok\tNo certificate of this machine needs")
+    assert second.startswith(f"{certified}\tok\tNo certificate on this machine needs")
     assert third.startswith(f"{certified}\tleft-over\t")
     assert (
         f"certbot-dns-persist revoke --config-dir {certbot.config_dir} --logs-dir "

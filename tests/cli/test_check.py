@@ -161,7 +161,7 @@ def test_expiring_is_a_warning_from_as_many_days_before_as_is_asked(
     else:
         record = checked(alone, *arguments, status="expiring", exit_status=1)
         assert record["reason"] == (
-            f"The record at {at(domain)} ends at {rfc3339(end)}. Publish one that ends later "
+            f"The record at {at(domain)} expires at {rfc3339(end)}. Publish one that expires later "
             f"(certbot-dns-persist record -d {domain} shows it)."
         )
         assert record["expected_value"] is None  # how long the next is to last, nobody said
@@ -195,7 +195,7 @@ def test_expired(alone: Companion, bind: Bind, domain: str, asking: list[str]) -
     assert record["reason"].startswith(f'At {at(domain)}, "{VALUE}; persistUntil=1')
     assert "expired: its persistUntil was 20" in record["reason"]
     assert record["reason"].endswith(
-        f". Publish one that ends later (certbot-dns-persist record -d {domain} shows it)."
+        f". Publish one that expires later (certbot-dns-persist record -d {domain} shows it)."
     )
     assert record["persist_until"] == "2023-11-14T22:13:20Z"
     assert record["expected_value"] == VALUE
@@ -237,18 +237,18 @@ def test_missing_beside_what_is_for_other_cas(
         (
             VALUE,
             "*.{}",
-            "lacks policy=wildcard, which a wildcard name needs. Put one that has it in its place",
+            "lacks policy=wildcard, which a wildcard name needs. Replace it with one that has it",
         ),
         # To wait for its end would not help, so that is not what is said of it.
         (
             f"{VALUE}; persistUntil=1700000000",
             "*.{}",
-            "lacks policy=wildcard, which a wildcard name needs. Put one that has it in its place",
+            "lacks policy=wildcard, which a wildcard name needs. Replace it with one that has it",
         ),
         (
             "ca.example; account=1",
             "{}",
-            "is malformed: the mandatory accounturi is missing. Put a correct one in its place",
+            "is malformed: the mandatory accounturi is missing. Replace it with a correct one",
         ),
     ],
 )
@@ -283,7 +283,7 @@ def test_inconsistent(alone: Companion, bind: Bind, domain: str, asking: list[st
     assert record["reason"] == (
         f"The record at {at(domain)} is not on every server yet: ns2.example.test "
         f"({bind.secondary.address}) serves no record. The CA may ask any of them; if that lasts, "
-        "see why the zone does not get there."
+        "find out why they do not get the zone."
     )
     assert [server["status"] for server in record["nameservers"]] == ["ok", "lagging"]
     assert record["expected_value"] == VALUE
@@ -321,7 +321,7 @@ def test_unreachable_is_unknown_when_nobody_answers(
     assert record["reason"].startswith(f"{at('example.test')} cannot be looked up: ")
     assert f"{nameserver.endpoint} answers REFUSED" in record["reason"]
     assert record["reason"].endswith(
-        "Check that the domain is delegated, and the resolvers that are asked."
+        "Check that the domain is delegated, and that the resolvers work."
     )
     assert (record["found"], record["nameservers"]) == ([], [])
 
@@ -376,8 +376,8 @@ def test_dnssec_bogus(alone: Companion, signed: Bind, kind: Signatures) -> None:
         exit_status=2,
     )
     assert record["reason"] == (
-        f"The DNSSEC signatures at {at(domain)} do not verify, so CAs refuse whatever stands "
-        "there. Have the zone's signatures and its DS record mended."
+        f"The DNSSEC signatures at {at(domain)} do not verify, so CAs refuse whatever is "
+        "there. Have the zone's signatures and its DS record fixed."
     )
 
 
@@ -394,7 +394,7 @@ def test_dnssec_bogus(alone: Companion, signed: Bind, kind: Signatures) -> None:
         (
             f'0 issue "ca.example; accounturi={URI}2"',
             "{}",
-            f"is for another account than {URI}",
+            f"is for an account other than {URI}",
         ),
         ('0 issuewild ";"', "*.{}", "CAA issuewild: ';' does not name this CA"),
         ('128 tbs "?"', "{}", "critical property 'tbs', which CAs do not know"),

@@ -93,7 +93,7 @@ def test_after_a_key_rollover_the_old_record_is_good_but_of_an_older_form(
     conf = certbot.config_dir / "renewal" / f"{DOMAIN}.conf"
     conf.write_text(conf.read_text().replace(regr.parent.name, new.name))
     record, _ = checked(companion, exit_status=0)
-    assert record["reason"].endswith("but is of an older form and should be replaced.")
+    assert record["reason"].endswith("but is in an older form and should be replaced.")
     assert record["account_uri"] in ca.record_value(DOMAIN)
 
 

@@ -45,7 +45,7 @@ def test_a_value_is_told_in_plain_words(explain: Explain) -> None:
         f"  account  {URI}\n"
         "  covers   the name, its wildcard and, where the CA allows it, every name below\n"
         "  until    2027-12-28T13:20:00Z (in 361 days)\n"
-        "  ignored  flavour=sweet (no CA knows it)\n"
+        "  ignored  flavour=sweet (unknown to CAs)\n"
         "  verdict  Well-formed. letsencrypt.org accepts it for that account.\n"
     )
 
@@ -107,8 +107,8 @@ def test_what_no_ca_or_not_this_one_accepts_is_told_with_why(
         ('example.com. 300 IN TXT "v=spf1 exp=why.example.com -all"', "looks like an SPF policy"),
         ("v=DMARC1; p=none", "looks like a DMARC policy"),
         ("v=DKIM1; k=rsa; p=MIGf", "looks like a DKIM key"),
-        ("google-site-verification=abc123", "looks like a proof for another service"),
-        ("MS=ms12345678", "looks like a proof for another service"),
+        ("google-site-verification=abc123", "looks like a proof to another service"),
+        ("MS=ms12345678", "looks like a proof to another service"),
         ("hello; world", "does not begin with the name of a CA"),
     ],
 )
@@ -117,7 +117,7 @@ def test_what_was_never_meant_as_a_record_is_told_with_what_one_looks_like(
 ) -> None:
     done = explain(*arguments, value)
     assert done.returncode == 1, done.output
-    assert f"Not a dns-persist-01 value, so no CA reads it: it {looks}" in flat(done)
+    assert f"Not a dns-persist-01 value, so no CA accepts it: it {looks}" in flat(done)
     assert "needed <issuer-domain-name>; accounturi=<account-uri>" in flat(done)
     assert "missing" not in done.out
 
@@ -199,7 +199,7 @@ def test_a_record_from_before_the_standard_comes_with_the_one_that_is_needed(
     [
         ("_validation-persist.*.example.com", "the record at _validation-persist.example.com"),
         ("_acme-challenge.example.com", "is for dns-01"),
-        ("example.com", "only if that is an alias"),
+        ("example.com", "is only right if that is an alias"),
     ],
 )
 def test_a_value_at_a_name_at_which_no_ca_looks_is_told(

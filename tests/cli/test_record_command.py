@@ -100,14 +100,14 @@ def test_the_text_is_to_copy_and_says_what_is_there_already(
         "  Type:   TXT\n"
         "  TTL:    300\n"
         f"  Value:  {value}\n"
-        "  The same as a line of a zone file:\n"
+        "  Or as a line of a zone file:\n"
         f'  {NAME}. 300 IN TXT "{value}"\n'
     )
     assert ok(record("-d", DOMAIN)).out == block
     nameserver.zones.set_values(NAME, [value, OTHERS])
     shown = ok(record("-d", DOMAIN)).out
     assert shown.startswith(block)
-    assert "It stands there already: there is nothing to do." in shown
+    assert "It is there already: there is nothing to do." in shown
     assert f'"{OTHERS}"' in shown
 
 
@@ -174,7 +174,7 @@ def test_a_change_batch_for_several_hosted_zones_is_refused_with_the_names_in_ea
 
     done = batch("-d", f"{domain},*.{domain},www.{domain},{domain.split('.')[0]}.other.test")
     assert (done.returncode, done.out) == (1, "")
-    assert "for one hosted zone, so ask for each by itself" in done.error
+    assert "for one hosted zone, so run this once for each zone" in done.error
     of_each = [line.strip().split(": ") for line in done.error.splitlines() if line[0] == " "]
     assert [zone for zone, _ in of_each] == ["example.test", "other.test"]
     changed = []

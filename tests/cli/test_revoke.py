@@ -29,7 +29,7 @@ def test_what_is_published_beforehand_serves_the_first_certificate(
     assert bind.primary.values(validation_domain_name(domain)) == []
     ok(companion("publish", *names, *bind_writing, "--yes"))
     assert bind.secondary.values(validation_domain_name(domain)) == [value]
-    assert certbot.journal()[-1]["reason"] == "nothing there authorises"
+    assert certbot.journal()[-1]["reason"] == "no record authorises"
     again = ok(companion("publish", *names, *bind_writing))
     assert "Nothing is missing" in again.out
     done = certbot.certonly(*bind_reading, "-d", domain, "-d", f"*.{domain}")

@@ -112,7 +112,7 @@ def test_an_unknown_account_at_our_ca_is_critical_with_what_it_permits_and_what_
 
 def test_without_policy_and_end_it_permits_the_name_alone_and_for_ever() -> None:
     notice = only(notices(checked(STRANGER), NOBODY))
-    assert "certificates for example.com, without an end." in notice.reason
+    assert "certificates for example.com, without a time limit." in notice.reason
 
 
 def test_at_the_end_of_an_alias_it_permits_what_shares_the_name_too() -> None:
@@ -252,7 +252,7 @@ def test_an_older_form_of_ours_is_told() -> None:
     hashed_only = request(terms=Terms(("ca.example",), None, "acme:"))
     notice = only(notices(checked(OURS, of=hashed_only), NOBODY))
     assert notice.kind == "outdated"
-    assert "does not accept any more" in notice.reason
+    assert "this CA no longer accepts" in notice.reason
 
 
 def test_a_record_of_ours_that_was_not_noted_is_told_where_there_are_notes() -> None:
@@ -265,7 +265,7 @@ def test_what_was_published_and_is_gone_is_a_warning_while_another_one_authorise
     audited = checked(OURS)
     notice = only(notices(audited, known(records=[noted(OURS), noted(gone)])))
     assert (notice.kind, notice.severity, notice.value) == ("gone", "warning", gone)
-    assert "changed outside of this program since 2026-11-02T00:00:00Z" in notice.reason
+    assert "changed outside of this program after 2026-11-02T00:00:00Z" in notice.reason
 
     notice = only(notices(checked(), known(records=[noted(OURS)])))
     assert notice.severity == "ok"  # the diagnosis is as grave as can be
@@ -299,9 +299,9 @@ def test_what_was_published_for_a_former_account_is_told_with_when(
     assert (notice.kind, notice.severity) == ("former-account", "warning")
     assert (
         f"is for a former account of this machine, {FORMER.url}, published from here at "
-        "2026-11-01T00:00:00Z. Certbot has it no longer." in notice.reason
+        "2026-11-01T00:00:00Z. Certbot no longer has it." in notice.reason
     )
-    assert "certificates for example.com, without an end." in notice.reason
+    assert "certificates for example.com, without a time limit." in notice.reason
     assert notice.reason.endswith(f"Remove exactly this TXT value at {NAME}.")
 
 

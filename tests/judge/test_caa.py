@@ -36,7 +36,7 @@ def test_caa_records_that_allow(records: list[tuple[int, str, str]]) -> None:
     [
         ([(0, "issue", ";")], "does not name this CA"),
         ([(0, "issue", "other.example")], "does not name this CA"),
-        ([(0, "issue", f"ca.example; accounturi={URI}0")], "is for another account"),
+        ([(0, "issue", f"ca.example; accounturi={URI}0")], "is for an account other than"),
         ([(0, "issue", "ca.example; validationmethods=dns-01")], "does not list dns-persist-01"),
         ([(128, "tbs", "x")], "critical property 'tbs'"),
         ([(128, "contactemail", "a@b")], "critical property 'contactemail'"),

@@ -226,7 +226,7 @@ def test_the_issuer_is_the_one_that_has_a_record_else_the_first(
 
 
 def test_an_end_that_has_passed_is_not_published() -> None:
-    with pytest.raises(ConfigurationError, match="2023-11-14T22:13:20Z, which has passed"):
+    with pytest.raises(ConfigurationError, match="2023-11-14T22:13:20Z, which is in the past"):
         make_plans([standing([])], dataclasses.replace(OPTIONS, until=1700000000), "")
 
 

@@ -89,7 +89,7 @@ def test_both_spellings_of_a_key_may_agree_but_not_differ(write: Write) -> None:
     assert credentials.read(write(both + "hush\n")).keys("rfc2136", NAME) == {"secret": "hush"}
 
     message = refusal(write(both + "hushhush\n"))
-    assert "dns_persist_rfc2136_secret and dns_rfc2136_secret" in message
+    assert "as dns_persist_rfc2136_secret and as dns_rfc2136_secret" in message
 
 
 @pytest.mark.parametrize(

@@ -166,9 +166,9 @@ def test_manual_says_what_may_be_taken_away_and_claims_nothing() -> None:
     manual.remove_value("_validation-persist.example.com", "old value")
     assert told == [
         'The TXT record _validation-persist.example.com with the value "old value" may now be '
-        "taken away."
+        "removed."
     ]
     with pytest.raises(ProviderError, match="'manual' cannot list"):
         manual.list_values("example.com")
-    with pytest.raises(ProviderError, match="'manual' cannot tell the zone"):
+    with pytest.raises(ProviderError, match="'manual' cannot determine the zone"):
         manual.zone_for("example.com")

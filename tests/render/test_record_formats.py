@@ -156,8 +156,8 @@ def test_route53_takes_the_batches_and_keeps_what_others_have(aws: Aws) -> None:
 
 def test_a_name_whose_zone_is_not_known_has_a_batch_of_its_own() -> None:
     unknown = [PreparedRecord(name, PLAIN, 1, ("x",), looked=False) for name in ("a.b.c", "d.b.c")]
-    assert "would go" in json.loads(route53.render(unknown[:1]))["Comment"]
-    with pytest.raises(ConfigurationError, match=r"d\.b\.c \(its zone is not known\): -d x"):
+    assert "would be lost" in json.loads(route53.render(unknown[:1]))["Comment"]
+    with pytest.raises(ConfigurationError, match=r"d\.b\.c \(its zone is unknown\): -d x"):
         route53.render(unknown)
 
 
@@ -193,7 +193,7 @@ def test_a_record_at_the_apex_and_one_in_an_unknown_zone_have_a_name() -> None:
     unknown = PreparedRecord("_validation-persist.a.test", PLAIN, 300, ("a.test",), looked=False)
     written = octodns.render([apex, unknown])
     assert '\n"":\n' in written
-    assert "# a.test.yaml (the zone is not known" in written
+    assert "# a.test.yaml (the zone is unknown" in written
 
 
 # Terraform

@@ -66,7 +66,7 @@ def test_a_value_that_says_all_is_turned_into_the_record_that_is_needed(value: s
         (
             f"v=acme-persist-01; ca=ca.example; account={URI}; exp=2027-01-01T00:00:00",
             f"ca.example; accounturi={URI}",
-            "no date with a time zone",
+            "not a date with a time zone",
         ),
         ("v=acme-persist-01", "<issuer-domain-name>; accounturi=<account-uri>", "which account"),
     ],
