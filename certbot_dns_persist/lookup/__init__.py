@@ -1,1 +1,1 @@
-"""Reading DNS: what stands at many names, asked all at once."""
+"""Reading DNS: the records at many names, looked up all at once."""

@@ -1,10 +1,10 @@
-"""Coroutines for callers that are none: an event loop in a thread of its own.
+"""Runs coroutines for synchronous callers: an event loop in a thread of its own.
 
-The thread is for the sake of signals. Their handlers run in the main thread, between any two
-instructions, and those of Certbot raise an exception: raised within a callback, asyncio would log
-it and go on. Here no callback runs in the main thread, where the caller waits: what a handler
-raises ends the waiting, which ends the loop. Also, the caller may run a loop already, of which
-there can be only one in a thread; and answers are received while the caller is busy.
+The thread is there because of signals. Their handlers run in the main thread, between any two
+instructions, and Certbot's raise an exception; if that happened inside a callback, asyncio would
+log it and continue. Here no callback runs in the main thread, where the caller waits: what a
+handler raises ends the wait, and so the loop. Also, the caller's thread may run a loop already, and
+can have only one; and answers are received while the caller is busy.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Generic, TypeVar
 
-#: Coroutines at once, and those whose results may wait for an earlier one's.
+#: Coroutines at once, including those whose results wait for an earlier one.
 MAX_UNDER_WAY = 500
 MAX_WAITING = 4000
 
-# Fewer items are not handed to the loop at once while others are under way.
+# Fewer items than this wait for more while others are in progress.
 _MIN_BATCH = 50
-# Seconds after which a signal is noticed that was delivered to another thread than the main one.
+# Seconds after which we notice a signal that another thread than the main one received.
 _POLL = 0.2
 
 _T = TypeVar("_T")
@@ -37,8 +37,8 @@ def in_order(
 ) -> Iterator[_R]:
     """Yield what the coroutine for each of ``items`` returns, in their order.
 
-    ``session`` is entered within the loop, and gives what makes a coroutine of an item. The items
-    are drawn in the caller's thread as there is room for more, so there may be any number of them.
+    ``session`` is entered within the loop, and yields a function that makes a coroutine from an
+    item. Items are taken in the caller's thread as there is room, so there may be any number.
     """
     source = iter(items)
     drawn = yielded = 0
@@ -70,7 +70,7 @@ class _Background(Generic[_T, _R]):
 
     def __init__(self, session: Callable[[], AbstractContextManager[_Work[_T, _R]]]) -> None:
         self.results: dict[int, asyncio.Task[_R]] = {}
-        """What has finished, by number."""
+        """The finished tasks, by number."""
         self._session = session
         self._work: _Work[_T, _R]
         self._served: asyncio.Task[None]
@@ -80,7 +80,7 @@ class _Background(Generic[_T, _R]):
         self._numbers = itertools.count()
         self._finished: dict[int, asyncio.Task[_R]] = {}
         self._batches: queue.SimpleQueue[dict[int, asyncio.Task[_R]]] = queue.SimpleQueue()
-        # A daemon, so that a generator that nobody closes does not keep the interpreter from ending
+        # A daemon, so that a generator that is never closed does not keep the interpreter running
         self._thread = threading.Thread(target=self._run, name="look-up", daemon=True)
 
     # In the caller's thread
@@ -90,23 +90,23 @@ class _Background(Generic[_T, _R]):
         self._thread.start()
 
     def add(self, items: list[_T]) -> None:
-        """Let the coroutines for ``items`` run; their results are numbered from 0 on."""
+        """Run the coroutines for ``items``; their results are numbered from 0."""
         self._loop.call_soon_threadsafe(self._start_tasks, items)
 
     def collect(self, *, wait: bool = False) -> None:
-        """Take up the results that are there by now; ``wait`` until there is one."""
+        """Collect the results that are ready; with ``wait``, wait for at least one."""
         while wait or not self._batches.empty():
             try:
                 self.results.update(self._batches.get(timeout=_POLL))
                 wait = False
             except queue.Empty:
-                if self._served.done():  # which it is before its time only if something is wrong
+                if self._served.done():  # too early, so something is wrong
                     self._served.result()
 
     def stop(self) -> None:
         """End all coroutines, the thread and the loop."""
         self._loop.call_soon_threadsafe(self._stop)
-        # A generator that nobody closes is closed in any thread, by the collector of garbage.
+        # The garbage collector closes a forgotten generator in any thread.
         if self._thread is not threading.current_thread():
             if self._thread.is_alive():
                 self._thread.join()
@@ -142,7 +142,7 @@ class _Background(Generic[_T, _R]):
     def _finish(self, number: int, task: asyncio.Task[_R]) -> None:
         if not self._serving:
             return
-        if not self._finished:  # all that finish in this turn of the loop go together
+        if not self._finished:  # hand over all that finish in this turn of the loop together
             self._loop.call_soon(self._hand_over)
         self._finished[number] = task
 
@@ -155,7 +155,7 @@ class _Background(Generic[_T, _R]):
             self._end.set_result(None)
 
     def _handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """End with what a callback raises, which asyncio would only log."""
+        """End with the exception of a callback, which asyncio would only log."""
         error = context.get("exception")
         if "handle" in context and error is not None and not self._end.done():
             self._end.set_exception(error)

@@ -1,4 +1,4 @@
-"""What a look into DNS found: values, without the means by which they were had."""
+"""The results of a look-up: values, without the code that finds them."""
 
 import dataclasses
 from typing import NamedTuple
@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 @dataclasses.dataclass(frozen=True)
 class ServerAnswer:
-    """What one server said of one name."""
+    """What one server says about one name."""
 
     server: str
-    """The server's host name, or its address when it is a resolver."""
+    """The server's host name, or its address if it is a resolver."""
 
     address: str
     values: tuple[str, ...] | None
-    """The TXT values, each joined from its strings; ``None`` when it gave no usable answer."""
+    """The TXT values, each joined from its strings; ``None`` if it gave no usable answer."""
 
     trouble: str | None = None
     """Why there is no usable answer: timed out, lame, REFUSED and the like."""
 
     alias: str | None = None
-    """The name for which this server says the asked name is an alias."""
+    """The name that the requested name is an alias for, according to this server."""
 
     referral: str | None = None
-    """The zone further down to which this server refers."""
+    """The zone below to which this server refers."""
 
     def __str__(self) -> str:
         return self.server if self.server == self.address else f"{self.server} ({self.address})"
@@ -30,22 +30,22 @@ class ServerAnswer:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What stands at one name."""
+    """What DNS holds at one name."""
 
     name: str
     canonical_name: str
-    """The end of the alias chain, ``name`` itself without one: where a record must be put."""
+    """The end of the alias chain, or ``name`` itself: where a record must be published."""
 
     zone: str | None
-    """The zone that holds the canonical name; ``None`` when only resolvers were asked."""
+    """The zone that holds the canonical name; ``None`` if only resolvers were asked."""
 
     servers: tuple[ServerAnswer, ...]
     warnings: tuple[str, ...] = ()
     trouble: str | None = None
-    """Why nothing can be said of the name at all."""
+    """Why the name cannot be looked up at all."""
 
     synthesized: bool = False
-    """Whether a wildcard answers, so that nothing of this stands at the canonical name itself."""
+    """Whether a wildcard answers, so that nothing is at the canonical name itself."""
 
     @property
     def answers(self) -> list[ServerAnswer]:
@@ -59,7 +59,7 @@ class Found:
 
     @property
     def values(self) -> list[str]:
-        """Every value that some server serves, each once, in the order of first sight."""
+        """Every value that some server serves, each once, in the order first seen."""
         return list(
             dict.fromkeys(value for server in self.answers for value in server.values or ())
         )
@@ -145,7 +145,7 @@ class Inspection:
 
     domain: str
     found: Found
-    """What stands at the validation domain name."""
+    """What DNS holds at the validation domain name."""
 
     bogus: bool
     """Whether a validating resolver rejects the DNSSEC signatures there."""
@@ -154,7 +154,7 @@ class Inspection:
     """The CAA records that govern the domain as (flags, tag, value)."""
 
     caa_trouble: str | None = None
-    """Why the CAA records are not known."""
+    """Why the CAA records are unknown."""
 
     neighbourhood: Neighbourhood | None = None
-    """What is around the record, where one stands and this was asked for."""
+    """What is around the record, if there is one and this was requested."""

@@ -1,8 +1,8 @@
 """DNS messages as a look-up needs them: a question in octets, and what an answer says.
 
-dnspython writes the questions and reads every name and every record. It does so for what a
-look-up goes by and no more: a whole ``dns.message.Message`` for each question and each answer
-takes five times as long, and thousands of names are asked for at once.
+dnspython writes the questions and reads every name and record, but only those that a look-up uses:
+a whole ``dns.message.Message`` for each question and each answer takes five times as long, and a
+look-up asks for thousands of names at once.
 """
 
 import dataclasses
@@ -21,22 +21,22 @@ import dns.rdatatype
 
 from certbot_dns_persist.value.txt import from_strings
 
-#: What UDP answers may be long without being fragmented on common paths.
+#: Octets that a UDP answer may have without fragmentation on common paths.
 EDNS_PAYLOAD = 1232
 
 _HEADER = struct.Struct("!HHHHHH")  # RFC 1035 section 4.1.1
-_RECORD = struct.Struct("!HHIH")  # what follows a record's owner, section 4.1.3
-_NAME_OF_QUESTION = b"\xc0\x0c"  # a pointer to it, section 4.1.4
-_NO_LABEL = b"\x40"  # cannot be where a label begins
-_LENGTHS = [bytes([length]) for length in range(64)]  # what stands before a label, section 3.1
+_RECORD = struct.Struct("!HHIH")  # after a record's owner, section 4.1.3
+_NAME_OF_QUESTION = b"\xc0\x0c"  # a pointer to the name, section 4.1.4
+_NO_LABEL = b"\x40"  # never at the start of a label
+_LENGTHS = [bytes([length]) for length in range(64)]  # the octet before a label, section 3.1
 
-# Plain numbers: with its enumerations, dnspython takes long for short arithmetic.
+# Plain numbers: arithmetic with dnspython's enumerations is slow.
 _QR, _AA, _TC, _AD = (int(getattr(dns.flags, name)) for name in ("QR", "AA", "TC", "AD"))
 _TXT, _OPT = int(dns.rdatatype.TXT), int(dns.rdatatype.OPT)
 _IN = int(dns.rdataclass.IN)
 _ZONE_MARKS = {int(dns.rdatatype.NS), int(dns.rdatatype.SOA)}
 
-# Who cannot read the question may leave it out of the answer.
+# A server that cannot read the question may leave it out of the answer.
 _WITHOUT_QUESTION = {
     int(dns.rcode.FORMERR),
     int(dns.rcode.SERVFAIL),
@@ -44,12 +44,12 @@ _WITHOUT_QUESTION = {
     int(dns.rcode.REFUSED),
 }
 
-# Answers that differ in the name only are read once.
+# Answers that differ only in the name are read once.
 _PLAIN_ANSWERS = 1000
 
 
 class NotAnAnswer(Exception):
-    """The octets are no answer to the question."""
+    """The octets are not an answer to the question."""
 
 
 class Record(NamedTuple):
@@ -58,28 +58,28 @@ class Record(NamedTuple):
     owner: dns.name.Name
     rdtype: int
     data: dns.rdata.Rdata | None
-    """``None`` for records of the authority section: there, the owner tells all."""
+    """``None`` for records of the authority section: there, the owner is enough."""
 
 
 class Plain(NamedTuple):
-    """What an answer says that holds TXT records of the asked name, or none, and nothing else."""
+    """An answer that has TXT records of the requested name, or none, and nothing else."""
 
     values: tuple[str, ...]
     """The TXT values, each joined from its strings."""
     zone: int | None
-    """How many labels of the name stand before those of the zone that the answer shows."""
+    """How many labels of the name come before those of the zone that the answer shows."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a server said."""
+    """What a server answers."""
 
     rcode: int
     flags: int
     records: tuple[Record, ...] = ()
     authority: tuple[Record, ...] = ()
     plain: Plain | None = None
-    """Set instead of the records where that is all there is to them."""
+    """Set instead of the records if it says all that they do."""
 
     @property
     def usable(self) -> bool:
@@ -96,7 +96,7 @@ class Answer:
 
     @property
     def authentic(self) -> bool:
-        """Whether a validating resolver vouches for it (RFC 4035 section 3.2.3)."""
+        """Whether a validating resolver has verified it (RFC 4035 section 3.2.3)."""
         return bool(self.flags & _AD)
 
     @property
@@ -105,7 +105,7 @@ class Answer:
 
 
 class Question:
-    """What is asked of a server."""
+    """A question to a server."""
 
     __slots__ = ("_asked", "_frames", "_kind", "_lengths", "_name", "_rest", "recursive")
 
@@ -118,9 +118,9 @@ class Question:
         checking_disabled: bool = False,
         first_labels: int = 2,
     ) -> None:
-        """``name`` is the labels of one.
+        """``name`` is a name's labels.
 
-        ``first_labels`` of them may be different in answers that otherwise are the same.
+        The first ``first_labels`` of them may differ between answers that are otherwise equal.
         """
         self.recursive = recursive
         self._lengths = bytes(map(len, name[:first_labels]))
@@ -138,7 +138,7 @@ class Question:
     def read(self, wire: bytes) -> Answer:
         """Return what ``wire`` says.
 
-        Raises :class:`NotAnAnswer` when it is not an answer to this question, or no message.
+        Raises :class:`NotAnAnswer` if it is not an answer to this question, or not a message.
         """
         try:
             return self._read(wire)
@@ -185,10 +185,10 @@ def _read(wire: bytes, at: int) -> Answer:
 def _read_plain(lengths: bytes, header: bytes, rest: bytes) -> Answer | None:
     """Return what an answer says about TXT of a name, whatever its first labels, if plain.
 
-    ``lengths`` are those of the first labels, ``rest`` is the message from the next label of the
-    question on. In a zone, many answers differ in the first labels only: where records belong to
-    the name, servers point to it in the question (RFC 1035 section 4.1.4). ``None`` when there is
-    more to it, so that the name itself has to be known.
+    ``lengths`` are those of the first labels; ``rest`` is the message from the question's next
+    label. In a zone, many answers differ only in the first labels: where records belong to the
+    name, servers point to it in the question (RFC 1035 section 4.1.4). ``None`` if the answer
+    contains more, so that the name itself is needed.
     """
     start = _HEADER.size + sum(lengths) + len(lengths)
     wire = _NO_LABEL * start + rest
@@ -242,7 +242,7 @@ def _record(wire: bytes, at: int) -> tuple[int, int, int, int, int]:
 
 
 def _data(wire: bytes, rdclass: int, rdtype: int, start: int, end: int) -> Any:
-    if rdclass != _IN:  # asked for was IN, and data of another class has other attributes
+    if rdclass != _IN:  # we asked for IN, and data of another class has other attributes
         raise NotAnAnswer("another class")
     return dns.rdata.from_wire(
         dns.rdataclass.IN,
@@ -262,9 +262,9 @@ def text_value(data: Any) -> str:
 def _frames(
     kind: int, recursive: bool, checking_disabled: bool
 ) -> list[tuple[bytes, bytes, bytes]]:
-    """Return all of a question but its id and its name: without EDNS, and with it.
+    """Return all of a question except its id and name: without EDNS, and with it.
 
-    The parts are what stands before the name, after the name, and after the question.
+    The parts come before the name, after the name, and after the question.
     """
     frames = []
     for edns in (-1, 0):
@@ -274,7 +274,7 @@ def _frames(
             use_edns=edns,
             payload=EDNS_PAYLOAD,
         )
-        # Whoever sets AD in a question understands it in an answer (RFC 6840 section 5.7).
+        # AD in a question says that we understand it in an answer (RFC 6840 section 5.7).
         query.flags = dns.flags.RD | dns.flags.AD if recursive else dns.flags.Flag(0)
         if checking_disabled:
             query.flags |= dns.flags.CD

@@ -1,15 +1,15 @@
-"""How one server is to be asked: as fast as it can answer, as slowly as is polite.
+"""How to ask one server: as fast as it can answer, but no faster than is polite.
 
-What a good resolver keeps of each server: how long its answers take, how many questions it may
+What a good resolver remembers of each server: how long its answers take, how many questions it may
 have at once, whether it is dead.
 
-- A question is sent again when the answer is overdue by the server's own measure (RFC 6298),
-  then ever more slowly, until :data:`PATIENCE` is over.
-- The number of questions that a server has at once grows while they are answered and is halved
-  when a good part of them is lost; single losses are the network's, and nobody is overrun.
-- A server that has answered nothing for long is dead: what it was asked fails, what it would be
-  asked fails at once, and now and then one question is let through to see whether it is back.
-  So it is with TCP, apart from UDP.
+- A question is sent again if the answer is overdue by the server's own response times (RFC 6298),
+  then at growing intervals, until :data:`PATIENCE` has passed.
+- The number of questions that a server has at once grows while it answers them, and is halved if
+  many of them are lost; the network may lose single ones even if the server is not overloaded.
+- A server that has answered nothing for long is dead: the questions that it has fail, new ones
+  fail at once, and now and then one is let through to see whether it is back. TCP and UDP are
+  treated separately.
 
 Nothing here waits, sends or reads a clock: times are arguments, in seconds.
 """
@@ -18,15 +18,15 @@ import enum
 
 #: Seconds after which an unanswered question is given up.
 PATIENCE = 4.0
-#: Seconds after which a server is dead that has not answered any of MANY attempts so far: that
-#: many times as long as the slowest other one took to answer, within these bounds.
+#: A server that has answered none of MANY attempts is dead after that many times as long as the
+#: slowest other one took to answer, within these bounds (seconds).
 TIMES_THE_SLOWEST = 4
 MIN_SILENCE, SILENCE = 0.5, 1.5
 MANY = 16
 #: Seconds from the death of a server to the first probe; each later one waits twice as long.
 PROBE_AFTER = 1.0
-#: Seconds until a question is sent again: at first, and at least; to a resolver, which may have to
-#: ask others, not sooner than the last.
+#: Seconds until a question is sent again: at first, at least, and at least to a resolver, which may
+#: have to ask other servers.
 FIRST_TIMEOUT = 0.4
 MIN_TIMEOUT = 0.05
 MIN_RESOLVER_TIMEOUT = 0.2
@@ -34,7 +34,7 @@ MIN_RESOLVER_TIMEOUT = 0.2
 FIRST_WINDOW = 32
 MIN_WINDOW = 4
 MAX_WINDOW = 256
-#: The share of questions lost from which a server counts as overrun, and below which it does not.
+#: The share of lost questions from which a server counts as overloaded, and below which not.
 OVERRUN, UNHARMED = 0.25, 0.125
 
 
@@ -44,10 +44,10 @@ class Attempts:
     __slots__ = ("began", "count", "patience", "recursive")
 
     def __init__(self, *, recursive: bool, patience: float) -> None:
-        """``recursive`` is whether a resolver is asked, which may wait for other servers."""
+        """``recursive`` says that the server is a resolver, which may wait for other servers."""
         self.recursive = recursive
         self.patience = patience
-        """Seconds from the first attempt until the question is given up."""
+        """Seconds from the first attempt until we give up the question."""
         self.began = 0.0
         self.count = 0
 
@@ -58,11 +58,11 @@ class Next(enum.Enum):
     ASK_AGAIN = enum.auto()
     GIVE_UP = enum.auto()
     ALL_FAIL = enum.auto()
-    """The server is dead: give up all that it was asked."""
+    """The server is dead: give up all its questions."""
 
 
 class Slowest:
-    """How long the slowest server took, of all that one look-up asks."""
+    """How long the slowest server of one look-up took to answer."""
 
     seconds: float | None = None
 
@@ -71,27 +71,27 @@ class Slowest:
 
     @property
     def silence(self) -> float:
-        """The seconds that a server is given that has never answered."""
+        """The seconds until a server that has never answered is dead."""
         if self.seconds is None:
             return SILENCE
         return min(SILENCE, max(MIN_SILENCE, TIMES_THE_SLOWEST * self.seconds))
 
 
 class Pace:
-    """How a server has answered, and so how it is asked next."""
+    """How a server has answered, and so how to ask it next."""
 
     def __init__(self, rate: float, slowest: Slowest) -> None:
-        """``rate`` is in messages a second, retransmissions included."""
+        """``rate`` is in messages per second, retransmissions included."""
         self.heard = False
         self.window = float(FIRST_WINDOW)
         """How many questions the server may have at once."""
         self.timeout = FIRST_TIMEOUT
         self.dead: str | None = None
-        """Why nothing is to be asked of it, but for a probe."""
+        """Why it must not be asked, except for a probe."""
         self.strange: str | None = None
-        """What is wrong with what it sends, which is no answer."""
+        """What is wrong with its messages that are not answers."""
         self._slowest = slowest
-        # A certificate's hundred names at once, and not more than the rate in any second.
+        # The hundred names of a certificate at once, but no more than the rate in any second.
         self._burst = max(1.0, rate / 10)
         self._refill = rate - self._burst + 1
         self._tokens, self._filled = self._burst, 0.0
@@ -107,7 +107,7 @@ class Pace:
     # What may be sent
 
     def admit(self, now: float) -> float | None:
-        """Return the seconds that a new question is given; ``None`` for a server that is dead."""
+        """Return the seconds that a new question may take; ``None`` if the server is dead."""
         if self.dead is None:
             return PATIENCE
         if now < self._probe_at:
@@ -118,7 +118,7 @@ class Pace:
         return patience
 
     def may_send(self, now: float) -> bool:
-        """Whether the rate allows another message now, which is then counted as sent."""
+        """Whether the rate allows another message now; if so, it counts as sent."""
         self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._refill)
         self._filled = now
         if self._tokens < 1:
@@ -131,7 +131,7 @@ class Pace:
         return max(0.0, 1 - self._tokens) / self._refill
 
     def send(self, attempts: Attempts, now: float) -> float:
-        """Note that an attempt is made; return when to ask :meth:`miss` if there is no answer."""
+        """Note that an attempt is sent; return when to call :meth:`miss` if there is no answer."""
         if self._quiet_since is None:
             self._quiet_since = now
         if not attempts.count:
@@ -139,7 +139,7 @@ class Pace:
         attempts.count += 1
         timeout = max(self.timeout, MIN_RESOLVER_TIMEOUT) if attempts.recursive else self.timeout
         deadline = now + timeout * attempts.count
-        if self._is_on_trial(attempts):
+        if self._gets_less_time(attempts):
             dead_at = self._quiet_since + self._slowest.silence
             if now < dead_at:
                 deadline = min(deadline, dead_at)
@@ -155,7 +155,7 @@ class Pace:
         else:
             self._smoothed, self._variance = seconds, seconds / 2
         self.timeout = min(PATIENCE, max(MIN_TIMEOUT, self._smoothed + 4 * self._variance))
-        if not attempts.recursive:  # a resolver's time is that of the servers behind it
+        if not attempts.recursive:  # a resolver's time includes that of the servers it asks
             self._slowest.note(seconds)
 
     def hear(self, now: float) -> None:
@@ -169,7 +169,7 @@ class Pace:
             self._probe_after = PROBE_AFTER
 
     def count(self, *, lost: bool) -> None:
-        """Note how a question ended; adapt the window once a whole window of them has."""
+        """Note how a question ended; adapt the window after a whole window of them."""
         self._answered += 1
         self._lost += lost
         if self._answered < max(16, self.window):
@@ -194,13 +194,13 @@ class Pace:
                 return Next.GIVE_UP
             self._mark_dead(attempts.patience, now)
             return Next.ALL_FAIL
-        if self._is_on_trial(attempts) and self._unanswered >= MANY and quiet >= silence:
+        if self._gets_less_time(attempts) and self._unanswered >= MANY and quiet >= silence:
             self._mark_dead(silence, now)
             return Next.ALL_FAIL
         return Next.ASK_AGAIN
 
     def may_check(self, now: float) -> bool:
-        """Whether to ask a silent resolver for what it has in its cache: it answers if it lives."""
+        """Whether to ask a silent resolver for what it has cached: it answers if it is alive."""
         if self._quiet(now) < SILENCE or now - self._checked_at < SILENCE:
             return False
         self._checked_at = now
@@ -215,10 +215,10 @@ class Pace:
     def _quiet(self, now: float) -> float:
         return 0.0 if self._quiet_since is None else now - self._quiet_since
 
-    def _is_on_trial(self, attempts: Attempts) -> bool:
-        """Whether the server is given less time: one that never answered, and is no resolver.
+    def _gets_less_time(self, attempts: Attempts) -> bool:
+        """Whether the server gets less time: it has never answered, and is not a resolver.
 
-        A resolver may be silent for as long as other servers keep it waiting.
+        A resolver may be silent while it waits for other servers.
         """
         return not self.heard and not attempts.recursive
 
@@ -230,13 +230,13 @@ class Pace:
     # TCP
 
     def may_connect(self, attempts: Attempts, now: float) -> bool:
-        """Whether to try TCP now; the question's time then begins."""
+        """Whether to try TCP now; if so, the question's time begins."""
         if self._unheard_by_tcp >= MANY and now < self._next_by_tcp:
             return False
-        attempts.began = now  # what it waited for others, the server is not to blame for
+        attempts.began = now  # time spent waiting for other questions is not the server's
         self._next_by_tcp = now + attempts.patience
         return True
 
     def count_by_tcp(self, *, heard: bool) -> None:
-        """Note whether the server answered by TCP."""
+        """Note whether the server answers by TCP."""
         self._unheard_by_tcp = 0 if heard else self._unheard_by_tcp + 1

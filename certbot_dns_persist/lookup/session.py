@@ -1,11 +1,11 @@
-"""What DNS serves at many names, asked all at once.
+"""Looks up many names at once.
 
-For each name: the CNAME/DNAME chain, the zone at its end, that zone's servers, and what each of
-them serves. Zone cuts and server addresses that names share are found once for a call of
-:meth:`Lookup.find`, and forgotten after it, so that no answer outlives the question.
+For each name: the CNAME/DNAME chain, the zone at its end, that zone's authoritative servers, and
+what each of them serves. Zone cuts and server addresses that names share are looked up once in a
+call of :meth:`Lookup.find`, and then forgotten, so that no answer outlives the call.
 
-The resolvers tell where a zone is and who serves it; what stands at the name is read from the
-zone's own servers, since a resolver's cache may hold yesterday's answer.
+Resolvers give the zones and their servers; the values come from the authoritative servers, because
+a resolver's cache may hold an old answer.
 """
 
 import asyncio
@@ -115,7 +115,7 @@ class Lookup:
         )
 
     def find(self, names: Collection[str]) -> dict[str, Found]:
-        """Return what stands at each of ``names``, which have no trailing dot.
+        """Return what DNS holds at each of ``names``, which have no trailing dot.
 
         A name that cannot be looked up has :attr:`Found.trouble`; it does not disturb the
         others.
@@ -124,7 +124,7 @@ class Lookup:
         return dict(zip(unique, in_order(unique, self._session(_Session.find)), strict=True))
 
     def neighbourhoods(self, found: Iterable[Found]) -> dict[str, Neighbourhood]:
-        """Return, by name, what is around the records that are to be published for names.
+        """Return, by name, what is around the records to be published for names.
 
         ``found`` is what stands at their validation domain names. The zones' own servers are
         asked, also where resolvers tell what stands.
@@ -138,7 +138,7 @@ class Lookup:
     ) -> Iterator[Inspection]:
         """Yield what DNS holds for each of ``domains``, which have no ``*.``, in their order.
 
-        ``domains`` are drawn as they are needed, so there may be any number of them. The CAA
+        ``domains`` are taken as they are needed, so there may be any number of them. The CAA
         records are those at the closest name up the tree that has any (RFC 8659 section 3);
         without ``caa`` they are not asked for. Signatures are bogus when a resolver answers
         SERVFAIL, but not when told to leave them unchecked (RFC 4035 section 3.2.2); without a
@@ -151,7 +151,7 @@ class Lookup:
     def _session(
         self, work: "Callable[[_Session, _W], Coroutine[Any, Any, _T]]"
     ) -> Callable[[], AbstractContextManager[Callable[[_W], Coroutine[Any, Any, _T]]]]:
-        """Return what starts a session within an event loop, and gives its ``work`` on a name."""
+        """Return a context that opens a session in an event loop, and yields ``work`` on a name."""
         resolvers = self._resolvers or system_resolvers()
         # Among those of the system are stubs, which are on this machine wherever it is.
         local = any(limits.is_loopback(resolver.host) for resolver in self._resolvers)
@@ -170,7 +170,7 @@ class Lookup:
 
 
 class _Outcome(NamedTuple):
-    """What stands at a name, and what that rests on."""
+    """What DNS holds at a name, and the zones that it comes from."""
 
     found: Found
     zones: tuple[Zone, ...] = ()
@@ -178,7 +178,7 @@ class _Outcome(NamedTuple):
 
 
 class _Session:
-    """The questions of one call and the answers that they share."""
+    """The questions of one call, and the answers that they share."""
 
     def __init__(
         self,
@@ -225,9 +225,9 @@ class _Session:
         return await self._resolvers.caa(to_name(domain))
 
     async def _is_bogus(self, name: str, outcome: _Outcome) -> bool:
-        """Whether a resolver that vouches for the zones rejects the record.
+        """Whether a resolver that validates the zones rejects the record.
 
-        Only a record that stands there is asked for, so that no resolver remembers its absence.
+        We only ask for a record that is there, so that no resolver caches its absence.
         """
         if any(zone.bogus for zone in outcome.zones):
             return True
@@ -267,7 +267,7 @@ class _Session:
             found = Found(name, name, None, (), trouble=str(error))
             return _Outcome(found, bogus=isinstance(error, Bogus))
 
-    # Through resolvers
+    # From resolvers
 
     async def _find_through_resolvers(self, name: str) -> _Outcome:
         qname = to_name(name)
@@ -298,10 +298,10 @@ class _Session:
             )
         return _Outcome(Found(name, to_text(ends[0].labels), None, tuple(answers)), bogus=bogus)
 
-    # At the zones' own servers
+    # From authoritative servers
 
     async def _find_at_servers(self, name: str) -> _Outcome:
-        """Follow the aliases from zone to zone; at each, ask all of the zone's servers."""
+        """Follow the aliases from zone to zone; in each, ask all of the zone's servers."""
         chain = [to_labels(name)]
         zone, answers = await self._ask_servers(chain[0])
         zones, others = [zone], []
@@ -345,11 +345,11 @@ class _Session:
             except NoServers:
                 if not poll.authoritative:
                     raise
-                break  # these servers hold a zone that is delegated to nobody
+                break  # these servers have a zone that is not delegated
             answers = await poll.ask(zone)
         if guess is not None:
             guess.delegated += zone is not guessed
-            # A name without values may not exist at all, which tells nothing.
+            # A name without values may not exist at all, which is no evidence.
             guess.held += zone is guessed and any(answer.values for answer in answers)
         return zone, answers
 
@@ -366,7 +366,7 @@ class _Session:
     async def _zone_shown_by(
         self, server: Address, poll: "_Poll", zone: Zone
     ) -> tuple[bytes, ...] | None:
-        # Where an alias stands, no zone begins, and the name above is free of it.
+        # No zone begins at an alias, so ask for the name above.
         name = poll.name.parent() if poll.aliased else poll.name
         while _is_below(name, zone.apex):
             answer = await self._transport.ask(Question(name.labels, dns.rdatatype.SOA), server)
@@ -385,23 +385,23 @@ class _Session:
 
 
 class _Poll:
-    """What the servers of a zone say of one name; of another zone next, but nobody twice."""
+    """What the servers of one zone after another say about a name; none is asked twice."""
 
     def __init__(self, transport: Transport, labels: tuple[bytes, ...]) -> None:
         self.labels = labels
         self.aliased = False
         self.confirmed = False
-        """Whether an answer shows that the name is in the zone, and nowhere further down."""
+        """Whether an answer shows that the name is in this zone, and not in one below."""
         self.authoritative: list[Address] = []
         """The servers that answer with authority."""
         self.below: list[tuple[bytes, ...]] = []
-        """The zones further down that servers refer to or answer for."""
+        """The zones below that servers refer to or answer for."""
         self._transport = transport
         self._asked: dict[Address, asyncio.Future[Answer]] = {}
 
     @functools.cached_property
     def name(self) -> dns.name.Name:
-        """The name, for what is not plain."""
+        """The name, for answers that are not plain."""
         return dns.name.Name(self.labels)
 
     async def ask(self, zone: Zone) -> list[ServerAnswer]:
@@ -428,18 +428,17 @@ class _Poll:
                 except Unanswered as error:
                     answers.append(ServerAnswer(host.name, str(address), None, str(error)))
                 reached = True
-            if not reached:  # perhaps for lack of IPv6 here, which says nothing about the server
+            if not reached:  # perhaps there is no IPv6 here, which says nothing about the server
                 answers += unreached
             if not host.addresses:
                 answers.append(ServerAnswer(host.name, "address unknown", None, host.trouble))
         return answers
 
     def _read(self, answer: Answer, zone: Zone, host: str, at: Address) -> ServerAnswer:
-        """Return what the server says of the name; note what it shows of the zone.
+        """Return what the server says about the name; note what it shows of the zone.
 
-        Either it refers to a zone further down, or it answers for that zone, too: beside what it
-        says with authority stand the zone's SOA or NS records (RFC 2308 section 3, RFC 1034
-        section 6.2).
+        It may refer to a zone below, or answer for that zone itself: an authoritative answer
+        contains the zone's SOA or NS records (RFC 2308 section 3, RFC 1034 section 6.2).
         """
         address = str(at)
         if not answer.usable:
@@ -452,7 +451,7 @@ class _Poll:
             self.below.append(labels[shown:])
         if not answer.authoritative:
             if shown is None or shown >= above:
-                trouble = "is lame: it does not answer for the zone with authority"
+                trouble = "is lame: it does not answer authoritatively for the zone"
                 return ServerAnswer(host, address, None, trouble)
             referral = to_text(labels[shown:])
             return ServerAnswer(host, address, None, f"refers to {referral}", referral=referral)
@@ -468,7 +467,7 @@ class _Poll:
 
 
 def _zone_shown(answer: Answer, name: dns.name.Name) -> int | None:
-    """Return how many labels of ``name`` are before those of the zone that an answer shows."""
+    """Return how many labels of ``name`` come before those of the zone that an answer shows."""
     for record in answer.authority:
         mark = record.rdtype in (dns.rdatatype.NS, dns.rdatatype.SOA)
         if mark and name.is_subdomain(record.owner):

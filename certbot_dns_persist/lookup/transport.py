@@ -1,8 +1,8 @@
-"""Questions to many DNS servers at once, each server at a pace of its own.
+"""Asks many DNS servers at once, each at its own pace.
 
-Datagrams go by sockets of our own that the event loop watches, not by asyncio's datagram
-endpoints: these read one message a turn, so that time-outs would run out on answers that have come
-already, and they do not say which message could not be sent.
+Datagrams use our own sockets, which the event loop watches, not asyncio's datagram endpoints: those
+read one message per turn, so that questions would time out although their answers have arrived, and
+do not say which message could not be sent.
 """
 
 import asyncio
@@ -20,31 +20,31 @@ import dns.rdatatype
 from certbot_dns_persist.lookup.message import Answer, NotAnAnswer, Question
 from certbot_dns_persist.lookup.pace import Attempts, Next, Pace, Slowest
 
-#: Messages to each server and second, retransmissions included.
+#: Messages per second to each server, retransmissions included.
 QUERIES_PER_SECOND = 1000.0
 
-# What is asked for is spread over that many sockets, with a port of its own each (RFC 5452).
+# Questions are spread over this many sockets, each with its own port (RFC 5452).
 _SOCKETS = 4
 _RECEIVE_BUFFER = 1 << 20
 _MAX_CONNECTIONS = 64
 _MAX_SERVERS = 4096
 _MAX_DATAGRAM = 65535
-# Datagrams that are read before anything else has its turn: more than a buffer holds.
+# Datagrams that are read in one turn: more than a buffer holds.
 _AT_ONCE = 5000
 
-# This machine has no way to that address family; that says nothing about the server.
+# This machine has no route for that address family; that says nothing about the server.
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
-# The datagram was not sent for lack of room, which is as if it had been lost on its way.
+# No buffer space, so the datagram was not sent: treat it as lost.
 _NO_ROOM = {errno.EAGAIN, errno.ENOBUFS}
-# Who does not know EDNS says so (RFC 6891 section 7).
+# A server without EDNS says so (RFC 6891 section 7).
 _WITHOUT_EDNS = {int(dns.rcode.FORMERR), int(dns.rcode.NOTIMP), int(dns.rcode.BADVERS)}
 
-# What every resolver has in its cache.
+# Every resolver has this in its cache.
 _ROOT_NS = Question(dns.name.root.labels, dns.rdatatype.NS, recursive=True)
 
 
 class Unanswered(Exception):
-    """No usable answer; str() says from whom and why."""
+    """No usable answer; str() says why."""
 
 
 class Unreachable(Unanswered):
@@ -86,7 +86,7 @@ class _Exchange(Attempts):
         self.connection: asyncio.Task[None] | None = None
 
     def forget(self) -> None:
-        """Await no answer to the attempts so far."""
+        """Stop waiting for answers to the attempts so far."""
         self.server.in_flight.pop(self, None)
         for pending, key in self.sent:
             pending.pop(key, None)
@@ -98,7 +98,7 @@ class _Exchange(Attempts):
 
 
 class _Server:
-    """What a server is asked."""
+    """A server, and its questions."""
 
     def __init__(self, address: Address, pace: Pace) -> None:
         info = socket.getaddrinfo(
@@ -128,7 +128,7 @@ class Transport:
         self._closed = False
 
     def close(self) -> None:
-        """Close all sockets; nothing may be asked any more."""
+        """Close all sockets; nothing can be asked after that."""
         self._closed = True
         for sockets in self._sockets.values():
             for each in sockets:
@@ -136,7 +136,7 @@ class Transport:
                 each.socket.close()
 
     def ask(self, question: Question, address: Address) -> asyncio.Future[Answer]:
-        """Ask; the future fails with :class:`Unanswered` when no answer comes."""
+        """Return a future answer, which fails with :class:`Unanswered` if none comes."""
         future: asyncio.Future[Answer] = self._loop.create_future()
         server = self._servers.get(address)
         if server is None:
@@ -168,7 +168,7 @@ class Transport:
     # Sending
 
     def _send_waiting(self, server: _Server) -> None:
-        """Send what waits for ``server``, as far as its window and the rate allow."""
+        """Send the waiting questions for ``server``, as far as its window and the rate allow."""
         waiting, pace = server.waiting, server.pace
         while waiting and len(server.in_flight) < pace.window and not self._closed:
             if waiting[0].answer.done():
@@ -221,10 +221,10 @@ class Transport:
     # Receiving
 
     def _receive(self, exchange: _Exchange, answer: Answer, sent: float, first: bool) -> None:
-        """Take an answer by UDP to a message that was the ``first`` or not."""
+        """Take an answer by UDP; ``first`` says whether it is to the first attempt."""
         pace, now = exchange.server.pace, self._loop.time()
         pace.measure(now - sent, exchange)
-        if not pace.heard:  # what was lost before need not wait for the first time-out
+        if not pace.heard:  # do not let earlier losses wait for the first time-out
             for each in exchange.server.in_flight:
                 if not each.by_tcp and not each.recursive:
                     self._await(each, each.began + pace.timeout)
@@ -249,7 +249,7 @@ class Transport:
         self._send_waiting(server)
 
     def _ask_again(self, exchange: _Exchange) -> None:
-        """Ask in another manner; a late answer finds the question in the queue already."""
+        """Ask in another way; the question is queued before a late answer can arrive."""
         server = exchange.server
         if exchange in server.in_flight:
             server.waiting.appendleft(exchange)
@@ -258,15 +258,15 @@ class Transport:
         self._send_waiting(server)
 
     def _note_strange(self, sockaddr: Any, why: str) -> None:
-        """Note what came from a server's address and is no answer; it may be forged, or late."""
+        """Note a message from a server's address that is not an answer: forged, or late."""
         server = self._by_sockaddr.get(sockaddr)
         if server is not None:
-            server.pace.strange = f"answers something else than asked ({why})"
+            server.pace.strange = f"gives no valid answer ({why})"
 
     # What does not come
 
     def _miss(self, exchange: _Exchange) -> None:
-        """Ask again, or give up: the question, or all that the server was asked."""
+        """Ask again, or give up this question or all of the server's."""
         server, pace, now = exchange.server, exchange.server.pace, self._loop.time()
         what = pace.miss(exchange, now)
         if what is Next.ALL_FAIL:
@@ -291,7 +291,7 @@ class Transport:
             exchange.server.pace.count(lost=True)
             _fail(exchange.answer, Unanswered(trouble))
 
-    # TCP (RFC 7766), for what does not fit into a datagram
+    # TCP (RFC 7766), for answers that do not fit into a datagram
 
     async def _ask_by_tcp(self, exchange: _Exchange) -> None:
         server, pace = exchange.server, exchange.server.pace
@@ -311,7 +311,7 @@ class Transport:
                     why = os.strerror(error.errno) if error.errno else str(error)
                     trouble = f"cannot be reached by TCP: {why}"
                 except NotAnAnswer as error:
-                    trouble = f"answers something else than asked ({error})"
+                    trouble = f"gives no valid answer ({error})"
             else:
                 answer, trouble = None, silence
         exchange.connection = None
@@ -324,7 +324,7 @@ class Transport:
 
 
 def _fail(future: asyncio.Future[Any], error: Unanswered) -> None:
-    """Let a future fail; asyncio need not log it when nobody awaits it any more."""
+    """Let a future fail, without a log message from asyncio if nothing awaits it any more."""
     if not future.done():
         future.set_exception(error)
         future.exception()
@@ -375,12 +375,12 @@ class _Socket:
         self.socket.sendto(exchange.question.to_wire(key[0], edns=exchange.edns), sockaddr)
 
     def read(self) -> None:
-        """Read all that has come; from who sends faster than that, not for ever."""
+        """Read all datagrams that have arrived, up to a limit."""
         receive = self.socket.recvfrom
         for _count in range(_AT_ONCE):
             try:
                 wire, sockaddr = receive(_MAX_DATAGRAM)
-            except OSError:  # nothing more, or an ICMP message, which the time-outs make up for
+            except OSError:  # nothing more, or an ICMP error, which the time-outs cover
                 return
             pending = self._pending.get((wire[:2], sockaddr))
             if pending is None:

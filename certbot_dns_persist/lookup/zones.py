@@ -1,7 +1,7 @@
-"""Where zones are and who serves them, as resolvers tell; each fact is asked for once.
+"""Zones and their servers, from resolvers; each fact is looked up once.
 
-Thousands of names often lie in few zones. Where one name is found in a zone, its siblings most
-likely are, too: see :class:`Guesses`.
+Thousands of names are often in few zones. If one name is in a zone, its siblings most likely are,
+too: see :class:`Guesses`.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ from certbot_dns_persist.value.txt import from_octets
 
 #: Facts that names may share, of each kind; the oldest are forgotten.
 MAX_FACTS = 4000
-#: Names below another one that were found in zones of their own; then no sibling waits for one.
+#: After this many names below another one with zones of their own, siblings no longer wait.
 ENOUGH_ALONE = 3
 
-# A name of two labels and the root: names with fewer are those of registries.
+# A name of two labels and the root: shorter names belong to registries.
 _DOMAIN = 3
 
-# Without escapes and letters that IDNA encodes, the labels are what stands between the dots.
+# Without escapes and letters that IDNA encodes, the labels are the parts between the dots.
 _is_plain = re.compile(rb"(?!.{254})[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*").fullmatch
 
 _T = TypeVar("_T")
 
 
 class Bogus(Unanswered):
-    """A validating resolver rejects the DNSSEC signatures of what was asked for."""
+    """A validating resolver rejects the DNSSEC signatures of the answer."""
 
 
 class NoServers(Unanswered):
@@ -53,7 +53,7 @@ class Zone:
     """The apex as text."""
     hosts: tuple[Host, ...]
     validator: Address | None
-    """A resolver that vouches for the zone's signatures (RFC 4035 section 3.2.3)."""
+    """A resolver that has verified the zone's signatures (RFC 4035 section 3.2.3)."""
     bogus: bool
     """Whether some resolver rejects them."""
     left_out: str | None = None
@@ -61,7 +61,7 @@ class Zone:
 
 
 class Facts:
-    """What several names want to know and is asked for once."""
+    """Facts that several names need and that are looked up once."""
 
     def __init__(self) -> None:
         self._facts: dict[str, OrderedDict[object, asyncio.Task[Any]]] = {}
@@ -69,7 +69,7 @@ class Facts:
     def once(
         self, kind: str, key: object, find: Callable[[], Coroutine[Any, Any, _T]]
     ) -> asyncio.Task[_T]:
-        """Return what ``find`` finds, however many names want it."""
+        """Return the task of ``find``, which runs once for all names that need it."""
         known = self._facts.setdefault(kind, OrderedDict())
         fact = known.get(key)
         if fact is None:
@@ -81,7 +81,7 @@ class Facts:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Let asyncio not log what a task raises when nobody awaits it any more."""
+    """Keep asyncio from logging the exception of a task that nothing awaits any more."""
     if not task.cancelled():
         task.exception()
 
@@ -97,9 +97,9 @@ class Resolvers:
     async def ask(
         self, name: dns.name.Name, kind: dns.rdatatype.RdataType
     ) -> tuple[Answer, Address, bool]:
-        """Return the first usable answer, whose it is, and whether another resolver rejects it.
+        """Return the first usable answer, its resolver, and whether another resolver rejects it.
 
-        Raises :class:`Bogus` when that is why there is none.
+        Raises :class:`Bogus` if that is why there is none.
         """
         troubles, rejected = [], False
         for resolver in self.addresses:
@@ -124,7 +124,7 @@ class Resolvers:
     async def rejects(
         self, name: dns.name.Name, kind: dns.rdatatype.RdataType, resolver: Address, answer: Answer
     ) -> bool:
-        """Whether ``answer`` is SERVFAIL for its signatures: without checking there is one."""
+        """Whether ``answer`` is SERVFAIL because of signatures: without checking there is one."""
         if answer.rcode != dns.rcode.SERVFAIL:
             return False
         question = Question(name.labels, kind, recursive=True, checking_disabled=True)
@@ -151,50 +151,50 @@ class Resolvers:
 
 @dataclasses.dataclass
 class Evidence:
-    """What names at and below an ancestor have shown: whether further ones are in its zone."""
+    """What is known about names at and below an ancestor: whether they are in its zone."""
 
     apex: bool = False
     """Whether a zone begins here."""
     held: int = 0
     """Names that were found in that zone."""
     delegated: int = 0
-    """Names that were found in a zone further down."""
+    """Names that were found in a zone below."""
     alone: int = 0
-    """Names whose zone was no help to others."""
+    """Names whose zone was of no use to others."""
     search: asyncio.Future[None] | None = None
-    """A name's search for its zone, under way."""
+    """A search for a name's zone, in progress."""
 
     @property
     def trusted(self) -> bool:
-        """Whether to look for further names in the zone; not where most are delegated."""
+        """Whether to expect more names in the zone; not if most are delegated."""
         return self.apex and self.held > self.delegated
 
 
 class Guesses:
-    """Guesses the zones of names from where names beside them were found.
+    """Guesses the zones of names from the zones of their siblings.
 
-    An example: the zones of n0.example.test to n9999.example.test are wanted at once, and all of
-    them are in example.test.
+    An example: we need the zones of n0.example.test to n9999.example.test at once, and all of them
+    are in example.test.
 
     - Nothing is known when n0 comes, so :meth:`search` is entered for it. From then on
-      :meth:`guess` lets n1 and all others wait, as example.test is above them, too.
-    - A resolver shows that n0 exists and that the zone that holds it begins at example.test. That
-      is noted as evidence at example.test (one name held), and the others go on.
-    - For n1, :meth:`guess` returns example.test. Its servers are asked for n1's record, and beside
-      it they show the zone that it is in. If that is example.test, one more name is held there; if
-      it is n1.example.test, one is delegated. So no resolver is asked for the zones of the others.
-    - Were most of the names delegated, as those below co.test or another registry's zone are,
+      :meth:`guess` lets n1 and all others wait, because example.test is above them, too.
+    - A resolver shows that n0 exists and that its zone begins at example.test. That is noted as
+      evidence at example.test (one name held), and the others continue.
+    - For n1, :meth:`guess` returns example.test. Its servers are asked for n1's record, and their
+      answer also shows its zone. If that is example.test, one more name is held there; if it is
+      n1.example.test, one is delegated. So no resolver is asked for the zones of the others.
+    - If most of the names were delegated, as those below co.test or another registry's zone are,
       example.test would not be trusted, and each name would be searched for. After
-      :data:`ENOUGH_ALONE` searches that were no help to others, nobody waits for one.
+      :data:`ENOUGH_ALONE` searches that were of no use to others, names no longer wait for one.
     """
 
     def __init__(self) -> None:
         self._evidence: OrderedDict[tuple[bytes, ...], Evidence] = OrderedDict()
 
     async def guess(self, labels: tuple[bytes, ...]) -> tuple[int, Evidence] | None:
-        """Return how many labels stand before those of the likely zone, and the evidence for it.
+        """Return how many labels come before those of the likely zone, and the evidence for it.
 
-        Waits for a search that may tell; ``None`` when nothing is known.
+        Waits for a search that may find it; ``None`` if nothing is known.
         """
         while True:
             search = None
@@ -215,9 +215,9 @@ class Guesses:
     def search(
         self, labels: tuple[bytes, ...]
     ) -> Iterator[Callable[[tuple[bytes, ...], bool], None]]:
-        """Let those that may be in the same zone wait, until this ends; gives what to call then.
+        """Let names that may be in the same zone wait until this ends.
 
-        That takes the apex of the zone, and whether the name exists.
+        Yields a function to call with the result: the zone's apex, and whether the name exists.
         """
         search: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         above = [self._at(labels[start:]) for start in range(1, len(labels) - _DOMAIN + 1)]
@@ -229,7 +229,7 @@ class Guesses:
             if len(apex) >= _DOMAIN:
                 evidence = self._at(apex)
                 evidence.apex = True
-                # A name that does not exist tells nothing: a registry's zone holds all of those.
+                # A name that does not exist is no evidence: a registry's zone holds all of those.
                 evidence.held += exists and apex != labels
 
         try:
@@ -261,10 +261,10 @@ class Zones:
         self._guesses = Guesses()
 
     async def locate(self, name: tuple[bytes, ...]) -> tuple[Zone, Evidence | None]:
-        """Return the zone that the labels of a name are in and, if guessed, what that rests on.
+        """Return the zone that the labels of a name are in and, if guessed, the evidence for it.
 
-        No resolver is asked for the name itself: it would remember that there is nothing, and
-        so might the CA, which may use the same one, after the record is there.
+        No resolver is asked for the name itself: it would cache that there is nothing, and the
+        CA, which may use the same resolver, would not see the record once it is there.
         """
         labels = name[1:]
         guess = await self._guesses.guess(labels)
@@ -277,7 +277,7 @@ class Zones:
         return await self.at(apex.labels), None
 
     def at(self, apex: tuple[bytes, ...]) -> asyncio.Task[Zone]:
-        """Return the zone that begins at ``apex``; raises :class:`NoServers` if none does."""
+        """Return the zone that begins at ``apex``. Raises :class:`NoServers` if none does."""
         return self._facts.once("zone", apex, lambda: self._find(dns.name.Name(apex)))
 
     def cut(self, name: dns.name.Name) -> asyncio.Task[tuple[dns.name.Name, bool]]:
@@ -290,7 +290,7 @@ class Zones:
         cut = shown_cut(answer, name)
         if cut is not None and cut != dns.name.root:
             return cut, exists
-        # Behind an alias the SOA is that of another zone; the name above is free of it.
+        # Behind an alias, the SOA is another zone's, so ask for the name above.
         if len(name.labels) <= 2:
             raise Unanswered(f"no zone holds {to_text(name.labels)}: the domain is not in DNS")
         apex, above_exists = await self.cut(name.parent())
@@ -352,9 +352,9 @@ def of_type(answer: Answer, owner: dns.name.Name, kind: dns.rdatatype.RdataType)
 
 
 def alias_of(answer: Answer, name: dns.name.Name) -> dns.name.Name | None:
-    """Return the name that ``name`` stands for by a CNAME or, failing that, a DNAME.
+    """Return the name that ``name`` is an alias for, by a CNAME or else a DNAME.
 
-    Raises :class:`~certbot_dns_persist.lookup.transport.Unanswered` when there can be no such name.
+    Raises :class:`~certbot_dns_persist.lookup.transport.Unanswered` if there can be no such name.
     """
     for data in of_type(answer, name, dns.rdatatype.CNAME):
         target: dns.name.Name = data.target
@@ -381,9 +381,9 @@ def end_of_chain(answer: Answer, name: dns.name.Name) -> dns.name.Name:
 
 
 def to_labels(text: str) -> tuple[bytes, ...]:
-    """Return the labels of a name, in lower case; a :class:`dns.name.Name` takes much longer.
+    """Return the labels of a name, in lower case; :class:`dns.name.Name` is much slower.
 
-    Raises :class:`~certbot_dns_persist.lookup.transport.Unanswered` when it is no name.
+    Raises :class:`~certbot_dns_persist.lookup.transport.Unanswered` if it is not a name.
     """
     octets = text.lower().encode()
     if _is_plain(octets):
@@ -391,18 +391,18 @@ def to_labels(text: str) -> tuple[bytes, ...]:
     try:
         labels: tuple[bytes, ...] = dns.name.from_text(text.lower()).labels
     except dns.exception.DNSException as error:
-        raise Unanswered(f"{text} cannot stand in DNS: {error}") from error
+        raise Unanswered(f"{text} is not a valid DNS name: {error}") from error
     return labels
 
 
 def to_name(text: str) -> dns.name.Name:
-    """Return a name; raises as :func:`to_labels`."""
+    """Return a name. Raises as :func:`to_labels`."""
     return dns.name.Name(to_labels(text))
 
 
 def to_text(labels: tuple[bytes, ...]) -> str:
     """Return a name as text, in lower case and without the trailing dot."""
     plain = b".".join(labels[:-1]).lower()
-    if _is_plain(plain) and plain.count(b".") == len(labels) - 2:  # no label has one within
+    if _is_plain(plain) and plain.count(b".") == len(labels) - 2:  # no label contains a dot
         return plain.decode()
     return dns.name.Name(labels).to_text(omit_final_dot=True).lower()

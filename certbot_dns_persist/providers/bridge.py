@@ -1,23 +1,23 @@
 """Any installed Certbot DNS plugin as a provider: ``--dns-persist-provider dns-ovh``.
 
-The plugin reads the credentials file with the keys that it always had (``dns_ovh_endpoint``). Its
-other options may stand in the same file, with ``dns_persist_plugin_`` in place of ``--dns-ovh-``:
+The plugin reads its usual keys (``dns_ovh_endpoint``) from the credentials file. Its other options
+may be in the same file, with ``dns_persist_plugin_`` in place of ``--dns-ovh-``:
 
 =======================  ==========================================================================
-``credentials``          a file for the plugin alone, for instance because it is no INI file;
+``credentials``          a file for the plugin alone, for instance because it is not an INI file;
                          default the credentials file itself; empty for none
 ``propagation_seconds``  the longest that the service takes to serve a change; default what the
                          plugin's authors say, but at least 120
-any other                what the plugin knows
+any other                as the plugin documents
 =======================  ==========================================================================
 
-In a file with sections the plugin sees only what stands above them: per zone, give it a file of
-its own with ``dns_persist_plugin_credentials``.
+In a file with sections, the plugin sees only what is above them: give it a file of its own for each
+zone with ``dns_persist_plugin_credentials``.
 
-Plugins were made for the short values of dns-01, at names that nobody else uses. Some split a value
-at its blanks, some keep one value a name, some delete all of them. So what a plugin did is looked
-at on the zone's own servers, until it was seen there that it writes the value that was meant and
-spares those beside it.
+Plugins are made for the short values of dns-01, at names that nobody else uses. Some split a value
+at its blanks, some keep one value per name, some delete all of them. So we look at the
+authoritative servers after each change, until they show that the plugin writes the right value and
+keeps those beside it.
 """
 
 import argparse
@@ -45,26 +45,26 @@ _T = TypeVar("_T")
 _GROUPS = ("certbot.plugins", "letsencrypt.plugins")  # Certbot reads both
 _PREFIX = "dns_persist_plugin_"
 
-_PATIENCE = 120  # seconds that a change may take, at the least
-_SETTLE = 10  # seconds that a service may need to put back what it takes away while it writes
+_PATIENCE = 120  # seconds that a change may take, at least
+_SETTLE = 10  # seconds in which a service may restore what it removes while it writes
 
 _OURSELVES = "dns-persist"
 
 _REFUSED = {
     _OURSELVES: "it is this plugin itself. Name the plugin or provider of your DNS service",
-    "dns-multi": "it ignores the value that it is given and writes one that it makes from the "
+    "dns-multi": "it ignores the value that it is given and writes one derived from the "
     "token of a dns-01 challenge. Use a provider of your DNS service (--dns-persist-provider), or "
     "the provider script with a program that writes the record",
-    "dns-route53": "it puts its own values in the place of all that stand at a name, and so "
+    "dns-route53": "it replaces all values at a name with its own, and so "
     "destroys the records of other CAs and accounts. Use --dns-persist-provider route53, which "
     "leaves them alone",
-    "dns-standalone": "it serves a record only as long as Certbot runs, and this one has to stay. "
+    "dns-standalone": "it serves a record only while Certbot runs, but this one has to stay. "
     "Use a provider of the DNS service that serves the zone",
 }
-"""What cannot work, whatever the configuration."""
+"""Plugins that cannot work, whatever the configuration."""
 
 _PLACE = re.compile(r"([a-z]+://)?[\w.:\[\]-]+(/[\w./-]{,16})?")
-"""An address, a host name or a URL that is too short to have a secret in its path."""
+"""An address, a host name or a URL that is too short to contain a secret."""
 
 
 def _as_it_is(value: str) -> str:
@@ -82,9 +82,9 @@ _KNOWN_FORMS: dict[str, tuple[_Form, ...]] = {
 
 
 def installed() -> set[str]:
-    """Return the names of the Certbot plugins that :class:`Bridge` may be asked for.
+    """Return the names of the Certbot plugins that :class:`Bridge` can be asked for.
 
-    Nothing is imported. Some of them are refused, with the reason, when they are asked for.
+    Nothing is imported. Some of them are refused, with the reason, when they are loaded.
     """
     names = {entry.name for entry in _entries()}
     return {name for name in names if name.startswith("dns-")} - {_OURSELVES}
@@ -97,15 +97,15 @@ def _entries() -> Iterator[importlib.metadata.EntryPoint]:
 
 @implementer(IProvider)
 class Bridge:
-    """One Certbot DNS plugin, as far as it writes the records that it is told to."""
+    """One Certbot DNS plugin, used to write the records that it is told to."""
 
     writes = True
 
     def __init__(self, settings: Settings, name: str) -> None:
         """Load and configure the plugin that Certbot knows by ``name``.
 
-        :raises errors.ConfigurationError: there is no such plugin, it cannot be bridged, or it
-            does not accept its configuration.
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if there is no such plugin,
+        it cannot be bridged, or it does not accept its configuration.
         """
         self._settings = settings
         self._file = file_of(settings)
@@ -122,26 +122,27 @@ class Bridge:
         self._said_ttl = False
 
     def zone_for(self, name: str) -> str | None:
-        """Return the zone of ``name`` as DNS tells it; the plugin cannot be asked.
+        """Return the zone of ``name``, from DNS; the plugin cannot be asked.
 
-        :raises errors.ProviderError: the zone's servers cannot be asked.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if the authoritative servers
+        cannot be asked.
         """
         return self._settings.observe(name).zone
 
     def list_values(self, name: str) -> list[str]:
-        """Return the TXT values that the zone's servers serve; the plugin cannot be asked.
+        """Return the TXT values that the authoritative servers serve; the plugin cannot be asked.
 
-        :raises errors.ProviderError: they cannot be asked.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if they cannot be asked.
         """
         return self._settings.observe(name).values
 
     def add_value(self, name: str, value: str, ttl: int) -> int:
-        """Let the plugin add one TXT record; return the TTL in seconds, as far as it tells.
+        """Let the plugin add one TXT record; return the TTL in seconds.
 
-        The plugin decides on the TTL; ``ttl`` is returned when it does not tell.
+        The plugin decides on the TTL; if it does not say which, ``ttl`` is returned.
 
-        :raises errors.ProviderError: the plugin fails, writes something else, or destroys other
-            values at the name.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if the plugin fails, writes
+        something else, or destroys other values at the name.
         """
         before = self._settings.observe(name)
         if value not in before.values:
@@ -150,16 +151,16 @@ class Bridge:
         return self._ttl(ttl)
 
     def remove_value(self, name: str, value: str) -> None:
-        """Let the plugin take one TXT record away.
+        """Let the plugin remove one TXT record.
 
-        :raises errors.ProviderError: the plugin fails, leaves it there, or destroys other values
-            at the name.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if the plugin fails, leaves it
+        there, or destroys other values at the name.
         """
         before = self._settings.observe(name)
         there = value in before.values
         written = self._written.pop((name, value), None)
         if not there and written is None:
-            # Never asked for what is not there: some plugins then take away all that is.
+            # Never ask for what is not there: some plugins then remove everything.
             return
         self._refuse_to_destroy(name, value, before)
         for text in [form(value) for form in self._forms] if written is None else [written]:
@@ -172,7 +173,7 @@ class Bridge:
                 return
         raise errors.ProviderError(
             f"{self._subject} did not remove the TXT record {name}{_in(before)}: {self._patience} "
-            f'seconds after it reported success, "{value}" is still served there. Look for it in '
+            f'seconds after it reported success, "{value}" is still served there. Find it in '
             f"your DNS service's own interface and remove it there. {self._slower}"
         )
 
@@ -189,7 +190,7 @@ class Bridge:
                 del self._written[name, value]
                 if not wrong:
                     raise
-                break  # what became of the first attempt is what matters
+                break  # only the first attempt matters
             if self._is_proven("add", value, before):
                 return
             known = [*before.values, *wrong]
@@ -202,7 +203,7 @@ class Bridge:
             try:
                 self._run(self._plugin._cleanup, "take back", name, before, text)
             except errors.ProviderError:
-                taken_back = False  # what it wrote is the news, not why it stays
+                taken_back = False  # report what it wrote, not why that stays
             mangled = _resembling(value, now, known)
             if not mangled:
                 break
@@ -219,7 +220,7 @@ class Bridge:
     ) -> None:
         # Certbot passes the domain that is being validated, but the record may be in another zone,
         # at the end of an alias. Most plugins look for their zone at this name, then above it, and
-        # some cut it off the record's name. The zone itself is right for all of them.
+        # some strip it from the record's name. The zone itself works for all of them.
         self._ask(
             errors.ProviderError,
             f"{verb} the TXT record {name}{_in(served)}",
@@ -235,7 +236,7 @@ class Bridge:
         present: bool,
         known: Iterable[str] | None = None,
     ) -> Served:
-        """Look until a server has changed as meant, or serves a mangled value, or time is up."""
+        """Look until a server has changed as expected or serves a mangled value, or time is up."""
 
         def done(now: Served) -> bool:
             return bool(
@@ -250,7 +251,7 @@ class Bridge:
             try:
                 return self._settings.observe(name)
             except errors.ProviderError:
-                # They could be asked before the change, so this may pass.
+                # They could be asked before the change, so this may be temporary.
                 return Served([], None)
 
         return look_until(look, done, seconds)
@@ -258,12 +259,12 @@ class Bridge:
     # What is known of the plugin
 
     def _is_proven(self, action: str, value: str, before: Served) -> bool:
-        """Whether the plugin need not be watched: the workflow looks at all names anyway."""
+        """Whether the plugin no longer needs checking: the workflow looks at all names anyway."""
         beside = bool(set(before.values) - {value})
         return (action, True) in self._proven or (action, beside) in self._proven
 
     def _prove(self, action: str, name: str, value: str, before: Served, now: Served) -> None:
-        """Note that the plugin did what it was told to, unless other values vanished by it."""
+        """Note that the plugin did what it was told to. Raises if other values vanished."""
         present = action == "add"
         if _lost(before, now, value, present=present):
             now = self._look_until(
@@ -280,8 +281,8 @@ class Bridge:
             done = "added" if present else "removed"
             raise errors.ProviderError(
                 f'{self._subject} {done} the TXT record {name} with the value "{value}"'
-                f"{_in(before)}, and what others had there vanished with that:\n{_listed(lost)}\n"
-                "Put these back in your DNS service's own interface: other CAs, accounts or "
+                f"{_in(before)}, but other values there vanished with that:\n{_listed(lost)}\n"
+                "Restore them in your DNS service's own interface: other CAs, accounts or "
                 f"services may rely on them. {self._alternative}"
             )
         self._proven.add((action, bool(set(before.values) - {value})))
@@ -290,13 +291,13 @@ class Bridge:
         others = [other for other in served.values if other != value]
         if self._destroyed_at is not None and others:
             raise errors.ProviderError(
-                f"Nothing was changed at {name}{_in(served)}: {self._label} made records of others "
-                f"vanish at {self._destroyed_at}, and here it would do the same to:\n"
+                f"Nothing was changed at {name}{_in(served)}: {self._label} destroyed other "
+                f"records at {self._destroyed_at}, and here it would destroy:\n"
                 f"{_listed(others)}\n{self._alternative}"
             )
 
     def _ttl(self, ttl: int) -> int:
-        # An attribute by the habit of Certbot's own plugins and of those made after them.
+        # An attribute that Certbot's own plugins, and those modelled on them, have by convention.
         used = getattr(self._plugin, "ttl", getattr(self._plugin, "_ttl", ttl))
         if not isinstance(used, int):
             return ttl
@@ -310,7 +311,7 @@ class Bridge:
     # Loading and configuration
 
     def _loaded(self) -> Any:
-        """Return the plugin's class, which is one that can be told what to write."""
+        """Return the plugin's class, after checking that it can be told what to write."""
         from certbot.plugins import dns_common
 
         entries = [entry for entry in _entries() if entry.name == self._name]
@@ -323,20 +324,20 @@ class Bridge:
         brought_by = sorted(distribution(entry) for entry in entries)
         if len(entries) > 1:
             raise errors.ConfigurationError(
-                f"Several packages bring a Certbot plugin {self._name}: {', '.join(brought_by)}. "
+                f"Several packages provide a Certbot plugin {self._name}: {', '.join(brought_by)}. "
                 "Uninstall all but the one that you trust with your credentials."
             )
         self._label += f" ({brought_by[0]})"
         loaded = self._ask(errors.ConfigurationError, "be imported", entries[0].load)
         if not (isinstance(loaded, type) and issubclass(loaded, dns_common.DNSAuthenticator)):
             raise self._refused(
-                "it is not made from Certbot's DNSAuthenticator, and only such a plugin can be "
+                "it is not based on Certbot's DNSAuthenticator, and only such a plugin can be "
                 f"told what to write. {self._alternative}"
             )
         for method in ("perform", "cleanup"):
             if getattr(loaded, method) is not getattr(dns_common.DNSAuthenticator, method):
                 raise self._refused(
-                    f"it has a {method}() of its own in place of Certbot's, so that it cannot be "
+                    f"it overrides Certbot's {method}(), so it cannot be "
                     f"told what to write. {self._alternative}"
                 )
         return loaded
@@ -349,8 +350,8 @@ class Bridge:
             lambda: plugin_class(self._configuration(plugin_class), self._name),
         )
 
-        # In place of those that ask the user: what is answered would be missing at each renewal,
-        # and without a terminal the question is never answered.
+        # Replaces the functions that ask the user: the answers would be missing at each renewal,
+        # and without a terminal nobody answers.
         def require(key: str, label: str, _validator: object = None) -> None:
             if not plugin.conf(key):
                 raise self._missing(key.replace("-", "_"), label)
@@ -360,7 +361,7 @@ class Bridge:
         return plugin
 
     def _configuration(self, plugin_class: Any) -> Any:
-        """Return a Certbot configuration in which the plugin finds its options."""
+        """Return a Certbot configuration with the plugin's options."""
         from certbot import configuration
         from certbot.compat import misc
 
@@ -391,7 +392,7 @@ class Bridge:
         usual = getattr(namespace, f"{prefix}propagation_seconds", 0)
         self._patience = _seconds(waits) if waits is not None else max(usual, _PATIENCE)
         setattr(namespace, f"{prefix}propagation_seconds", 0)
-        # What Certbot's class needs, and what a plugin may reasonably look at.
+        # What Certbot's class needs, and what a plugin may reasonably read.
         for attribute, fixed in {
             "config_dir": misc.get_default_folder("config"),
             "work_dir": misc.get_default_folder("work"),
@@ -413,7 +414,7 @@ class Bridge:
             return call()
         except errors.Error:
             raise
-        except Exception as error:  # noqa: BLE001 - other people's code raises anything
+        except Exception as error:  # noqa: BLE001 - other people's code may raise anything
             words = self._words(error)
         # Outside the except clause, so that the plugin's exception, which may quote its
         # credentials, is not chained.
@@ -423,7 +424,7 @@ class Bridge:
         )
 
     def _words(self, error: Exception) -> str:
-        """Return what ``error`` says, with *** in place of what stands in the credentials."""
+        """Return what ``error`` says, with *** in place of anything from the credentials."""
         import certbot.errors
 
         words = str(error).strip()
@@ -445,31 +446,31 @@ class Bridge:
     def _not_as_meant(
         self, name: str, value: str, before: Served, wrong: list[str], taken_back: bool
     ) -> errors.ProviderError:
-        """Say what became of a value that was added, and taken back, in each form."""
+        """Return the error for a value that was added, in each form, and removed again."""
         now = self._look_until(
             name, lambda now: not {*wrong} & {*now.values}, min(self._patience, _SETTLE)
         )
         if wrong:
             said = (
                 f"{self._subject} did not write the TXT record {name}{_in(before)} as it was told "
-                f"to. This was meant:\n{_listed([value])}\nThis was served:\n{_listed(wrong)}\n"
+                f"to. Expected:\n{_listed([value])}\nServed:\n{_listed(wrong)}\n"
             )
         else:
             said = (
                 f"{self._subject} reported success, but {self._patience} seconds later no server "
-                f"serves the TXT record {name}{_in(before)} with the value that was meant:\n"
-                f"{_listed([value])}\nThis is served:\n{_listed(now.values)}\n{self._slower} "
-                f"Otherwise see whether {self._own_file} is for the account that holds this zone.\n"
+                f"serves the TXT record {name}{_in(before)} with the right value:\n"
+                f"{_listed([value])}\nServed now:\n{_listed(now.values)}\n{self._slower} "
+                f"Otherwise check that {self._own_file} is for the account that holds this zone.\n"
             )
         left = [text for text in wrong if text in now.values]
         if left or not taken_back:
-            said += f"It could not be taken back. Please remove:\n{_listed(left or [value])}\n"
+            said += f"It could not be removed again. Please remove:\n{_listed(left or [value])}\n"
         else:
-            said += "It was taken back. "
+            said += "It was removed again. "
         lost = [text for text in before.values if now.servers and text not in now.values]
         if lost:
             self._destroyed_at = name
-            said += f"These values of others vanished. Please put them back:\n{_listed(lost)}\n"
+            said += f"These other values vanished. Please restore them:\n{_listed(lost)}\n"
         return errors.ProviderError(said + self._alternative)
 
     def _refused(self, reason: str) -> errors.ConfigurationError:
@@ -481,9 +482,7 @@ class Bridge:
         how = f"Add a line {_PREFIX}{key} = … to {self._file}."
         if key == "credentials":
             how = "Name the file with --dns-persist-credentials FILE."
-        return errors.ConfigurationError(
-            f"{self._subject} cannot do without its option {key} ({label}). {how}"
-        )
+        return errors.ConfigurationError(f"{self._subject} needs its option {key} ({label}). {how}")
 
     @property
     def _subject(self) -> str:
@@ -502,13 +501,13 @@ class Bridge:
     @property
     def _alternative(self) -> str:
         return (
-            "Use another provider (--dns-persist-provider), for instance script with a program "
-            "that writes the record, or manual and publish it yourself."
+            "Use another provider (--dns-persist-provider): for instance script, with a program "
+            "that writes the record, or manual, and publish it yourself."
         )
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes note of a plugin's options, and raises where its base would end the process."""
+    """Collects a plugin's options, and raises where its base class would exit."""
 
     def __init__(self) -> None:
         self.options: dict[str, argparse.Action] = {}
@@ -541,7 +540,7 @@ def _seconds(value: str) -> int:
 
 
 def _changed(before: Served, now: Served, value: str, *, present: bool) -> set[str]:
-    """Return the servers that serve ``value`` now and did not, or, if not present, the reverse."""
+    """Return the servers that now serve ``value`` and did not before; reversed if not present."""
 
     def serving(served: Served) -> set[str]:
         return {server for server, values in served.servers.items() if value in values}
@@ -552,7 +551,7 @@ def _changed(before: Served, now: Served, value: str, *, present: bool) -> set[s
 
 
 def _lost(before: Served, now: Served, value: str, *, present: bool) -> list[str]:
-    """Return the other values that vanished from the servers that changed as meant."""
+    """Return the other values that vanished from the servers that changed as expected."""
     return sorted(
         {
             other
@@ -589,7 +588,7 @@ def _listed(values: Iterable[str]) -> str:
 
 
 def _may_be_secret(key: str, text: str) -> bool:
-    """Whether to hide ``text``: not where a service is, as whoever mends a fault needs that."""
+    """Whether to hide ``text``; not the address of a service, which helps to fix a fault."""
     if re.search("(server|host|endpoint|url|address|port)$", key) and _PLACE.fullmatch(text):
         return False
     return len(text) > 3 and text.lower() not in ("true", "false")

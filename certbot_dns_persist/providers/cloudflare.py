@@ -5,13 +5,13 @@ Keys in the credentials file, each with the prefix ``dns_persist_cloudflare_``, 
 
 =============  ==================================================================================
 ``api_token``  an API token that may edit the DNS records of the zones in question; or instead
-``email``      of the user whose global API key this is
+``email``      of the user whose global API key is used
 ``api_key``    the global API key, which may do everything that its user may
 =============  ==================================================================================
 
-Cloudflare keeps one object a record, so nobody else's record is ever written to. A write is
-begun again when it fails or its answer is lost: it looks first, and what happened is read back
-from the API rather than from the answer.
+Cloudflare has one object per record, so we never write to other records. A write is retried if it
+fails or its answer is lost: each attempt looks first, and the result is read back from the API
+rather than from the answer.
 
 The SDK takes ``HTTPS_PROXY`` and ``CLOUDFLARE_BASE_URL`` from the environment.
 """
@@ -41,15 +41,15 @@ _PREFIX = "dns_persist_cloudflare_"
 _DASHBOARD = "https://dash.cloudflare.com/profile/api-tokens"
 _STATUS_PAGE = "https://www.cloudflarestatus.com"
 
-_TIMEOUT = 30.0  # seconds: to connect, and each time that we wait for octets
-_PAUSES = (1.0, 2.0, 4.0)  # seconds between tries, where Cloudflare does not say how long
-_PATIENCE = 330.0  # seconds of waiting in all; it locks out for 300 who asks too much
-_WORTH_TELLING = 10.0  # seconds of waiting after which somebody at a terminal wonders
+_TIMEOUT = 30.0  # seconds: to connect, and each time that we wait for data
+_PAUSES = (1.0, 2.0, 4.0)  # seconds between tries, if Cloudflare does not say how long
+_PATIENCE = 330.0  # seconds of waiting in all; it locks out clients that ask too much for 300
+_WORTH_TELLING = 10.0  # seconds of waiting after which we tell the user
 _SETTLE = 10.0  # seconds within which the API must show what it accepted
-_PAGE = 100  # records at one name that come with one answer
+_PAGE = 100  # records per answer
 
 _MIN_TTL, _MIN_ENTERPRISE_TTL, _MAX_TTL = 60, 30, 86400
-_AUTOMATIC, _AUTOMATIC_TTL = 1, 300  # what a TTL of 1 stands for
+_AUTOMATIC, _AUTOMATIC_TTL = 1, 300  # what a TTL of 1 means
 
 _BAD_TTL = 9021
 _NO_SUCH_RECORD = 81044
@@ -58,7 +58,7 @@ _RECORD_EXISTS = (81057, 81058)
 
 
 class _ForbiddenError(errors.ProviderError):
-    """Status 403: to a token that is confined to a zone, every other zone may look like this."""
+    """Status 403, which a token for one zone may get for every other zone."""
 
 
 class _UndocumentedError(Exception):
@@ -81,7 +81,7 @@ class _Record:
 
 @implementer(IAnsweringProvider)
 class Cloudflare:
-    """The zones that one API token, or one user's global key, may change."""
+    """The zones that one API token, or one user's global API key, may change."""
 
     writes = True
     KEYS = frozenset({"api_token", "email", "api_key"})
@@ -89,27 +89,27 @@ class Cloudflare:
     def __init__(self, settings: Settings) -> None:
         """Check the settings, without the network.
 
-        :raises errors.ConfigurationError: a key is missing or cannot be used, or the SDK is not
-            installed.
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if a key is missing or cannot
+        be used, or the SDK is not installed.
         """
         self._settings = settings
         self._file = file_of(settings)
         token, email, key = (self._get(name) for name in ("api_token", "email", "api_key"))
         if token and (email or key):
             raise errors.ConfigurationError(
-                f"{self._file} says twice who we are to Cloudflare: {_PREFIX}api_token is enough. "
+                f"{self._file} has two kinds of credentials: {_PREFIX}api_token is enough. "
                 f"Delete {_PREFIX}email and {_PREFIX}api_key."
             )
         if not token and not (email and key):
             lacking = [name for name in ("email", "api_key") if not self._get(name)]
             what = (
-                f"{_PREFIX}{lacking[0]} (it has the other half of email and global API key)"
+                f"{_PREFIX}{lacking[0]} (email and global API key belong together)"
                 if len(lacking) == 1
                 else f"{_PREFIX}api_token (or {_PREFIX}email and {_PREFIX}api_key)"
             )
             raise errors.ConfigurationError(
-                f"The provider cloudflare lacks {what} in {self._file}. Make an API token at "
-                f"{_DASHBOARD} with the permission Zone / DNS / Edit, and write it there."
+                f"The provider cloudflare needs {what} in {self._file}. Create an API token at "
+                f"{_DASHBOARD} with the permission Zone / DNS / Edit, and put it there."
             )
         self._whose = f"{'API token' if token else 'email and global API key'} in {self._file}"
         self._secrets = [secret for secret in (token, key) if secret]
@@ -117,16 +117,18 @@ class Cloudflare:
         self._zones: dict[str, _Zone | None] = {}
 
     def zone_for(self, name: str) -> str:
-        """Return the most specific zone at Cloudflare that ``name`` is in and we may see.
+        """Return the most specific zone at Cloudflare that contains ``name`` and that we may see.
 
-        :raises errors.ProviderError: there is none, or Cloudflare cannot be asked.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if there is none, or Cloudflare
+        cannot be asked.
         """
         return self._zone(name).name
 
     def list_values(self, name: str) -> list[str]:
         """Return the TXT values at ``name``, as Cloudflare's API has them; an alias has none.
 
-        :raises errors.ProviderError: no zone is found for ``name``, or Cloudflare cannot be asked.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if no zone is found for ``name``,
+        or Cloudflare cannot be asked.
         """
         zone = self._zone(name)
         records = self._ask(
@@ -142,12 +144,12 @@ class Cloudflare:
     def add_value(self, name: str, value: str, ttl: int) -> int:
         """Add one TXT record at ``name``; return the TTL in seconds that it has.
 
-        Cloudflare takes 60 to 86400, from 30 on in an Enterprise zone; 1, which it calls
-        automatic and which means 300, is not asked for. A record that is there keeps its TTL. The
-        user is told when it is not ``ttl``.
+        Cloudflare takes 60 to 86400, or from 30 in an Enterprise zone; we never ask for 1, which
+        it calls automatic and which means 300. A record that is there keeps its TTL. The user is
+        told if it is not ``ttl``.
 
-        :raises errors.ProviderError: no zone is found for ``name``, Cloudflare cannot be asked,
-            refuses, or accepts and does nothing.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if no zone is found for ``name``,
+        Cloudflare cannot be asked, refuses, or accepts and does nothing.
         """
         zone = self._zone(name)
         task = f"add a TXT record at {name} in the zone {zone.name}"
@@ -165,16 +167,16 @@ class Cloudflare:
         if used != ttl:
             self._settings.notify(
                 f"The TTL at {name} is {used} seconds instead of {ttl}: a record that is there "
-                f"keeps its own, and Cloudflare takes {_MIN_TTL} to {_MAX_TTL} seconds, from "
-                f"{_MIN_ENTERPRISE_TTL} on in an Enterprise zone."
+                f"keeps its own, and Cloudflare takes {_MIN_TTL} to {_MAX_TTL} seconds, or from "
+                f"{_MIN_ENTERPRISE_TTL} in an Enterprise zone."
             )
         return used
 
     def remove_value(self, name: str, value: str) -> None:
-        """Take every TXT record with exactly ``value`` away from ``name``, and no other.
+        """Remove every TXT record with exactly ``value`` from ``name``, and no other.
 
-        :raises errors.ProviderError: no zone is found for ``name``, Cloudflare cannot be asked,
-            refuses, or accepts and does nothing.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if no zone is found for ``name``,
+        Cloudflare cannot be asked, refuses, or accepts and does nothing.
         """
         zone = self._zone(name)
 
@@ -193,8 +195,8 @@ class Cloudflare:
     def _zone(self, name: str) -> _Zone:
         """Return the zone of ``name``.
 
-        Zones are asked for by name, the most specific first: a token that is confined to one zone
-        may look for that, but not list what else there is.
+        We ask for zones by name, the most specific first: a token for one zone may look for that
+        zone, but not list all zones.
         """
         candidates = zones_above(name)[:-1]
         forbidden = idle = None
@@ -208,12 +210,12 @@ class Cloudflare:
                 return zone
             idle = idle or zone
         if idle:
-            # Pending, or moved away: whatever is written there, nobody would see it.
+            # Pending, or moved away: nobody would see a record there.
             raise errors.ProviderError(
-                f"Cloudflare has the zone {idle.name} for {name}, but calls it {idle.status}: its "
-                "name servers are not Cloudflare's, so that nobody would see the record. Look at "
-                f"https://dash.cloudflare.com what {idle.name} waits for, or choose the provider "
-                "of the service that serves it."
+                f"Cloudflare has the zone {idle.name} for {name}, but its status is {idle.status}: "
+                "its name servers are not Cloudflare's, so nobody would see the record. See what "
+                f"{idle.name} waits for at https://dash.cloudflare.com, or choose the provider of "
+                "the service that serves it."
             )
         if forbidden:
             raise forbidden
@@ -231,7 +233,7 @@ class Cloudflare:
             zones = [
                 _Zone(_text(row, "id"), _text(row, "name"), _text(row, "status")) for row in rows
             ]
-            # A user of several accounts may see it in each, but it is active in one at most.
+            # A user with several accounts may see it in each, but it is active in one at most.
             return sorted(
                 (zone for zone in zones if zone.name.lower() == name.lower()),
                 key=lambda zone: zone.status != "active",
@@ -251,7 +253,7 @@ class Cloudflare:
         ]
 
     def _reading(self, zone: _Zone, name: str, value: str) -> list[_Record]:
-        """Return those of the TXT records at ``name`` that read ``value``."""
+        """Return those of the TXT records at ``name`` whose value is ``value``."""
         return [record for record in self._records(zone, name) if record.value == value]
 
     def _rows(self, zone: _Zone, name: str, rdtype: Literal["TXT", "CNAME"]) -> list[Any]:
@@ -260,7 +262,7 @@ class Cloudflare:
                 zone_id=zone.id, type=rdtype, name={"exact": name}, page=page, per_page=_PAGE
             )
         )
-        # Looked at again here, since what comes back may get deleted.
+        # Checked again here, because the result may be deleted.
         return [
             row
             for row in rows
@@ -268,7 +270,7 @@ class Cloudflare:
         ]
 
     def _create(self, zone: _Zone, name: str, value: str, ttl: int) -> None:
-        """Add a record, unless Cloudflare says that there is one like it."""
+        """Add a record, unless Cloudflare says that there is an identical one."""
         from cloudflare import APIStatusError
 
         try:
@@ -292,7 +294,7 @@ class Cloudflare:
         )
 
     def _settled(self, zone: _Zone, name: str, value: str, *, there: bool) -> list[_Record]:
-        """Return the records that read ``value``, as soon as some, or none, are there."""
+        """Return the records whose value is ``value``, as soon as there are some, or none."""
         found = look_until(
             lambda: self._reading(zone, name, value),
             lambda found: bool(found) == there,
@@ -303,18 +305,19 @@ class Cloudflare:
             return found
         raise errors.ProviderError(
             f"A change of the TXT records at {name} in the zone {zone.name} was accepted, but not "
-            f"done: Cloudflare's API does not show it {_SETTLE:g} seconds later. Look at "
-            f"{_STATUS_PAGE} and into the zone's audit log, then try again."
+            f"made: Cloudflare's API does not show it {_SETTLE:g} seconds later. Look at "
+            f"{_STATUS_PAGE} and the zone's audit log, then try again."
         )
 
     # How it is asked.
 
     def _ask(self, task: str, work: Callable[[], _T]) -> _T:
-        """Return what ``work`` returns, begun again after a failure that may pass.
+        """Return what ``work`` returns, retried after a failure that may be temporary.
 
-        It looks before it writes, since the answer that was lost may have been that to a change.
+        It looks before it writes, because the answer that was lost may have been to a change.
 
-        :raises errors.ProviderError: it failed for good, too often, or for too long.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if it failed for good, too often,
+        or for too long.
         """
         from cloudflare import APIError
 
@@ -327,11 +330,11 @@ class Cloudflare:
             except _UndocumentedError as error:
                 failure = _Failure(
                     f"answered what its API does not document: {error}",
-                    "Check that nothing on the way, such as the proxy in HTTPS_PROXY or what "
-                    "CLOUDFLARE_BASE_URL names, answers in its place",
+                    "Check that nothing in between, such as the proxy in HTTPS_PROXY or the server "
+                    "in CLOUDFLARE_BASE_URL, answers in its place",
                 )
-            # Outside the except clauses: an exception of the SDK holds the request's headers, and
-            # in them the credentials, so that none is chained.
+            # Outside the except clauses, so that no exception is chained: the SDK's hold the
+            # request's headers, and so the credentials.
             pause = next(pauses, None) if failure.retry_after is None else failure.retry_after
             if not failure.may_pass or pause is None or pause > patience:
                 raise self._failed(task, failure)
@@ -352,13 +355,13 @@ class Cloudflare:
                 "pip install 'certbot-dns-persist[cloudflare]'"
             ) from error
         try:
-            # Its own retries know nothing of what a lost answer may have done, and do not wait
-            # for as long as Cloudflare locks out.
+            # Its own retries do not know what a lost answer may have changed, and do not wait as
+            # long as Cloudflare locks clients out.
             client = cloudflare.Cloudflare(max_retries=0, timeout=_TIMEOUT)
-        except Exception as error:  # noqa: BLE001 - what the HTTP client makes of the environment
-            fault = type(error).__name__  # its words may quote a proxy's password
+        except Exception as error:  # noqa: BLE001 - the HTTP client may raise anything
+            fault = type(error).__name__  # its message may quote a proxy's password
         else:
-            # All of them, or those that the SDK found in the environment would go along.
+            # Set all of them, or the SDK would add those that it finds in the environment.
             client.api_token, client.api_email, client.api_key = (
                 credential or None for credential in (token, email, key)
             )
@@ -378,31 +381,31 @@ class Cloudflare:
         return kind(f"Cannot {task}: Cloudflare at {self._client.base_url.host} {words}. {advice}.")
 
     def _without_secrets(self, words: str) -> str:
-        """Return ``words``, which may come from an answer, where anything may be quoted."""
+        """Return ``words`` without secrets: an answer may quote anything."""
         for secret in self._secrets:
             words = words.replace(secret, "(secret)")
         return words
 
     def _get(self, key: str) -> str:
-        """Return a key's value, empty when there is none."""
+        """Return a key's value; empty if there is none."""
         found = value_of(self._settings, key)
-        # The HTTP client shows a header that it cannot send, and the SDK logs what it shows.
+        # The HTTP client quotes a header that it cannot send, and the SDK logs that.
         if not re.fullmatch(r"[!-~]*", found):
             raise errors.ConfigurationError(
-                f"{_PREFIX}{key} in {self._file} has blanks or other characters in it that cannot "
-                "be right. Copy it anew, without 'Bearer' or line breaks."
+                f"{_PREFIX}{key} in {self._file} contains blanks or other invalid characters. "
+                "Copy it again, without 'Bearer' or line breaks."
             )
         return found
 
 
 @dataclasses.dataclass(frozen=True)
 class _Failure:
-    """Why a request was to no avail, and what to do; nothing of the request itself."""
+    """Why a request failed, and what to do; nothing of the request itself."""
 
     words: str
-    """To follow the name of the service."""
+    """Follows the name of the service."""
     advice: str
-    """With ``{whose}`` for the credentials."""
+    """``{whose}`` stands for the credentials."""
     status: int | None = None
     codes: frozenset[int] = frozenset()
     retry_after: float | None = None
@@ -431,7 +434,7 @@ class _Failure:
         words = f"answered {status}" + (f": {said}" if said else "")
         retry_after = error.response.headers.get("retry-after", "")
         if retry_after.isdecimal():
-            words += f", to be asked again after {retry_after} seconds"
+            words += f", and asks to retry after {retry_after} seconds"
         return cls(
             words,
             _advice(status, codes),
@@ -444,7 +447,7 @@ class _Failure:
 
 @contextlib.contextmanager
 def _taken_for_success(*codes: int) -> Iterator[None]:
-    """Swallow an answer with one of these codes: what was wanted is so already."""
+    """Treat an answer with one of these codes as success: nothing needs to change."""
     from cloudflare import APIStatusError
 
     try:
@@ -457,15 +460,15 @@ def _taken_for_success(*codes: int) -> Iterator[None]:
 def _advice(status: int, codes: frozenset[int]) -> str:
     if codes & {6003, 6103, 6111}:
         return (
-            "The {whose} does not look like one: copy it anew and whole, without 'Bearer', from "
+            "The {whose} does not look like one: copy it again in full, without 'Bearer', from "
             + _DASHBOARD
         )
     if 9103 in codes:
         return f"The {{whose}} do not belong together, or the key was changed: see {_DASHBOARD}"
     if 9109 in codes:
         return (
-            "The {whose} is unknown, revoked or expired, does not reach that zone, or its client "
-            f"IP address filter does not let this machine in: see {_DASHBOARD}"
+            "The {whose} is unknown, revoked or expired, is not for that zone, or its client IP "
+            f"address filter blocks this machine: see {_DASHBOARD}"
         )
     if 10000 in codes or status in (401, 403):
         return (
@@ -474,8 +477,8 @@ def _advice(status: int, codes: frozenset[int]) -> str:
         )
     if status == 429:
         return (
-            "Cloudflare takes 1200 requests in five minutes from everything that acts for its "
-            "user. Try again later, or find out what else asks so much"
+            "Cloudflare takes 1200 requests in five minutes from all programs of a user together. "
+            "Try again later, or find out what else makes so many"
         )
     if status >= 500:
         return f"Look at {_STATUS_PAGE}, then try again"
@@ -483,7 +486,7 @@ def _advice(status: int, codes: frozenset[int]) -> str:
 
 
 def _faults(body: Any) -> Iterator[tuple[int, str]]:
-    """Return the codes and messages of an error, those that explain others after them."""
+    """Return the codes and messages of an error, each before those that explain it."""
     chain = body.get("errors", body.get("error_chain")) if isinstance(body, dict) else None
     for fault in chain if isinstance(chain, list) else ():
         if isinstance(fault, dict) and isinstance(fault.get("code"), int):
@@ -494,7 +497,7 @@ def _faults(body: Any) -> Iterator[tuple[int, str]]:
 def _all_pages(fetch: "Callable[[int], APIResponse[Any]]") -> list[Any]:
     """Return the results on all pages of a listing.
 
-    The SDK's own way to turn pages asks for one more than there are, each time.
+    The SDK's own iteration always asks for one page more than there is.
     """
     found: list[Any] = []
     page = pages = 1

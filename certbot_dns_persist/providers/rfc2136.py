@@ -21,8 +21,8 @@ in the files of certbot-dns-rfc2136:
 ``update_server_proto_pref``  the same for updates; default ``tcp_only``
 ============================  ===================================================================
 
-By default everything goes over TCP, which every server has to speak (RFC 7766 5): nothing is
-truncated or easily forged, and a firewall that lets queries through lets updates through.
+By default everything goes over TCP, which every server must support (RFC 7766 section 5): answers
+are not truncated or easily forged, and a firewall that lets queries through lets updates through.
 """
 
 import base64
@@ -57,7 +57,7 @@ _T = TypeVar("_T")
 _PREFIX = "dns_persist_rfc2136_"
 
 _ALGORITHMS = {
-    # RFC 8945 6: what goes over the wire differs only for the oldest.
+    # RFC 8945 section 6: the name on the wire differs only for the oldest.
     "hmac-md5": "hmac-md5.sig-alg.reg.int",
     "hmac-sha1": "hmac-sha1",
     "hmac-sha224": "hmac-sha224",
@@ -80,7 +80,7 @@ _TIMEOUT = 10.0  # seconds: to connect, and each time that we wait for octets
 _SETTLE = 10.0  # seconds within which a server must serve a removal, if it may be of no effect
 _UDP_PAYLOAD = 1232  # octets that an answer over UDP may have without being fragmented
 _PAUSE = 0.2  # seconds between two looks at what it serves
-_TRIES = 50  # at adding a record while others change those beside it
+_TRIES = 50  # to add a record while others change those beside it
 
 
 @implementer(IAnsweringProvider)
@@ -105,7 +105,8 @@ class Rfc2136:
     def __init__(self, settings: Settings) -> None:
         """Check the settings, without the network.
 
-        :raises errors.ConfigurationError: a key is missing or cannot be used.
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if a key is missing or cannot
+        be used.
         """
         import dns.tsig
 
@@ -114,8 +115,8 @@ class Rfc2136:
         missing = [key for key in ("server", "name", "secret") if not self._get(key)]
         if missing:
             raise errors.ConfigurationError(
-                "The provider rfc2136 cannot do without "
-                f"{', '.join(_PREFIX + key for key in missing)}. Add what lacks to {self._file}."
+                "The provider rfc2136 needs "
+                f"{', '.join(_PREFIX + key for key in missing)}. Add that to {self._file}."
             )
         self._server = self._updated = self._parsed_server("server")
         if self._get("update_server"):
@@ -139,9 +140,10 @@ class Rfc2136:
         self._zones: dict[Name, Name] = {}
 
     def zone_for(self, name: str) -> str:
-        """Return the zone in which the server itself has ``name``.
+        """Return the zone that holds ``name`` on the server itself.
 
-        :raises errors.ProviderError: the server cannot be asked, or is not authoritative there.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if the server cannot be asked, or
+        is not authoritative there.
         """
         return _shown(self._zone(_absolute(name)))
 
@@ -150,7 +152,8 @@ class Rfc2136:
 
         Octets that are not UTF-8 are escaped as surrogates (PEP 383).
 
-        :raises errors.ProviderError: the server cannot be asked, or is not authoritative there.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if the server cannot be asked, or
+        is not authoritative there.
         """
         records, _ = self._read(_absolute(name))
         return [_value(rdata) for rdata in records or ()]
@@ -205,7 +208,7 @@ class Rfc2136:
         for _ in range(_TRIES):
             records, alias = self._read(owner)
             if alias and denied_alias:
-                # A server drops an addition beside a CNAME in silence (RFC 2136 3.4.2.2).
+                # A server silently ignores an addition beside a CNAME (RFC 2136 section 3.4.2.2).
                 raise errors.ProviderError(
                     f"No TXT record can be added at {name} in the zone {_shown(zone)} on "
                     f"{self._server}: the name is an alias (CNAME) for {alias}. The record belongs "
@@ -234,8 +237,7 @@ class Rfc2136:
         else:
             raise errors.ProviderError(
                 f"The TXT records at {name} on {self._server} changed each of the {_TRIES} times "
-                "that one was to be added to them. Find out what keeps changing them, then try "
-                "again."
+                "that we tried to add one. Find out what keeps changing them, then try again."
             )
         if used != ttl:
             self._settings.notify(
@@ -253,10 +255,10 @@ class Rfc2136:
         return records.ttl if records and _reading(records, value) else ttl
 
     def remove_value(self, name: str, value: str) -> None:
-        """Delete the TXT records at ``name`` that read ``value``, however split into strings.
+        """Delete the TXT records at ``name`` whose joined value is ``value``.
 
-        :raises errors.ProviderError: the server cannot be asked, refuses, or accepts and does
-            nothing.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if the server cannot be asked,
+        refuses, or accepts and does nothing.
         """
         import dns.update
 
@@ -280,8 +282,8 @@ class Rfc2136:
     def _zone(self, name: "Name") -> "Name":
         """Return the zone that holds ``name``: the owner of the SOA record in the server's answer.
 
-        An answer that there is none at ``name`` brings the zone's (RFC 2308 3); only below an
-        alias there is something else, and the parent has to be asked.
+        An answer that there is none at ``name`` contains the zone's (RFC 2308 section 3), except
+        below an alias, where we ask for the parent.
         """
         import dns.name
         import dns.rdatatype
@@ -360,16 +362,16 @@ class Rfc2136:
         import dns.rcode
         import dns.rdatatype
 
-        # Without RD: what a resolver has heard is of no use.
+        # Without RD: a resolver's cache is of no use.
         query = dns.message.make_query(name, rdtype, flags=0)
         task = f"look up {_shown(name)}"
         reply = self._exchange(self._server, self._querying, query, task, signed=signed)
         rcode = reply.rcode()
         if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             advice = {
-                dns.rcode.REFUSED: "It holds no zone for that name, or does not let this machine "
-                f"ask. Correct {_PREFIX}server to the primary server of the zone; where the key "
-                f"decides what is seen (views), set {_PREFIX}sign_query = true",
+                dns.rcode.REFUSED: "It has no zone for that name, or does not let this machine "
+                f"ask. Correct {_PREFIX}server to the primary server of the zone; if the key "
+                f"selects a view, set {_PREFIX}sign_query = true",
                 dns.rcode.SERVFAIL: "Often it could not load the zone; its log says why",
             }.get(rcode, "Its log may say why")
             raise self._failed(self._server, task, f"answered {dns.rcode.to_text(rcode)}. {advice}")
@@ -379,7 +381,7 @@ class Rfc2136:
         for rrset in reply.authority:
             if rrset.rdtype == dns.rdatatype.NS and rrset.name != dns.name.root:
                 servers = ", ".join(sorted(rdata.to_text().rstrip(".") for rdata in rrset))
-                fault = f"says that {_shown(rrset.name)} is the business of {servers}"
+                fault = f"delegates {_shown(rrset.name)} to {servers}"
         raise self._failed(
             self._server,
             task,
@@ -387,9 +389,9 @@ class Rfc2136:
         )
 
     def _change(self, name: str, zone: "Name", update: "UpdateMessage") -> "Rcode":
-        """Send an update; return NOERROR, or YXRRSET or NXRRSET when a prerequisite failed.
+        """Send an update; return NOERROR, or YXRRSET or NXRRSET if a prerequisite failed.
 
-        The meaning of each code is RFC 2136 2.2's.
+        RFC 2136 section 2.2 defines the codes.
         """
         import dns.rcode
 
@@ -400,14 +402,14 @@ class Rfc2136:
             return rcode
         advice = {
             dns.rcode.FORMERR: "It did not understand the update. Does it speak RFC 2136?",
-            dns.rcode.SERVFAIL: "Often it may not write the zone's file or journal; its log says "
+            dns.rcode.SERVFAIL: "Often it cannot write the zone's file or journal; its log says "
             "why",
             dns.rcode.NOTIMP: "It takes no dynamic updates: another provider is needed",
-            dns.rcode.REFUSED: f"It does not let {self._whose} do that. Permit it (BIND: "
+            dns.rcode.REFUSED: f"It does not allow {self._whose} to do that. Allow it (BIND: "
             "update-policy or allow-update of the zone); if this is a secondary server, correct "
             f"{server.key} to the primary",
             dns.rcode.NOTAUTH: f"It is not the primary server of the zone: correct {server.key}",
-            dns.rcode.NOTZONE: "To it the name lies outside of that zone. Was the zone just moved?",
+            dns.rcode.NOTZONE: "There the name is outside that zone. Was the zone just moved?",
         }.get(rcode, "Its log may say why")
         raise self._failed(server, task, f"answered {dns.rcode.to_text(rcode)}. {advice}")
 
@@ -459,10 +461,10 @@ class Rfc2136:
             fault = f"did not sign its answer with {self._whose}. Something on the way may forge it"
             raise self._failed(server, task, fault, _KeyNotTaken) from error
         except dns.exception.DNSException as error:
-            fault = f"sent what is no DNS answer ({type(error).__name__}). Check {_PREFIX}port"
+            fault = f"did not send a DNS answer ({type(error).__name__}). Check {_PREFIX}port"
             raise self._failed(server, task, fault) from error
         if not request.is_response(reply):
-            raise self._failed(server, task, "answered something else than was asked")
+            raise self._failed(server, task, "answered a different question")
         if signed and not reply.had_tsig and reply.rcode() == dns.rcode.NOERROR:
             # RFC 8945 5.3: anybody could have said that.
             fault = "did not sign its answer. Something on the way may forge it"
@@ -473,7 +475,7 @@ class Rfc2136:
 
     @property
     def _apart(self) -> bool:
-        """Whether another server takes updates than the one that is asked."""
+        """Whether updates go to a server other than the one that we query."""
         return self._updated.host != self._server.host
 
     @property
@@ -503,8 +505,8 @@ class Rfc2136:
             return parse(self._get(key) or default)
         except (ValueError, dns.exception.DNSException):
             pass
-        # Without the value, which may be a secret on the wrong line, and without the exception.
-        raise errors.ConfigurationError(f"{_PREFIX}{key} in {self._file} has to be {expected}.")
+        # Show neither the value, which may be a secret on the wrong line, nor the exception.
+        raise errors.ConfigurationError(f"{_PREFIX}{key} in {self._file} must be {expected}.")
 
     def _get(self, key: str) -> str:
         return value_of(self._settings, key)
@@ -515,7 +517,7 @@ class _KeyNotTaken(errors.ProviderError):
 
 
 class _UnreachableError(Exception):
-    """A server gives no answer; the words go on after what it is called."""
+    """A server gives no answer; the message follows the server's name."""
 
 
 class _Server:
@@ -523,7 +525,7 @@ class _Server:
 
     def __init__(self, key: str, host: str, port: int) -> None:
         self.key = key
-        """The line of the credentials file that names it."""
+        """The key in the credentials file that names it."""
         self.host = host
         self._port = port
         self._endpoints: list[tuple[int, tuple[Any, ...]]] = []
@@ -535,10 +537,11 @@ class _Server:
         """Return the answer in wire format, from the first address of the server that gives one.
 
         The ``protocols`` are tried in turn, and all addresses twice over each, in case a connection
-        or a packet was lost. That an update may then be done twice is no harm: its prerequisites
-        fail, or it deletes what is gone.
+        or a packet is lost. An update that is made twice does no harm: its prerequisites fail, or
+        it deletes what is gone.
 
-        :raises _UnreachableError: none of them gives an answer, or the host has no address.
+        Raises :class:`_UnreachableError` if none of them gives an answer, or the host has no
+        address.
         """
         try:
             endpoints = self._endpoints or [
@@ -559,12 +562,12 @@ class _Server:
                 except OSError as error:
                     failures[protocol, endpoint] = f"{endpoint[0]}: {error.strerror or error}"
                 else:
-                    # From now on this one first: a change is read back where it was made.
+                    # Use this one first from now on: a change is read back where it was made.
                     self._endpoints = sorted(endpoints, key=lambda other: other[1] != endpoint)
                     return answer
         raise _UnreachableError(
             f"gives no answer over {' or '.join(protocols)} ({'; '.join(failures.values())})."
-            f" Check that it runs, that no firewall is in the way, and {self.key} and {_PREFIX}port"
+            f" Check that it runs, that no firewall blocks it, and {self.key} and {_PREFIX}port"
         )
 
 
@@ -611,7 +614,7 @@ def _value(rdata: Any) -> str:
 
 
 def _reading(records: "RRset | None", value: str) -> "list[Rdata]":
-    """Return those of the TXT records that read ``value``."""
+    """Return those of the TXT records whose value is ``value``."""
     return [rdata for rdata in records or () if _value(rdata) == value]
 
 
@@ -645,7 +648,7 @@ def _addition(
 
 
 def _over_tcp(family: int, endpoint: tuple[Any, ...], request: "Message") -> bytes:
-    """Return the answer to ``request`` in wire format (RFC 1035 4.2.2)."""
+    """Return the answer to ``request`` in wire format (RFC 1035 section 4.2.2)."""
     message = request.to_wire()
     with socket.socket(family, socket.SOCK_STREAM) as connection:
         connection.settimeout(_TIMEOUT)
@@ -655,12 +658,12 @@ def _over_tcp(family: int, endpoint: tuple[Any, ...], request: "Message") -> byt
             length = int.from_bytes(stream.read(2), "big")
             answer = stream.read(length)
     if not answer or len(answer) < length:
-        raise ConnectionError("the connection ended before the answer did")
+        raise ConnectionError("the connection closed in the middle of the answer")
     return answer
 
 
 def _over_udp(family: int, endpoint: tuple[Any, ...], request: "Message") -> bytes:
-    """Return the answer to ``request`` in wire format (RFC 1035 4.2.1)."""
+    """Return the answer to ``request`` in wire format (RFC 1035 section 4.2.1)."""
     import dns.flags
     import dns.opcode
 
@@ -669,10 +672,10 @@ def _over_udp(family: int, endpoint: tuple[Any, ...], request: "Message") -> byt
     message = request.to_wire()
     deadline = time.monotonic() + _TIMEOUT
     with socket.socket(family, socket.SOCK_DGRAM) as connection:
-        connection.connect(endpoint)  # so that nothing arrives from elsewhere
+        connection.connect(endpoint)  # so that it receives nothing from elsewhere
         connection.send(message)
         answer = b""
-        while answer[:2] != message[:2]:  # what has another id is an answer to somebody else
+        while answer[:2] != message[:2]:  # skip messages with a different id
             connection.settimeout(max(deadline - time.monotonic(), 0.001))
             answer = connection.recv(65535)
     if int.from_bytes(answer[2:4], "big") & dns.flags.TC:
@@ -684,12 +687,12 @@ _EXCHANGES = {"TCP": _over_tcp, "UDP": _over_udp}
 
 
 def _decoded(answer: bytes, request: "Message") -> "Message":
-    """Return an answer, its signature verified if it has one."""
+    """Return an answer, with its signature verified if it has one."""
     import dns.message
 
     try:
-        # First as if there were none: an error may come unsigned, which newer releases of
-        # dnspython let nobody see.
+        # First as if there were none: an error may come unsigned, and newer releases of dnspython
+        # hide that.
         return dns.message.from_wire(answer)
     except dns.message.UnknownTSIGKey:
         return dns.message.from_wire(answer, keyring=request.keyring, request_mac=request.mac)
@@ -701,11 +704,11 @@ def _compare(*keys: str) -> str:
 
 
 def _clocks(answer: bytes) -> str:
-    """Say what time it is here and, from an answer with BADTIME, at the server."""
+    """Return what time it is here and, from an answer with BADTIME, at the server."""
     now = int(time.time())
     shown = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).isoformat()
     words = f"This machine's says {shown}"
-    # RFC 8945 5.2.3: the server's time is the TSIG record's Other Data, the last of the answer.
+    # RFC 8945 section 5.2.3: the server's time is the TSIG record's Other Data, at the end.
     if answer[-8:-6] == b"\x00\x06":
         ahead = int.from_bytes(answer[-6:], "big") - now
         words += (

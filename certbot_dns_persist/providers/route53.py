@@ -5,22 +5,21 @@ Keys in the credentials file, each with the prefix ``dns_persist_route53_``, all
 =====================  ==========================================================================
 ``access_key_id``      of an AWS user, with ``secret_access_key``
 ``secret_access_key``  of an AWS user, with ``access_key_id``
-``session_token``      with both of these, when they are temporary
+``session_token``      with both of these, if they are temporary
 ``profile``            instead of these: a profile of AWS's own files
-``hosted_zone_id``     write to this hosted zone, private or public, and look for no other
+``hosted_zone_id``     write to this hosted zone, private or public, and to no other
 =====================  ==========================================================================
 
-Without keys and profile boto3 finds its credentials as it does for certbot-dns-route53: in the
-environment, in AWS's files, from the role of the machine. What they must be allowed to do is in
-``examples/route53-policy.json``; for ``--dns-persist-fallback dns-01`` add the record name
+Without keys and profile, boto3 finds its credentials as it does for certbot-dns-route53: in the
+environment, in AWS's files or from the machine's role. ``examples/route53-policy.json`` has the
+permissions that they need; for ``--dns-persist-fallback dns-01`` add the record name
 ``_acme-challenge.*`` there.
 
-Route 53 knows record sets: all TXT records at a name, with one TTL. A set can only be replaced as
-a whole, and there is no way to say "if it is still as I read it". But a change batch is done
-wholly or not at all, DELETE fails unless the set is exactly as it says, and CREATE fails when
-there is one. So every change deletes exactly what was read and creates what is to stand there
-instead; when that is refused because somebody else was faster, it starts again. UPSERT would
-overwrite what others just wrote.
+Route 53 has record sets: all TXT records at a name, with one TTL. A set can only be replaced as a
+whole, and there is no condition for "if it is still as I read it". But a change batch is atomic,
+DELETE fails unless the set is exactly as it says, and CREATE fails if there is one. So every change
+deletes exactly what was read and creates what should be there instead; if that is refused because
+another client was faster, it starts again. UPSERT would overwrite what others just wrote.
 """
 
 import dataclasses
@@ -53,10 +52,10 @@ _KEYS = ("access_key_id", "secret_access_key")
 
 _CONNECT = 10.0  # seconds to connect
 _ANSWER = 30.0  # seconds to wait for an answer
-_ATTEMPTS = 6  # at one request: boto3 waits up to 1, 2, 4, 8 and 16 seconds between them
-_TRIES = 50  # at a change while others change the same set
-_SYNC = 120.0  # seconds until all of Route 53's servers have a change; AWS says 60 as a rule
-_POLL = 3.0  # seconds; an AWS account has 5 requests a second for all that uses it
+_ATTEMPTS = 6  # per request: boto3 waits up to 1, 2, 4, 8 and 16 seconds between them
+_TRIES = 50  # to make a change while others change the same set
+_SYNC = 120.0  # seconds until all of Route 53's servers have a change; AWS says usually 60
+_POLL = 3.0  # seconds; an AWS account has 5 requests a second for all programs
 
 _UNKNOWN_KEY = {"InvalidClientTokenId", "UnrecognizedClientException"}
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
@@ -70,7 +69,7 @@ _DENIED = {"AccessDenied", "AccessDeniedException"}
 _THROTTLED = {"Throttling", "ThrottlingException", "PriorRequestNotComplete"}
 
 RecordSet = Mapping[str, Any]
-"""A ResourceRecordSet, as boto3 has it."""
+"""A ResourceRecordSet, as in boto3."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +96,8 @@ class Route53:
     def __init__(self, settings: Settings) -> None:
         """Check the settings, without the network.
 
-        :raises errors.ConfigurationError: boto3 is missing, or a key cannot be used.
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if boto3 is missing, or a key
+        cannot be used.
         """
         self._settings = settings
         self._file = file_of(settings)
@@ -105,7 +105,7 @@ class Route53:
         self._zone_id = self._get("hosted_zone_id").removeprefix("/hostedzone/")
         if not re.fullmatch("[A-Z0-9]{0,32}", self._zone_id):
             raise errors.ConfigurationError(
-                f"{_PREFIX}hosted_zone_id in {self._file} has to be the id of one hosted zone, "
+                f"{_PREFIX}hosted_zone_id in {self._file} must be the id of one hosted zone, "
                 "like Z0123456789ABC. See: aws route53 list-hosted-zones"
             )
         self._session = self._make_session()
@@ -114,17 +114,18 @@ class Route53:
     def zone_for(self, name: str) -> str:
         """Return the hosted zone with the longest name that ``name`` is in.
 
-        :raises errors.ProviderError: there is none, or more than one of that name; or AWS cannot
-            be asked.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if there is none, or more than one
+        of that name; or AWS cannot be asked.
         """
         return self._zone(name).name
 
     def list_values(self, name: str) -> list[str]:
-        """Return the TXT values at ``name``, of every record set there; an alias has none.
+        """Return the TXT values of every record set at ``name``; an alias has none.
 
         Octets that are not UTF-8 are escaped as surrogates (PEP 383).
 
-        :raises errors.ProviderError: no hosted zone has ``name``, or AWS cannot be asked.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if no hosted zone has ``name``, or
+        AWS cannot be asked.
         """
         texts = _of_type("TXT", self._read(self._zone(name), name))
         return list(dict.fromkeys(value for text in texts for value in _values(text)))
@@ -136,18 +137,19 @@ class Route53:
     def add_value(self, name: str, value: str, ttl: int) -> int:
         """Add one TXT record to those at ``name``; return the TTL in seconds that it has.
 
-        All records of a set have one TTL, so those that stand there keep theirs, whatever ``ttl``
-        says, and the user is told.
+        All records of a set have one TTL. So we use the TTL of the records that are there, whatever
+        ``ttl`` says, and tell the user.
 
-        :raises errors.ProviderError: no hosted zone has ``name``; AWS cannot be asked, or
-            refuses; ``name`` is an alias; or its TXT records have a routing policy.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if no hosted zone has ``name``;
+        AWS cannot be asked, or refuses; ``name`` is an alias; or its TXT records have a routing
+        policy.
         """
         zone = self._zone(name)
         texts, change = self._make(zone, name, value, min(max(ttl, 0), MAX_TTL))
         used: int = texts["TTL"]
         if used != ttl:
             self._settings.notify(
-                f"The TTL at {name} is {used} seconds instead of {ttl}: records that stand there "
+                f"The TTL at {name} is {used} seconds instead of {ttl}: records that are there "
                 f"keep theirs, and Route 53 takes 0 to {MAX_TTL}."
             )
         if change:
@@ -155,17 +157,16 @@ class Route53:
         return used
 
     def remove_value(self, name: str, value: str) -> None:
-        """Take the TXT record that reads ``value`` away; nobody waits for the servers.
+        """Remove the TXT record whose value is ``value``; does not wait for the servers.
 
-        :raises errors.ProviderError: as :meth:`add_value`, except that an alias has nothing to
-            take away.
+        Raises as :meth:`add_value`, except that an alias has nothing to remove.
         """
         self._make(self._zone(name), name, value, None)
 
     def settle(self) -> None:
-        """Return when all of Route 53's servers have what was added (INSYNC), or say why not.
+        """Return when all of Route 53's servers have what was added (INSYNC), or tell the user.
 
-        The changes are accepted and will be done: nothing here is an error.
+        The changes are accepted and will be made: nothing here is an error.
         """
         deadline = time.monotonic() + _SYNC
         pending, self._pending = self._pending, []
@@ -184,8 +185,8 @@ class Route53:
                     )
             except errors.ProviderError as error:
                 self._settings.notify(
-                    f"Route 53 accepted the record at {name}, but whether all of its servers have "
-                    f"it is not known. {error}"
+                    f"Route 53 accepted the record at {name}, but it is unknown whether all of its "
+                    f"servers have it. {error}"
                 )
                 return  # it would be the same for the others
 
@@ -194,9 +195,9 @@ class Route53:
     def _make(
         self, zone: _Zone, name: str, value: str, new_ttl: int | None
     ) -> tuple[RecordSet, str | None]:
-        """Make ``value`` stand at ``name``, in a new set with ``new_ttl``; without, take it away.
+        """Add ``value`` at ``name``, in a new set with ``new_ttl``; if that is ``None``, remove it.
 
-        Returns the set with the value, or without; and the id of the change if one was made.
+        Returns the new set, and the id of the change if one was made.
         """
         adding = new_ttl is not None
         refused: _BatchRefused | None = None
@@ -210,7 +211,7 @@ class Route53:
             self._check_replaceable(zone, name, found)
             before = texts[0] if texts else None
             if refused and before == latest:
-                raise refused  # for another reason than that somebody was faster
+                raise refused  # not because another client was faster
             latest = before
 
             after = dict(before or {"Name": f"{name}.", "Type": "TXT", "TTL": new_ttl})
@@ -225,16 +226,16 @@ class Route53:
                 return after, self._change(zone, name, changes)
             except _BatchRefused as error:
                 refused = error
-            # So that those who were refused together do not come back together.
+            # So that clients that were refused together do not come back together.
             time.sleep(random.uniform(0.05, 0.5))  # noqa: S311
         raise errors.ProviderError(
             f"The TXT records at {name} in the Route 53 zone {zone} changed each of the {_TRIES} "
-            "times that they were to be changed from here. Find out what keeps changing them (AWS "
+            "times that we tried to change them. Find out what keeps changing them (AWS "
             "CloudTrail says who: ChangeResourceRecordSets), then try again."
         )
 
     def _check_replaceable(self, zone: _Zone, name: str, found: list[RecordSet]) -> None:
-        """Raise unless what stands at ``name`` is nothing, or one plain set beside other types."""
+        """Raise unless there is at most one TXT set at ``name``, and it is plain."""
         where = f"at {name} in the Route 53 zone {zone}"
         for alias in _of_type("CNAME", found):
             raise errors.ProviderError(
@@ -251,8 +252,8 @@ class Route53:
             else:
                 continue
             raise errors.ProviderError(
-                f"The TXT records {where} cannot be changed from here: they {kind}, and to change "
-                "one would undo that. Replace them by a plain record set (simple routing) with the "
+                f"The TXT records {where} cannot be changed from here: they {kind}, and a change "
+                "would undo that. Replace them with a plain record set (simple routing) with the "
                 "same values, then try again."
             )
 
@@ -265,7 +266,7 @@ class Route53:
             found = [zone for zone in found if self._zone_id or not zone.private]
             if len(found) > 1:
                 raise errors.ProviderError(
-                    f"Cannot tell which hosted zone {name} belongs to: Route 53 has "
+                    f"Cannot determine which hosted zone {name} belongs to: Route 53 has "
                     f"{len(found)} public ones called {candidate}, with the ids "
                     f"{', '.join(sorted(zone.id for zone in found))}. Compare their name servers "
                     "(aws route53 get-hosted-zone --id ID) with the domain's NS records, and put "
@@ -276,14 +277,14 @@ class Route53:
         if self._zone_id:
             raise errors.ProviderError(
                 f"{name} is not in the Route 53 zone {self._zones[0]}, which "
-                f"{_PREFIX}hosted_zone_id in {self._file} names. Correct that line, or take it "
-                "away to have the zone found by its name."
+                f"{_PREFIX}hosted_zone_id in {self._file} names. Correct that line, or remove "
+                "it to find the zone by its name."
             )
         hidden = [str(zone) for zone in self._zones if zone.private and zone.name in tried]
         aside = f" There are private ones, which no CA can see: {', '.join(hidden)}."
         raise errors.ProviderError(
             f"Cannot find the zone of {name}: the AWS account has no public hosted zone called "
-            f"{' or '.join(tried)}.{aside if hidden else ''} Look whether "
+            f"{' or '.join(tried)}.{aside if hidden else ''} Check whether "
             f"{self._source} belong to the account that has the zone: aws sts get-caller-identity"
         )
 
@@ -329,9 +330,9 @@ class Route53:
         return self._ask(f"list the records at {name} in the zone {zone}", read, zone_id=zone.id)
 
     def _change(self, zone: _Zone, name: str, changes: list[tuple[str, RecordSet]]) -> str:
-        """Do all of ``changes`` or nothing; return the change's id.
+        """Make all of ``changes`` or none; return the change's id.
 
-        :raises _BatchRefused: AWS has understood the batch and does not do it.
+        Raises :class:`_BatchRefused` if AWS refuses the batch.
         """
         batch = [{"Action": action, "ResourceRecordSet": target} for action, target in changes]
         change_id: str = self._ask(
@@ -347,7 +348,7 @@ class Route53:
         return self._ask(task, lambda client: client.get_change(Id=change)["ChangeInfo"]["Status"])
 
     def _ask(self, task: str, ask: Callable[[Any], _T], zone_id: str | None = None) -> _T:
-        """Return what ``ask`` returns for the client, or say what went wrong, in our words."""
+        """Return what ``ask`` returns for the client; raises our own error."""
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
@@ -362,11 +363,11 @@ class Route53:
             fault = self._trouble(error)
         except (ResponseParserError, KeyError, ValueError):
             fault = (
-                "what answers is not Route 53. Look whether a proxy is in the way, and at "
+                "the answer is not from Route 53. Check whether a proxy is in between, and "
                 "AWS_ENDPOINT_URL or endpoint_url in AWS's files, if one of them is set"
             )
-        # Outside the except clauses, so that no exception is chained: what AWS says of a wrong
-        # signature holds the headers of the request, session token included.
+        # Outside the except clauses, so that no exception is chained: AWS's message on a
+        # wrong signature contains the request's headers, including the session token.
         raise kind(f"Cannot {task} through Amazon Route 53: {fault}.")
 
     @functools.cached_property
@@ -384,8 +385,8 @@ class Route53:
     # What is said to the user.
 
     def _refusal(self, error: Any, zone_id: str | None) -> str:
-        """Say what AWS answered (botocore.exceptions.ClientError), and what to do."""
-        code = error.response["Error"].get("Code") or "without a code"
+        """Return what AWS answered (botocore.exceptions.ClientError), and what to do."""
+        code = error.response["Error"].get("Code") or "no code"
         words = " ".join(error.response["Error"].get("Message", "").split()).rstrip(".")
         request = error.response.get("ResponseMetadata", {}).get("RequestId") or "unknown"
         source = self._source
@@ -421,13 +422,13 @@ class Route53:
             )
         if code in _THROTTLED:
             return (
-                f"AWS asked to slow down {_ATTEMPTS} times ({code}). The account's 5 requests a "
-                "second are shared by all that use Route 53 there. Try again later"
+                f"AWS asked to slow down {_ATTEMPTS} times ({code}). All programs that use Route "
+                "53 in the account share its 5 requests a second. Try again later"
             )
         if code == "NoSuchHostedZone":
             return (
                 f"there is no such hosted zone in the AWS account. Correct {_PREFIX}hosted_zone_id "
-                f"in {self._file}, or look whether {source} belong to another account"
+                f"in {self._file}, or check whether {source} belong to another account"
             )
         if code == "InvalidChangeBatch":
             return f"AWS refused the change, and nothing was changed ({code}: {words})"
@@ -437,7 +438,7 @@ class Route53:
         )
 
     def _trouble(self, error: Any) -> str:
-        """Say what boto3 met before any answer (botocore.exceptions.BotoCoreError)."""
+        """Return why boto3 failed before any answer (botocore.exceptions.BotoCoreError)."""
         from botocore import exceptions
 
         if isinstance(error, exceptions.NoCredentialsError):
@@ -451,7 +452,7 @@ class Route53:
                 f"{str(error).rstrip('.')}. Check the network, HTTPS_PROXY and, if it is set, "
                 "AWS_ENDPOINT_URL"
             )
-        # Some of these words come from other programs, which may say anything: credential_process.
+        # Some messages come from other programs (credential_process), which may print anything.
         return (
             f"the AWS credentials or settings cannot be used ({type(error).__name__}). Have AWS's "
             f"own program say why: aws sts get-caller-identity. They are {self._source}"
@@ -459,7 +460,7 @@ class Route53:
 
     @property
     def _source(self) -> str:
-        """The credentials, by where they come from."""
+        """The credentials, named by where they come from."""
         if self._get("access_key_id"):
             return f"the credentials in {self._file}"
         if profile := self._get("profile"):
@@ -476,8 +477,8 @@ class Route53:
         lacking = [key for key in _KEYS if given and key not in given]
         if lacking:
             raise errors.ConfigurationError(
-                f"{_all(given)} in {self._file} cannot do without {_all(lacking)}. Add what lacks, "
-                "or take all of them away to have boto3 look for credentials itself."
+                f"{_all(given)} in {self._file} need {_all(lacking)}. Add what is missing, "
+                "or remove all of them to let boto3 find credentials itself."
             )
         if given and self._get("profile"):
             raise errors.ConfigurationError(
@@ -486,7 +487,7 @@ class Route53:
             )
 
     def _make_session(self) -> Any:
-        # Debug lines of botocore show session tokens, and Certbot's log keeps everybody's.
+        # Debug lines of botocore show session tokens, and Certbot's log would keep them.
         logging.getLogger("botocore").setLevel(logging.INFO)
         try:
             import boto3
@@ -505,11 +506,11 @@ class Route53:
             )
         except BotoCoreError as error:
             problem = str(error).rstrip(".")
-        # Outside the except clause, so that no exception is chained: a parser's shows the line.
+        # Outside the except clause, so that no exception is chained: a parser's quotes the line.
         raise errors.ConfigurationError(
-            f"AWS's own settings cannot be used: {problem}. They are in ~/.aws or where "
-            "AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE say; a profile is chosen by "
-            f"{_PREFIX}profile in {self._file} or by AWS_PROFILE."
+            f"AWS's own settings cannot be used: {problem}. They are in ~/.aws, or where "
+            "AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE point; the profile comes from "
+            f"{_PREFIX}profile in {self._file} or from AWS_PROFILE."
         )
 
 

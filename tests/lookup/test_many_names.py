@@ -419,7 +419,7 @@ def test_a_server_that_is_silent_by_tcp_is_found_so_once(monkeypatch: pytest.Mon
 def test_an_empty_message_by_tcp_is_no_answer() -> None:
     with net({"example.test": [0]}, kind=Empty) as world:
         (warning,) = world.find("example.test")["example.test"].warnings
-        assert "answers something else than asked" in warning
+        assert "gives no valid answer" in warning
 
 
 def test_a_server_that_truncates_and_then_hangs_up_does_not_stop_the_look_up() -> None:

@@ -175,10 +175,10 @@ def test_a_dead_server_is_probed_ever_more_rarely_until_it_answers() -> None:
 
 def test_what_a_server_sends_instead_of_answers_is_why_it_is_dead() -> None:
     server, attempts = made(), asked()
-    server.strange = "answers something else than asked"
+    server.strange = "gives no valid answer"
     server.send(attempts, 0.0)
     server.miss(attempts, pace.PATIENCE)
-    assert server.dead == "answers something else than asked"
+    assert server.dead == "gives no valid answer"
     server.hear(5.0)
     assert server.trouble(4.0) == "does not answer within 4 seconds"
 

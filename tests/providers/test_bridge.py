@@ -578,8 +578,8 @@ def test_a_value_that_no_form_saves_is_taken_back_and_both_are_shown(
     message = str(caught.value)
     assert f"did not write the TXT record {NAME} in the zone example.com" in message
     assert f'This was meant:\n  "{OURS}"\n' in message
-    assert f'This was served:\n  "{OURS[:40]}"\n  ""{OURS[:39]}"' in message
-    assert "It was taken back. Use another provider" in message
+    assert f'Served:\n  "{OURS[:40]}"\n  ""{OURS[:39]}"' in message
+    assert "It was removed again. Use another provider" in message
     assert nameserver.values(NAME) == [THEIRS[:30]]
 
 
@@ -596,7 +596,7 @@ def test_what_cannot_be_taken_back_is_shown(
     with pytest.raises(ProviderError) as caught:
         impatient.add_value(NAME, OURS, 300)
 
-    assert f'It could not be taken back. Please remove:\n  "{OURS[:40]}"' in str(caught.value)
+    assert f'It could not be removed again. Please remove:\n  "{OURS[:40]}"' in str(caught.value)
     assert nameserver.values(NAME) == [OURS[:40]]
 
 
@@ -625,7 +625,7 @@ def test_a_service_that_says_yes_and_does_nothing_is_found_out(
     assert "reported success, but 1 seconds later no server serves" in message
     assert f'"{OURS}"' in message
     assert "set dns_persist_plugin_propagation_seconds in " in message
-    assert "It was taken back." in message
+    assert "It was removed again." in message
     assert dnsimple.service.records == []
 
 
@@ -666,8 +666,8 @@ def test_records_that_a_write_destroys_are_shown_and_no_more_are_put_at_risk(
         bridged.add_value(NAME, OURS, 300)
     message = str(caught.value)
     assert f'added the TXT record {NAME} with the value "{OURS}" in the zone example.com' in message
-    assert f'what others had there vanished with that:\n  "{THEIRS}"\n  "v=spf1 -all"\n' in message
-    assert "Put these back" in message
+    assert f'other values there vanished with that:\n  "{THEIRS}"\n  "v=spf1 -all"\n' in message
+    assert "Restore them" in message
 
     with pytest.raises(ProviderError, match=f"Nothing was changed at two.{NAME}"):
         bridged.add_value(f"two.{NAME}", OURS, 300)
@@ -685,7 +685,7 @@ def test_a_name_without_others_proves_nothing_about_one_with_them(
     bridged = bridge("dns-dnsimple", "dns_dnsimple_token = t\n", {"propagation_seconds": "1"})
     bridged.add_value(f"empty.{NAME}", OURS, 300)
 
-    with pytest.raises(ProviderError, match="what others had there vanished"):
+    with pytest.raises(ProviderError, match="other values there vanished"):
         bridged.add_value(NAME, OURS, 300)
 
 
@@ -696,7 +696,7 @@ def test_records_that_a_removal_destroys_are_shown(
     dnsimple.service.keeps_others = False
     bridged = bridge("dns-dnsimple", "dns_dnsimple_token = t\n", {"propagation_seconds": "1"})
 
-    with pytest.raises(ProviderError, match=r"removed .* what others had there vanished"):
+    with pytest.raises(ProviderError, match=r"removed .* other values there vanished"):
         bridged.remove_value(NAME, OURS)
     assert nameserver.values(NAME) == []
 
@@ -713,7 +713,7 @@ def test_a_secondary_that_lags_does_not_hide_what_was_destroyed(
 
     options = {"propagation_seconds": "1"}
     bridged = bridge("dns-dnsimple", "dns_dnsimple_token = t\n", options, two_servers)
-    with pytest.raises(ProviderError, match="what others had there vanished"):
+    with pytest.raises(ProviderError, match="other values there vanished"):
         bridged.add_value(NAME, OURS, 300)
 
 
@@ -780,7 +780,7 @@ def test_a_missing_key_is_named_with_the_file(bridge: MakeBridge) -> None:
 
 def test_without_a_file_the_option_is_named_and_nobody_is_asked(bridge: MakeBridge) -> None:
     message = refusal(lambda: bridge("dns-desec"))
-    assert "cannot do without its option credentials (deSEC credentials INI file)" in message
+    assert "needs its option credentials (deSEC credentials INI file)" in message
     assert "--dns-persist-credentials FILE" in message
 
 
@@ -876,7 +876,7 @@ def test_options_of_the_plugin_come_from_the_file(bridge: MakeBridge, install: I
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"zone_id": "7"}, "cannot do without its option token (API token). Add a line "),
+        ({"zone_id": "7"}, "needs its option token (API token). Add a line "),
         ({"token": "t", "loud": "loudly"}, "dns_persist_plugin_loud has to be true or false"),
         ({"token": "t", "zone_id": SECRET}, "--dns-local-test-zone-id: invalid int value"),
     ],
@@ -913,17 +913,17 @@ def test_a_plugin_of_the_old_group_is_found(bridge: MakeBridge, install: Install
         (
             "def more_info",
             "def perform(self, achalls): pass\n    def more_info",
-            "it has a perform() of its own in place of Certbot's",
+            "it overrides Certbot's perform()",
         ),
         (
             "def more_info",
             "def cleanup(self, achalls): pass\n    def more_info",
-            "it has a cleanup() of its own in place of Certbot's",
+            "it overrides Certbot's cleanup()",
         ),
         (
             "dns_common.DNSAuthenticator",
             "common.Plugin, interfaces.Authenticator",
-            "it is not made from Certbot's DNSAuthenticator",
+            "it is not based on Certbot's DNSAuthenticator",
         ),
         ("class Plugin", "import nothing_of_that_name\nclass Plugin", "ModuleNotFoundError"),
         ("    def _cleanup", "    def cleanup_too", "TypeError"),
@@ -943,7 +943,7 @@ def test_a_plugin_that_cannot_be_told_what_to_write_is_refused(
     [
         ("dns-route53", "Use --dns-persist-provider route53"),
         ("dns-multi", "ignores the value that it is given"),
-        ("dns-standalone", "only as long as Certbot runs"),
+        ("dns-standalone", "only while Certbot runs"),
         ("dns-persist", "it is this plugin itself"),
     ],
 )

@@ -445,9 +445,9 @@ def test_secrets_are_not_logged_whatever_the_sdk_logs(
     ("found", "words"),
     [
         ({"api_token": NEVER_A_TOKEN}, r"Invalid access token \(9109\).*revoked or expired"),
-        ({"api_token": "too-short"}, r"\(6003\); .*\(6111\).*copy it anew"),
+        ({"api_token": "too-short"}, r"\(6003\); .*\(6111\).*copy it again"),
         ({"email": EMAIL, "api_key": "f" * 37}, r"\(9103\).*do not belong together"),
-        ({"email": EMAIL, "api_key": "not-hex"}, r"\(6003\); .*\(6103\).*copy it anew"),
+        ({"email": EMAIL, "api_key": "not-hex"}, r"\(6003\); .*\(6103\).*copy it again"),
     ],
 )
 def test_wrong_credentials_are_told_by_what_is_wrong_with_them(
@@ -580,8 +580,8 @@ def test_an_api_that_only_says_that_it_did_is_found_out(
     provider: Cloudflare, api: CloudflareApi
 ) -> None:
     api.faults = Faults(methods=WRITES, pretend=True)
-    fails(lambda: provider.add_value(NAME, OURS, 300), f"at {NAME} .*accepted, but not done")
-    fails(lambda: provider.remove_value(NAME, OLD), f"at {NAME} .*accepted, but not done")
+    fails(lambda: provider.add_value(NAME, OURS, 300), f"at {NAME} .*accepted, but not made")
+    fails(lambda: provider.remove_value(NAME, OLD), f"at {NAME} .*accepted, but not made")
     assert api.values(NAME) == FOREIGN
 
 
@@ -679,7 +679,7 @@ def test_nobody_waits_for_ever(
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
     api.faults = Faults(status=429, retry_after=asked)
-    words = f"answered 429, to be asked again after {asked} seconds.*Try again later"
+    words = f"answered 429, and asks to retry after {asked} seconds.*Try again later"
     fails(lambda: provider.zone_for("example.test"), words, token)
     assert slept == [max(asked, 1)] * waits
 
@@ -694,12 +694,12 @@ def test_nobody_waits_for_ever(
         ({"api_token": " "}, "lacks dns_persist_cloudflare_api_token"),
         ({"email": EMAIL}, r"lacks dns_persist_cloudflare_api_key .*/etc/cloudflare\.ini"),
         ({"api_key": "f" * 37}, "lacks dns_persist_cloudflare_email "),
-        ({"api_token": "t" * 40, "email": EMAIL}, r"/etc/cloudflare\.ini says twice"),
+        ({"api_token": "t" * 40, "email": EMAIL}, r"/etc/cloudflare\.ini has two kinds"),
         ({"api_token": "t" * 40, "api_key": "f" * 37}, "Delete dns_persist_cloudflare_email"),
-        ({"api_token": f"Bearer {'t' * 40}"}, "_api_token in /etc/cloudflare.ini has blanks"),
+        ({"api_token": f"Bearer {'t' * 40}"}, "_api_token in /etc/cloudflare.ini contains blanks"),
         ({"api_token": f"{'t' * 20}\n{'t' * 20}"}, "without 'Bearer' or line breaks"),
-        ({"api_token": "t" * 39 + "\u2026"}, "_api_token in /etc/cloudflare.ini has blanks"),
-        ({"email": EMAIL, "api_key": "f\u00e9"}, "_api_key in /etc/cloudflare.ini has blanks"),
+        ({"api_token": "t" * 39 + "\u2026"}, "_api_token in /etc/cloudflare.ini contains blanks"),
+        ({"email": EMAIL, "api_key": "f\u00e9"}, "_api_key in /etc/cloudflare.ini contains blanks"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named_with_their_file_and_not_shown(

@@ -212,7 +212,7 @@ def test_a_wildcards_value_that_cannot_be_removed_is_an_error(
 ) -> None:
     monkeypatch.setattr("certbot_dns_persist.providers.rfc2136._SETTLE", 0.0)
 
-    with pytest.raises(ProviderError, match=r"accepted, but not done.*wildcard"):
+    with pytest.raises(ProviderError, match=r"accepted, but not made.*wildcard"):
         make().remove_value("_validation-persist.b.wild.example.test", "v=spf1 -all")
 
 
@@ -460,7 +460,7 @@ def test_an_answer_that_was_changed_on_the_way_is_not_believed(
         (dns.rcode.NOTIMP, "no dynamic updates"),
         (dns.rcode.REFUSED, "update-policy"),
         (dns.rcode.NOTAUTH, "not the primary server"),
-        (dns.rcode.NOTZONE, "outside of that zone"),
+        (dns.rcode.NOTZONE, "outside that zone"),
         (dns.rcode.YXDOMAIN, "Its log"),
     ],
 )
@@ -509,8 +509,8 @@ def test_what_a_server_accepted_counts_though_it_does_not_show_it(
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ({"garbage": True}, "no DNS answer"),
-        ({"wrong_id": True}, "something else than was asked"),
+        ({"garbage": True}, "did not send a DNS answer"),
+        ({"wrong_id": True}, "answered a different question"),
         ({"lame": True}, "not authoritative"),
         ({"rcode": dns.rcode.SERVFAIL}, "SERVFAIL.*could not load the zone"),
         ({"rcode": dns.rcode.REFUSED}, "REFUSED.*sign_query"),

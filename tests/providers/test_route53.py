@@ -763,7 +763,7 @@ def test_what_is_not_route_53_is_found_out(
     aws.create(zone, NAME, *FOREIGN)
     aws.faults.append(Fault(operation, body=body))
 
-    refused("what answers is not Route 53.*proxy", provider.add_value, NAME, OURS, 300)
+    refused("the answer is not from Route 53.*proxy", provider.add_value, NAME, OURS, 300)
 
     assert aws.written(zone, NAME) == sorted(FOREIGN)
 
@@ -806,7 +806,7 @@ def test_an_endpoint_that_is_no_url_is_told(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "route53")
 
-    refused("Look .* at AWS_ENDPOINT_URL", make().add_value, NAME, OURS, 300)
+    refused("Check .* AWS_ENDPOINT_URL", make().add_value, NAME, OURS, 300)
 
 
 def test_a_machine_without_credentials_is_told_where_to_put_them(
@@ -900,7 +900,7 @@ def test_a_profile_is_used(make: Make, aws: Aws, zone: str, tmp_path: Path) -> N
         ({"access_key_id": "A"}, "route53_access_key_id in .* without .*route53_secret_access_key"),
         (
             {"secret_access_key": FILE_SECRET},
-            "route53_secret_access_key in /etc/dns.ini cannot do without .*route53_access_key_id",
+            "route53_secret_access_key in /etc/dns.ini need .*route53_access_key_id",
         ),
         (
             {"session_token": FILE_TOKEN, "access_key_id": " "},
