@@ -1,4 +1,4 @@
-"""The compatibility matrix: Certbot's releases, the oldest packages that we allow, and Pythons.
+"""The compatibility matrix: releases of Certbot and Python, and the oldest packages that we allow.
 
     .venv/bin/nox [--session NAME]
     .venv/bin/nox --session mutants
@@ -30,13 +30,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "tests"))
 from support import bootstrap, tools
 from support.wheel import wheel
 
-# What older releases need held back, and do not say themselves.
+# Upper bounds that older releases need but do not declare.
 PKG_RESOURCES = "setuptools<82"  # which dropped pkg_resources, and Certbot imports it until 2.6
 JOSEPY = "josepy<2"  # which dropped ComparableX509
 PYOPENSSL = "pyOpenSSL<26.2"  # which dropped X509Extension, and 26.3 X509Req (josepy until 1.15)
 
 DEBIAN_12 = [
-    # What decides there whether the oldest packages that we allow work.
+    # These decide whether the oldest packages that we allow work.
     "pyOpenSSL==23.0.0",
     "setuptools==66.1.1",  # one whose pkg_resources is particular about names: see setup.py
 ]
@@ -46,7 +46,7 @@ DEBIAN_12 = [
 class Row:
     name: str
     pythons: tuple[str, ...]
-    """The first of them that is here is used."""
+    """The first of them that is installed is used."""
     packages: list[str]
     """For pip, besides the package itself; what is not pinned is the newest that fits."""
 
@@ -102,7 +102,7 @@ installed: dict[str, dict[str, str]] = {}
 
 
 def candidates(version: str) -> Iterator[Path]:
-    """Yield where a Python of that version may be: on the path, and in pyenv's usual places."""
+    """Yield where a Python of that version may be: on the path, or in pyenv's usual places."""
     for directory in os.get_exec_path():
         yield Path(directory, f"python{version}")
     for root in (os.environ.get("PYENV_ROOT"), "~/.pyenv", "/opt/pyenv", "/usr/local/pyenv"):
@@ -113,9 +113,9 @@ def candidates(version: str) -> Iterator[Path]:
 
 @functools.cache
 def find_python(version: str) -> str | None:
-    """Return a program that is a Python of that version, ``None`` when there is none.
+    """Return a Python program of that version, ``None`` if there is none.
 
-    It is run to find out: on the path there may be pyenv's, which only look for one.
+    It is run to find out: pyenv's programs on the path may not have one.
     """
     ask = "import sys; print('%d.%d' % sys.version_info[:2])"
     for path in candidates(version):
@@ -142,7 +142,7 @@ def declare(row: Row) -> None:
         bootstrap.make_venv()
         tools.pebble()
         session.install("--upgrade", *row.packages, str(wheel()), env=bootstrap.environment())
-        # Once more for a package that has changed and not its version.
+        # Again, for a package that has changed without a new version.
         session.install("--force-reinstall", "--no-deps", str(wheel()), env=bootstrap.environment())
         shown = session.run("python", "-c", VERSIONS, silent=True)
         installed[row.name] = json.loads(str(shown))
@@ -152,7 +152,7 @@ def declare(row: Row) -> None:
 
 
 def run_tests(session: nox.Session) -> str:
-    """Run what is marked, and return how many tests passed; end the session when one fails."""
+    """Run the marked tests; return how many passed, or end the session if one fails."""
     report = Path(session.create_tmp()) / "report.xml"
     session.run(
         *(str(bootstrap.PYTHON), "-m", "pytest", "-m", "every_certbot", "--quiet"),
@@ -176,7 +176,7 @@ for each in ROWS:
 
 @nox.session(python=False)
 def table(session: nox.Session) -> None:
-    """Show what the other sessions installed and what came of it."""
+    """Show what the other sessions installed, and their results."""
     lines = [["row", "python", *SHOWN, "result"]]
     for row in ROWS:
         missing = NOT_RUN if python_of(row) else NOT_HERE
@@ -194,7 +194,7 @@ def table(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Count how many small faults in the pure code its unit tests notice."""
+    """Count how many small faults in the pure code its unit tests detect."""
     bootstrap.make_venv()
     session.install(COSMIC_RAY, env=bootstrap.environment())
     session.run(

@@ -1,7 +1,7 @@
 """BIND with many zones and names, near and far, in a network namespace of its own.
 
-The namespace is this process's and its children's; it ends with them, and so does all that was
-set in it. Nothing outside can be reached from it, and no port in it is taken.
+The namespace belongs to this process and its children, and ends with them, with all its settings.
+Nothing outside can be reached from it, and all its ports are free.
 """
 
 import dataclasses
@@ -54,7 +54,7 @@ HOSTS = {
 
 
 def enter_namespace() -> None:
-    """Run this program anew in a network namespace, unless it is in there."""
+    """Run this program again in a network namespace, unless it is in one already."""
     if INSIDE not in os.environ:
         user = [] if os.geteuid() == 0 else ["--map-root-user"]
         command = ["unshare", *user, "--net", sys.executable, *sys.argv]
@@ -66,7 +66,7 @@ def enter_namespace() -> None:
 
 
 class World:
-    """An authoritative server, a resolver that starts at the root, and the ways to them."""
+    """An authoritative server, a resolver that starts at the root, and the paths to them."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -21,7 +21,7 @@ VERSION = "import importlib.metadata; print(importlib.metadata.version('certbot'
 
 
 def need(*programs: str) -> None:
-    """End when one of the system's programs is not there."""
+    """Exit if one of the system's programs is missing."""
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     missing = [program for program in programs if not shutil.which(program, path=path)]
     if missing:
@@ -29,9 +29,9 @@ def need(*programs: str) -> None:
 
 
 def enter_venv() -> None:
-    """Run this program anew in ``.venv``, unless it is in there; make that first.
+    """Run this program again in ``.venv``, unless it is in there; make that first.
 
-    From then on, whoever ends it by a signal also ends what it has started.
+    From then on, a signal that ends it also ends what it has started.
     """
     if Path(sys.prefix) != bootstrap.VENV:
         bootstrap.make_venv()
@@ -42,7 +42,7 @@ def enter_venv() -> None:
 
 
 def bare_certbot() -> tuple[Path, str]:
-    """Return an environment of Certbot alone, and its version, for all that it is compared with."""
+    """Return an environment of Certbot alone, and its version, to compare others with."""
     venv = environment("certbot", ["certbot"])
     done = subprocess.run(
         [venv / "bin" / "python", "-c", VERSION], capture_output=True, text=True, check=True
@@ -60,7 +60,7 @@ def environment(name: str, packages: Sequence[str | Path]) -> Path:
     """Return the virtual environment ``name`` with these packages for pip, paths of wheels and of
     sources too.
 
-    It is of ``.venv``'s Python, and made when it is not there or was made from something else.
+    It uses ``.venv``'s Python, and is made if it is missing or was made from something else.
     """
     paths = [package for package in packages if isinstance(package, Path)]
     contents = [file.read_bytes() for path in paths for file in _files(path)]
@@ -84,7 +84,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _copy(package: str | Path, place: Path) -> str | Path:
-    """Return a copy of the sources of a package, in which pip may leave things; else the same."""
+    """Return a copy of a package's sources, for pip to write into; a wheel or a name as it is."""
     if not isinstance(package, Path) or package.is_file():
         return package
     copy = place / package.name

@@ -1,4 +1,4 @@
-"""Makes a nameserver look far away: passes UDP on, late, and loses some of it.
+"""Makes a name server look far away: forwards UDP with a delay, and loses some of it.
 
     far_away.py ADDRESS PORT TARGET TARGET_PORT SECONDS SHARE
 
@@ -15,7 +15,7 @@ import sys
 import time
 
 MAX_CLIENTS = 500
-"""dig takes a new port for each question; those of long ago are closed."""
+"""dig uses a new port for each question; the oldest are closed."""
 
 
 def main(address: str, port: int, target: tuple[str, int], delay: float, share: float) -> None:

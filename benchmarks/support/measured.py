@@ -2,8 +2,8 @@
 
     measured.py FILE COMMAND [ARGUMENT ...]
 
-A process of its own, as small as can be: Linux counts the memory of who starts a command among
-what the command took.
+A process of its own, as small as possible: Linux counts the memory of the process that starts a
+command as the command's.
 """
 
 import json

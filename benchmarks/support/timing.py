@@ -1,6 +1,6 @@
 """Commands timed against each other, in one run on one machine.
 
-They take turns, so that what else the machine does falls on all of them alike.
+They take turns, so that other load on the machine affects all of them alike.
 """
 
 import os
@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 def medians(
     commands: Mapping[str, Sequence[str]], runs: int, env: Mapping[str, str] | None = None
 ) -> dict[str, float]:
-    """Return each command's median seconds of ``runs`` runs, after one that warms it up.
+    """Return each command's median time in seconds of ``runs`` runs, after one to warm it up.
 
-    Ends with what it said when one fails.
+    If one fails, exits with its output.
     """
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for turn in range(runs + 1):

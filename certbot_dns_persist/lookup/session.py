@@ -354,7 +354,7 @@ class _Session:
         return zone, answers
 
     async def _zone_below(self, poll: "_Poll", zone: Zone) -> tuple[bytes, ...] | None:
-        """Ask for the zone that the name is in; ``None`` when it is ``zone`` as guessed."""
+        """Ask for the zone that the name is in; ``None`` if it is ``zone`` as guessed."""
         for server in poll.authoritative:
             try:
                 return await self._zone_shown_by(server, poll, zone)

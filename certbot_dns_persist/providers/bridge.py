@@ -525,14 +525,14 @@ class _Parser(argparse.ArgumentParser):
 def _flag(key: str, value: str) -> bool:
     with contextlib.suppress(ValueError):
         return flag(value)
-    raise errors.ConfigurationError(f"{_PREFIX}{key} has to be true or false.")
+    raise errors.ConfigurationError(f"{_PREFIX}{key} must be true or false.")
 
 
 def _seconds(value: str) -> int:
     with contextlib.suppress(ValueError):
         return whole_number(value, 0, 999_999)
     raise errors.ConfigurationError(
-        f"{_PREFIX}propagation_seconds has to be a whole number of seconds."
+        f"{_PREFIX}propagation_seconds must be a whole number of seconds."
     )
 
 

@@ -577,7 +577,7 @@ def test_a_value_that_no_form_saves_is_taken_back_and_both_are_shown(
 
     message = str(caught.value)
     assert f"did not write the TXT record {NAME} in the zone example.com" in message
-    assert f'This was meant:\n  "{OURS}"\n' in message
+    assert f'Expected:\n  "{OURS}"\n' in message
     assert f'Served:\n  "{OURS[:40]}"\n  ""{OURS[:39]}"' in message
     assert "It was removed again. Use another provider" in message
     assert nameserver.values(NAME) == [THEIRS[:30]]
@@ -877,7 +877,7 @@ def test_options_of_the_plugin_come_from_the_file(bridge: MakeBridge, install: I
     ("options", "words"),
     [
         ({"zone_id": "7"}, "needs its option token (API token). Add a line "),
-        ({"token": "t", "loud": "loudly"}, "dns_persist_plugin_loud has to be true or false"),
+        ({"token": "t", "loud": "loudly"}, "dns_persist_plugin_loud must be true or false"),
         ({"token": "t", "zone_id": SECRET}, "--dns-local-test-zone-id: invalid int value"),
     ],
 )

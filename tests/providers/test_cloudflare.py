@@ -691,9 +691,9 @@ def test_nobody_waits_for_ever(
     ("found", "words"),
     [
         ({}, r"_api_token \(or .*_email and .*_api_key\) in /etc/cloudflare\.ini.*Zone / DNS"),
-        ({"api_token": " "}, "lacks dns_persist_cloudflare_api_token"),
-        ({"email": EMAIL}, r"lacks dns_persist_cloudflare_api_key .*/etc/cloudflare\.ini"),
-        ({"api_key": "f" * 37}, "lacks dns_persist_cloudflare_email "),
+        ({"api_token": " "}, "needs dns_persist_cloudflare_api_token"),
+        ({"email": EMAIL}, r"needs dns_persist_cloudflare_api_key .*/etc/cloudflare\.ini"),
+        ({"api_key": "f" * 37}, "needs dns_persist_cloudflare_email "),
         ({"api_token": "t" * 40, "email": EMAIL}, r"/etc/cloudflare\.ini has two kinds"),
         ({"api_token": "t" * 40, "api_key": "f" * 37}, "Delete dns_persist_cloudflare_email"),
         ({"api_token": f"Bearer {'t' * 40}"}, "_api_token in /etc/cloudflare.ini contains blanks"),

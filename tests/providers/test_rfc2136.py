@@ -697,7 +697,7 @@ def test_a_newer_file_of_certbots_plugin_works_as_it_is(
     ("changes", "words"),
     [
         ({"server": "", "secret": " "}, r"_server, dns_persist_rfc2136_secret.*/etc/dns\.ini"),
-        ({"port": "0"}, "dns_persist_rfc2136_port in /etc/dns.ini has to be a number from 1"),
+        ({"port": "0"}, "dns_persist_rfc2136_port in /etc/dns.ini must be a number from 1"),
         ({"port": "domain"}, "dns_persist_rfc2136_port"),
         ({"server": "192.0.2.1:53"}, "dns_persist_rfc2136_server.*port goes into"),
         ({"server": "one two"}, "dns_persist_rfc2136_server"),

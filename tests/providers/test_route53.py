@@ -900,7 +900,7 @@ def test_a_profile_is_used(make: Make, aws: Aws, zone: str, tmp_path: Path) -> N
         ({"access_key_id": "A"}, "route53_access_key_id in .* without .*route53_secret_access_key"),
         (
             {"secret_access_key": FILE_SECRET},
-            "route53_secret_access_key in /etc/dns.ini need .*route53_access_key_id",
+            "route53_secret_access_key in /etc/dns.ini .* without .*route53_access_key_id",
         ),
         (
             {"session_token": FILE_TOKEN, "access_key_id": " "},

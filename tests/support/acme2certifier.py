@@ -1,8 +1,8 @@
-"""acme2certifier, somebody else's CA that knows ``dns-persist-01``: a second opinion, with JIT.
+"""acme2certifier, another CA with ``dns-persist-01``: a second opinion, with JIT.
 
 It comes from PyPI, lives in a virtual environment of its own below ``.cache`` (it brings its own
 versions of what we depend on), and signs with its ``openssl_ca_handler``. It speaks -01. What a
-test must know of 0.46.3, where that is not what the drafts or RFC 8555 say:
+test must know of 0.46.3, where it differs from the drafts or RFC 8555:
 
 - Of a TXT record it reads the first character-string only.
 - Any POST to a challenge starts the validation: also POST-as-GET, also after a failure.
@@ -35,7 +35,7 @@ from .stoppable import Stoppable
 
 VERSION = "0.46.3"
 
-# Its WSGI application, under the server that is among its dependencies: nothing of the machine's.
+# Its WSGI application, in a server that is one of its dependencies.
 _SERVE = """
 import sys
 from werkzeug.serving import run_simple
@@ -60,9 +60,9 @@ class Acme2Certifier(Stoppable):
         wildcards: bool = True,
         issuers: Sequence[str] = ("ca.example",),
     ) -> None:
-        """``dns_address`` is the resolver that it asks, always on port 53.
+        """``dns_address`` is its resolver, always on port 53.
 
-        ``jit``: authorizations become valid without a challenge when DNS authorises already.
+        ``jit``: authorizations become valid without a challenge if DNS authorises already.
         ``wildcards``: records with ``policy=wildcard`` authorise wildcards. ``issuers`` are its
         names, for CAA and for persistent records.
         """
@@ -71,7 +71,7 @@ class Acme2Certifier(Stoppable):
         place = Path(self._directory.name)
         self.log = place / "acme2certifier.log"
         self.root_certificate = place / "root.pem"
-        """For REQUESTS_CA_BUNDLE: what its HTTPS is trusted with. It issues from another root."""
+        """For REQUESTS_CA_BUNDLE: the root of its HTTPS certificate; it issues from another."""
         self.issuing_root = place / "issuing.pem"
         tls = Issuer(datetime.datetime.now(datetime.timezone.utc))
         self.root_certificate.write_bytes(tls.root_pem)
@@ -125,7 +125,7 @@ def _python() -> Path:
 def _configuration(
     place: Path, dns_address: str, jit: bool, wildcards: bool, issuers: Sequence[str]
 ) -> str:
-    """``acme_srv.cfg``: JSON in an INI file, in which a per cent sign would be special."""
+    """Return ``acme_srv.cfg``: JSON in an INI file, where a per cent sign would be special."""
     return f"""
 [DEFAULT]
 debug: False
@@ -155,7 +155,7 @@ dns_persist_jit_validation: {jit}
 
 
 def _make_issuer(place: Path) -> None:
-    """Writes ``issuing.key``, ``issuing.pem`` and an empty ``issuing.crl``."""
+    """Write ``issuing.key``, ``issuing.pem`` and an empty ``issuing.crl``."""
     now = datetime.datetime.now(datetime.timezone.utc)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "acme2certifier test root")])

@@ -1,16 +1,15 @@
 """Route 53 on this machine: moto keeps zones and records, and a front is as strict as AWS.
 
-What moto lets pass and AWS does not: DELETE needs the record set exactly as it is, CREATE needs
-that there is none, and a batch is done wholly or not at all. TXT values have a form, an alias
-stands alone, a change is pending for a while, and a policy says who may do what. And
-:class:`Fault` is what happens on bad days::
+What AWS enforces and moto does not: DELETE needs the record set exactly as it is, CREATE needs that
+there is none, and a batch is atomic. TXT values have a form, an alias must be alone, a change is
+pending for a while, and a policy says who may do what. A :class:`Fault` makes requests fail::
 
     with Aws() as aws:
         zone = aws.add_zone("example.test")
         aws.faults.append(Fault("ChangeResourceRecordSets", times=2, code="Throttling"))
 
-Who signs with :data:`ADMIN` is told of no fault and no policy: that is the test itself. Signatures
-are not checked.
+Faults and policies do not apply to requests signed with :data:`ADMIN`: those come from the test
+itself. Signatures are not checked.
 """
 
 import dataclasses
@@ -62,7 +61,7 @@ _zone_numbers = itertools.count(1)
 
 @dataclasses.dataclass
 class Fault:
-    """What happens to requests instead of what should."""
+    """How requests fail."""
 
     operation: str = "*"
     """Which requests, as AWS calls them."""
@@ -72,15 +71,15 @@ class Fault:
     """An error of AWS's is answered, with ``status`` and ``words``."""
     status: int = 400
     words: str = "These are the words of the test."
-    """``{token}`` is replaced by the session token of the request."""
+    """``{token}`` is replaced with the session token of the request."""
     body: str | None = None
-    """This is answered."""
+    """The answer is this."""
     hang_up: bool = False
     """There is no answer: the connection ends."""
     delay: float = 0.0
     """Seconds before the answer."""
     meanwhile: Callable[[], object] | None = None
-    """Is called before; by itself it changes nothing about the answer."""
+    """Called first; it does not change the answer."""
     done: bool = False
     """Only the answer is wrong: the request is carried out."""
 
@@ -164,7 +163,7 @@ class Aws(Stoppable):
         self.pending = 1
         """How often a change is called pending before it is in sync."""
         self.requests: list[Request] = []
-        """What was asked for, oldest first, the admin's requests aside."""
+        """All requests, oldest first, except the admin's."""
         self.served = served
         self._asked: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -195,7 +194,7 @@ class Aws(Stoppable):
         }
 
     def count(self, operation: str) -> int:
-        """Return how often an operation was asked for."""
+        """Return how many requests there were for an operation."""
         return [request.operation for request in self.requests].count(operation)
 
     def add_zone(self, name: str, *, private: bool = False) -> str:
@@ -264,7 +263,7 @@ class Aws(Stoppable):
         return [answer.body]
 
     def _as_things_are(self, request: Request) -> Answer | None:
-        """Return the answer to somebody, with the faults that there are; ``None`` is none."""
+        """Return the answer to a client, with faults and policy; ``None`` for no answer."""
         fault = self._next_fault(request.operation)
         if fault.meanwhile:
             fault.meanwhile()
@@ -335,7 +334,7 @@ class Aws(Stoppable):
         if faults:
             return _error("InvalidChangeBatch", f"[{', '.join(faults)}]")
 
-        # What moto calls DELETE and CREATE goes by all that ever was, so it is told the outcome.
+        # moto's DELETE and CREATE do not check what is there, so send it the result instead.
         (container,) = batch.iter(_tag("Changes"))
         for change in changes:
             stays = change.key in now[change.name]
@@ -398,7 +397,7 @@ class _Handler(WSGIRequestHandler):
 def read(written: str) -> str:
     """Return the text of a TXT value as AWS writes it.
 
-    Its escapes are octal, those of zone files (RFC 1035 5.1) decimal.
+    Its escapes are octal, those of zone files (RFC 1035 section 5.1) decimal.
 
     Raises :class:`dns.exception.SyntaxError`.
     """
@@ -415,7 +414,7 @@ def read(written: str) -> str:
 def _faults(
     change: Change, now: Mapping[tuple[str, str, str], ElementTree.Element]
 ) -> Iterable[str]:
-    """Say why a change cannot be done while ``now`` stands at its name, in AWS's words."""
+    """Yield why a change is impossible while ``now`` is at its name, in AWS's words."""
     target = f"resource record set [name='{change.name}', type='{change.type}']"
     standing = now.get(change.key)
     if change.action == "DELETE":
@@ -465,7 +464,7 @@ def _allows(
     resource: str,
     context: Mapping[str, Sequence[str]],
 ) -> bool:
-    """Tell whether one of these IAM statements, all with the effect Allow, allows an action."""
+    """Whether one of these IAM statements, all with the effect Allow, allows an action."""
     return any(
         _matches(action, statement["Action"])
         and _matches(resource, statement["Resource"])

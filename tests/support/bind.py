@@ -6,8 +6,8 @@
         bind.primary.add_txt("_validation-persist.example.test", "…")
         bind.resolver.values("_validation-persist.example.test")
 
-The primary serves the root, too, and delegates from there, so the resolver walks down from the
-root as in life, and finds the servers by the NS records and addresses in the zones.
+The primary also serves the root, and delegates from there, so the resolver walks down from the root
+as real ones do, and finds the servers by the NS records and addresses in the zones.
 """
 
 import base64
@@ -53,7 +53,7 @@ APPARMOR_PROFILE = Path("/etc/apparmor.d/usr.sbin.named")
 
 @functools.cache
 def missing() -> str | None:
-    """Say why BIND cannot be run here; ``None`` when it can."""
+    """Return why BIND cannot run here; ``None`` if it can."""
     if not find_program("named") or not find_program("rndc"):
         return "BIND 9 (named, rndc) is not installed"
     if not can_bind_port_53():
@@ -96,7 +96,7 @@ class Server:
 
     @contextlib.contextmanager
     def cut_off(self) -> Iterator[None]:
-        """For a while, answer to nobody: connections are refused."""
+        """Within the context, answer nothing: connections are refused."""
         assert self._relay is not None
         self._relay.stop()
         self._relay = None
@@ -183,7 +183,7 @@ logging {{
         return opcodes["UPDATE"]
 
     def update_log(self) -> str:
-        """Return what BIND noted of updates: what was changed, and what was refused and why."""
+        """Return BIND's log of updates: what was changed, and what was refused and why."""
         return self._read("updates.log")
 
     def queries(self) -> list[tuple[str, str]]:
@@ -306,7 +306,7 @@ class Bind(Stoppable):
         self.primary.control("reconfig")
 
     def catch_up(self) -> None:
-        """Let the secondary have all changes, now and from now on; wait until it has them."""
+        """Let the secondary follow again, and wait until it has all changes."""
         self._held_back = False
         self.primary.configure(*self._primary_configuration(notify=True))
         self.primary.control("reconfig")
@@ -315,7 +315,7 @@ class Bind(Stoppable):
         self.settle()
 
     def add_txt(self, name: str, value: str, ttl: int = 1) -> None:
-        """Put a TXT value at a name, by an update like anybody's, on all servers."""
+        """Add a TXT value at a name, by a dynamic update, on all servers."""
         update = self.primary.update(self.zone_of(name))
         update.add(absolute(name), ttl, txt(value))
         self.primary.send(update)
@@ -342,7 +342,7 @@ class Bind(Stoppable):
         self.settle()
 
     def delete_txt(self, name: str, value: str | None = None) -> None:
-        """Take one TXT value, or all of them, away from a name."""
+        """Remove one TXT value, or all of them, from a name."""
         update = self.primary.update(self.zone_of(name))
         update.delete(absolute(name), "TXT" if value is None else txt(value))
         self.primary.send(update)

@@ -1,4 +1,4 @@
-"""A checkout that works by itself: ``.venv``, ``.cache`` and nothing outside of them.
+"""A self-contained checkout: ``.venv``, ``.cache`` and nothing outside them.
 
 Only the standard library: ``tests/run`` and ``examples/demo`` import this with whatever Python 3
 the machine has, before anything is installed.
@@ -24,7 +24,7 @@ STAMP = "made-from"
 
 @contextlib.contextmanager
 def lock(name: str) -> Iterator[None]:
-    """Let one process of this checkout at a time do what ``name`` stands for."""
+    """Hold the lock ``name``, which only one process of this checkout can have."""
     CACHE.mkdir(exist_ok=True)
     with (CACHE / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -34,8 +34,8 @@ def lock(name: str) -> Iterator[None]:
 def environment() -> dict[str, str]:
     """Return our environment, with every place that tools write to moved below ``.cache``.
 
-    Only Python keeps its bytecode beside the modules, also where it is told to keep none: a run
-    starts more than a thousand processes, and each would compile our package again.
+    Only Python's bytecode stays beside the modules, even if bytecode is turned off: a run starts
+    more than a thousand processes, and each would compile our package again.
     """
     for directory in ("tmp", "pip"):
         (CACHE / directory).mkdir(parents=True, exist_ok=True)
@@ -52,12 +52,12 @@ def environment() -> dict[str, str]:
 
 
 def workers() -> int:
-    """Return how many tests to run at a time: most of them wait, for servers and for processes."""
+    """Return how many tests to run at a time; most of them wait for servers and processes."""
     return 3 * (os.cpu_count() or 1)
 
 
 def is_current(venv: Path = VENV) -> bool:
-    """Tell whether :func:`make_venv` has nothing to do."""
+    """Whether :func:`make_venv` has nothing to do."""
     return _made_from(venv) == _to_make_from()
 
 
@@ -74,7 +74,7 @@ def make_venv(venv: Path = VENV, extra: str = "[test]") -> Path:
             return python
         if venv.exists() and not before:
             raise SystemExit(
-                f"{venv} is somebody's virtual environment, and not made from here. Rename it, or "
+                f"{venv} is a virtual environment that this checkout did not make. Rename it, or "
                 "delete it if nobody needs it, then try again."
             )
         print(f"Installing into {venv} (takes a minute, once) ...", flush=True)
@@ -84,7 +84,7 @@ def make_venv(venv: Path = VENV, extra: str = "[test]") -> Path:
             try:
                 made = subprocess.run(make, env=environment(), check=False)
             finally:
-                if venv.exists():  # it is ours, also when interrupted
+                if venv.exists():  # it is ours, even if interrupted
                     stamp.write_text("not finished")
             if made.returncode:
                 raise SystemExit("Cannot make a virtual environment (Debian: python3-venv).")

@@ -1,4 +1,4 @@
-"""A real Chromium, without a window, that keeps to itself."""
+"""A real Chromium, without a window or connections of its own."""
 
 import json
 import shutil
@@ -28,11 +28,11 @@ QUIET = (
     "--disable-sync",
     "--hide-scrollbars",
 )
-"""Nothing of its own: no window, no updates, no services."""
+"""No window, no updates, no services."""
 
 
 def missing() -> str | None:
-    """Say why there is no browser here; ``None`` when there is one."""
+    """Return why there is no browser here; ``None`` if there is one."""
     for program in ("chromium", "chromedriver"):
         if shutil.which(program) is None:
             return f"{program} is not installed (Debian: chromium, chromium-driver)"
@@ -90,7 +90,7 @@ class Browser(Stoppable):
         return self._driver.execute_script(script)
 
     def requests(self) -> list[str]:
-        """Return every URL that was asked for since the last call."""
+        """Return every URL that was requested since the last call."""
         messages = [json.loads(e["message"])["message"] for e in self._log("performance")]
         return [
             message["params"]["request"]["url"]

@@ -37,7 +37,7 @@ PROGRAM = OTHER or str(Path(sys.executable).with_name("certbot"))
 """The command beside this Python: with all the plugins that tests are installed with."""
 
 OUTPUT = "output.log"
-"""Where all runs of one :class:`Certbot` leave what they said."""
+"""The file that keeps the output of all runs of one :class:`Certbot`."""
 
 AGREE = ("--agree-tos", "--register-unsafely-without-email")
 
@@ -49,7 +49,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 """Makes standard input the terminal whose Ctrl-C reaches the program, then becomes the program.
 
-Whoever runs the tests in the background may have had that signal ignored, and it stays so.
+If the tests run in the background, their shell may have set that signal to be ignored.
 """
 
 
@@ -61,7 +61,7 @@ CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What came of one run."""
+    """The result of one run."""
 
     returncode: int
     output: str
@@ -89,17 +89,17 @@ class Certbot:
         program: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """``server`` is the CA's directory URL, ``ca_bundle`` what to trust on the way there.
+        """``server`` is the CA's directory URL, ``ca_bundle`` the roots that its HTTPS needs.
 
-        ``program`` is the command, by default one without other plugins than ours.
+        ``program`` is the command, by default one with no plugins but ours.
 
-        Without a server, a renewal has the saved one; it is only then that Certbot also takes the
-        saved account.
+        Without a server, a renewal uses the saved one; only then does Certbot also use the saved
+        account.
         """
         self.config_dir, self.work_dir, self.logs_dir = root / "etc", root / "lib", root / "log"
         self.server = server
         self.program = program or OTHER or str(lean_certbot())
-        # The user's own cli.ini is looked for below XDG_CONFIG_HOME.
+        # Certbot looks for the user's own cli.ini below XDG_CONFIG_HOME.
         self.env = {**os.environ, "XDG_CONFIG_HOME": str(root / "xdg"), **(env or {})}
         if ca_bundle is not None:
             self.env["REQUESTS_CA_BUNDLE"] = str(ca_bundle)
@@ -135,10 +135,10 @@ class Certbot:
         return Result(done.returncode, done.stdout, log)
 
     def _deactivate(self, authorizations: Iterable[str]) -> None:
-        """Let the CA ask again next time.
+        """Make the CA ask again next time.
 
-        Pebble reuses one authorization in a hundred also when it is told to reuse none, and the
-        plugin is not asked then.
+        Pebble reuses one authorization in a hundred even if it is told to reuse none, and then
+        Certbot does not call the plugin.
         """
         trust: Any = self.env.get("REQUESTS_CA_BUNDLE", True)  # as requests takes it
         for regr in (self.config_dir / "accounts").glob("**/regr.json"):
@@ -150,7 +150,7 @@ class Certbot:
             account = messages.RegistrationResource(body=messages.Registration(), uri=uri)
             network = client.ClientNetwork(key, account=account, verify_ssl=trust)
             for url in authorizations:
-                # Another account's, or not valid: nothing that could be used again.
+                # Another account's, or not valid: it cannot be reused.
                 with contextlib.suppress(messages.Error, errors.Error, OSError):
                     nonce = client.ClientV2.get_directory(self.server, network)["newNonce"]
                     update = messages.UpdateAuthorization(status="deactivated")
@@ -199,12 +199,12 @@ class Certbot:
         )
 
     def journal(self) -> list[dict[str, Any]]:
-        """Return the changes that were noted, oldest first."""
+        """Return the changes in the log, oldest first."""
         path = self.logs_dir / "dns-persist-changes.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def records(self) -> Any:
-        """Return the content of the state file; ``None`` when there is none."""
+        """Return the content of the state file; ``None`` if there is none."""
         path = self.config_dir / "dns-persist" / "records.json"
         return json.loads(path.read_text()) if path.exists() else None
 
@@ -226,7 +226,7 @@ class Screen(Stoppable):
         env: Mapping[str, str] | None = None,
         stdout: Path | None = None,
     ) -> None:
-        """``stdout`` is a file that standard output goes to instead."""
+        """``stdout`` is a file for standard output, instead of the terminal."""
         self._certbot = certbot
         self._terminal, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))

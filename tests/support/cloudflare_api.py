@@ -1,7 +1,7 @@
 """A small Cloudflare: the part of its API that deals with zones and DNS records.
 
-It answers as https://developers.cloudflare.com/api/ says, keeps what it is told, and misbehaves
-on request::
+It answers as https://developers.cloudflare.com/api/ says, keeps its records, and fails on
+request::
 
     with CloudflareApi("example.test") as cloudflare:
         token = cloudflare.token("example.test")
@@ -41,12 +41,12 @@ Row = dict[str, Any]
 
 @dataclasses.dataclass
 class Faults:
-    """What the API does wrong, until ``CloudflareApi.faults`` is replaced; all can be combined."""
+    """How the API fails, until ``CloudflareApi.faults`` is replaced; all can be combined."""
 
     methods: Collection[str] = ANY
-    """Only these requests are treated badly."""
+    """Only these requests fail."""
     times: int | None = None
-    """So many of them; ``None`` is all."""
+    """How many of them fail; ``None`` for all."""
     status: int = 0
     """Answer with this status, an error, instead of doing anything."""
     code: int = 0
@@ -92,13 +92,13 @@ class CloudflareApi(Stoppable):
         """Have these zones; make changes of TXT records in ``mirror`` too."""
         self.faults = Faults()
         self.unquoted = False
-        """Return the content of TXT records as in former times, without quotes."""
+        """Return the content of TXT records as in older versions, without quotes."""
         self.per_page = 100
-        """At most so many results an answer, whatever was asked for."""
+        """The most results in one answer, whatever the request says."""
         self.enterprise = False
         """Whether the zones may have TTLs from 30 on."""
         self.strict_listing = False
-        """Forbid a token to look for zones that it is not for, rather than to find none."""
+        """Refuse a token's search for zones that it is not for, instead of finding none."""
         self.requests: list[str] = []
         """Method and path of each request, without its query, oldest first."""
         self.zones: list[Row] = []

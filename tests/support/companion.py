@@ -19,7 +19,7 @@ PROGRAM = os.environ.get("COMPANION") or str(Path(sys.executable).with_name("cer
 
 
 class Done:
-    """What came of one run."""
+    """The result of one run."""
 
     def __init__(self, returncode: int, out: str, error: str) -> None:
         self.returncode = returncode
@@ -37,7 +37,7 @@ class Done:
 
     @property
     def report(self) -> Any:
-        """What ``check --json`` or ``audit --json`` printed, held to the schema that we ship."""
+        """The output of ``check --json`` or ``audit --json``, validated against our schema."""
         _report_schema().validate(self.json)
         return self.json
 
@@ -85,7 +85,7 @@ def _report_schema() -> jsonschema.Draft202012Validator:
     place = importlib.resources.files("certbot_dns_persist") / "render" / "check-schema.json"
     schema = json.loads(place.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
-    # Those that are named have to be known; any other is also held to a pattern.
+    # Named properties must be known; any other must match a pattern.
     checker = jsonschema.FormatChecker(["date-time"])
     return jsonschema.Draft202012Validator(schema, format_checker=checker)
 

@@ -12,15 +12,15 @@ class Signatures(enum.Enum):
 
     GOOD = "good"
     EXPIRED = "expired"
-    """All signatures of the zone have ended."""
+    """All signatures of the zone have expired."""
     OTHER_KEY = "other key"
-    """What the resolver trusts, as by the DS record in the parent zone, is another key."""
+    """The resolver trusts another key, as with a wrong DS record in the parent zone."""
     TAMPERED = "tampered"
-    """The TXT records are others than those that were signed."""
+    """The TXT records differ from those that were signed."""
 
 
 def missing() -> str | None:
-    """Say why zones cannot be signed here; ``None`` when they can."""
+    """Return why zones cannot be signed here; ``None`` if they can."""
     tools = [tool for tool in ("dnssec-keygen", "dnssec-signzone") if not find_program(tool)]
     return f"BIND's {' and '.join(tools)} are not installed" if tools else None
 

@@ -1,6 +1,6 @@
-"""Python environments that lack something, as users come to have them.
+"""Python environments in which something is missing, as some users have them.
 
-Each is a virtual environment of its own, made in no time: what is in ours stands there as links.
+Each is a virtual environment of its own, and quick to make: it links to the packages in ours.
 """
 
 import functools
@@ -24,7 +24,7 @@ sys.exit(main())
 
 
 class Environment:
-    """Certbot, our package and what they need, but for what is left out."""
+    """Certbot, our package and their dependencies, except for what is left out."""
 
     def __init__(self, directory: Path, *, without: Collection[str] = ()) -> None:
         """Make it in ``directory``.
@@ -61,7 +61,7 @@ class Environment:
         (metadata / "entry_points.txt").write_text(entry_points)
 
     def copy_package(self, name: str, *, but: str) -> None:
-        """Install a copy of one of our packages, but for files of this pattern."""
+        """Install a copy of one of our packages, except for files that match this pattern."""
         source = Path(str(sys.modules[name].__file__)).parent
         shutil.copytree(source, self.site / name, ignore=shutil.ignore_patterns(but))
 
@@ -70,7 +70,7 @@ class Environment:
 def lean_certbot() -> Path:
     """Return a Certbot that has our plugin and no other, from an environment kept in ``.cache``.
 
-    Certbot imports each plugin at each start, and with the others come the SDKs of their services.
+    Certbot imports each plugin at each start, and the others import the SDKs of their services.
     """
     directory = CACHE / "certbot"
     holds = "\n".join([sys.executable, *sorted(map(str, _installed()))])

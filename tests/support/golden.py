@@ -1,6 +1,6 @@
-"""Texts that are kept in ``tests/golden``, to be compared with what comes out now.
+"""Texts that are kept in ``tests/golden``, to compare with the current output.
 
-``UPDATE_GOLDEN=1`` in the environment writes them anew.
+``UPDATE_GOLDEN=1`` in the environment rewrites them.
 """
 
 import difflib
@@ -27,7 +27,7 @@ def compare(name: str, text: str) -> None:
     )
     shown = "\n".join(diff) or "Only the end of the last line differs."
     pytest.fail(
-        f"{shown}\n\nIf that is meant: UPDATE_GOLDEN=1 python -m pytest tests/test_golden.py, "
+        f"{shown}\n\nIf that is intended: UPDATE_GOLDEN=1 python -m pytest tests/test_golden.py, "
         "and look at the difference that git shows.",
         pytrace=False,
     )

@@ -1,6 +1,6 @@
-"""How hypothesis runs every test, once this is imported: without its deadline.
+"""Sets hypothesis' profile for every test when it is imported: no deadline.
 
-On a busy machine an example takes as long as it takes. ``conftest.py`` imports this, and so do the
+On a busy machine, an example may take long. ``conftest.py`` imports this, and so do the
 tests that also run without it (``packaging/pure-tests``).
 """
 

@@ -1,4 +1,4 @@
-"""A certificate whose record stands among those of others."""
+"""A certificate whose record is beside other records."""
 
 from certbot_dns_persist.record import validation_domain_name
 
@@ -12,11 +12,11 @@ FOREIGN = [
     f"{ISSUER}; accounturi=; malformed",
     "v=spf1 -all",
 ]
-"""What must outlive everything that we do."""
+"""Records that must survive everything that we do."""
 
 
 class Issued:
-    """A certificate, and its record among those of others."""
+    """A certificate, and its record beside other records."""
 
     def __init__(self, certbot: Certbot, bind: Bind, domain: str, options: list[str]) -> None:
         self.certbot, self.bind, self.domain = certbot, bind, domain

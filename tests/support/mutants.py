@@ -1,9 +1,9 @@
-"""Count how many small faults in the pure code its unit tests notice.
+"""Count how many small faults in the pure code its unit tests detect.
 
     .venv/bin/nox --session mutants [-- [--sample N] [--seed N]]
 
 Cosmic Ray makes the faults, one at a time and in a copy of the tree. The same seed takes the same
-sample of the same code. Exits 1 when the tests notice fewer than nine of ten.
+sample of the same code. Exits with 1 if the tests detect fewer than nine of ten.
 """
 
 import argparse
@@ -45,12 +45,12 @@ PYTEST = [
 ]
 
 ANNOTATIONS = "core/ReplaceBinaryOperator_BitOr_"
-"""The operators for ``|``, which stands in annotations only: any change there fails the import."""
+"""The operators for ``|``, which is only in annotations: any change there breaks the import."""
 
 LEAST_NOTICED = 0.9
 
 TIMEOUT = 120
-"""Seconds after which tests that do not end have noticed a fault."""
+"""Seconds after which tests that do not end count as having detected the fault."""
 
 
 def main() -> int:
@@ -82,7 +82,7 @@ def copy_tree(target: Path) -> None:
 
 
 def time_tests() -> None:
-    """Run the tests once without a fault, and say how long they take."""
+    """Run the tests once without a fault, and print how long they take."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
     if subprocess.run([*PYTEST, *UNITS.values()], check=False).returncode:
@@ -119,7 +119,7 @@ def is_python(mutation: MutationSpec) -> bool:
 
 
 def notice(item: WorkItem) -> bool:
-    """Run the tests with one fault, and return whether they fail; show it when they do not."""
+    """Run the tests with one fault; return whether they fail, and print the fault if not."""
     (mutation,) = item.mutations
     for tests in ([UNITS[str(mutation.module_path)]], UNITS.values()):
         result = mutate_and_test(item.mutations, shlex.join([*PYTEST, *tests]), TIMEOUT)

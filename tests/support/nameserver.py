@@ -1,4 +1,4 @@
-"""A small DNS server: authoritative or resolver, takes updates, and misbehaves on request.
+"""A small DNS server: authoritative or a resolver, takes updates, and fails on request.
 
 For machines without BIND, for the demo, and for everything that BIND cannot be made to do wrong::
 
@@ -52,10 +52,10 @@ CNAME_LIMIT = 16
 """How many CNAMEs are followed for one question."""
 
 PLAIN_UDP = 512
-"""The longest UDP answer for who does not speak EDNS (RFC 1035 4.2.1)."""
+"""The longest UDP answer to a client without EDNS (RFC 1035 section 4.2.1)."""
 
 FUDGE = 300
-"""How many seconds a signature may be away from our clock (RFC 8945 10)."""
+"""How many seconds a signature may be away from our clock (RFC 8945 section 10)."""
 
 
 class Zone:
@@ -77,7 +77,7 @@ class Zone:
         return Zone(self.origin, {name: dict(node) for name, node in self.nodes.items()})
 
     def get(self, name: Name, rdtype: RdataType) -> RRset | None:
-        """Return exactly what stands there."""
+        """Return the record set there; ``None`` if there is none."""
         rdataset = self.nodes.get(name, {}).get(rdtype)
         return None if rdataset is None else _rrset(name, rdataset)
 
@@ -101,7 +101,7 @@ class Zone:
                 del self.nodes[name]
 
     def answer(self, name: Name, rdtype: RdataType, reply: "Reply") -> Name | None:
-        """Add what we know of a question to ``reply``; return the name to go on with, if any."""
+        """Add the answer to a question to ``reply``; return the name to continue with, if any."""
         path = [Name(name.labels[cut:]) for cut in range(len(name) - len(self.origin) - 1, -1, -1)]
         for above in path:  # from just below the origin down to the name itself
             if nameservers := self.get(above, RdataType.NS):
@@ -130,7 +130,7 @@ class Zone:
         return None
 
     def _refer(self, nameservers: RRset, reply: "Reply") -> None:
-        """Point to the servers of a child zone, with their addresses."""
+        """Refer to the servers of a child zone, with their addresses."""
         reply.referral = True
         reply.authority.append(nameservers)
         for nameserver in nameservers:
@@ -193,10 +193,10 @@ class Zones:
 
 @dataclasses.dataclass
 class Faults:
-    """What a server does wrong, until :meth:`Nameserver.heal`; all of it can be combined."""
+    """How a server fails, until :meth:`Nameserver.heal`; all of it can be combined."""
 
     below: str = "."
-    """Only questions about this name and names below it are treated badly."""
+    """Only questions about this name and names below it are affected."""
     rdtype: str | None = None
     """Only questions of this type are."""
     delay: float = 0.0
@@ -210,7 +210,7 @@ class Faults:
     truncate: bool = False
     """Every UDP answer is truncated."""
     hang_up: bool = False
-    """TCP connections end when a question has come, without an answer."""
+    """TCP connections close after a question, without an answer."""
     lie: Sequence[str] | None = None
     """The TXT values of every name."""
     wrong_id: bool = False
@@ -247,18 +247,18 @@ class Nameserver(Stoppable):
         resolver: bool = False,
         seed: int = 0,
     ) -> None:
-        """Serve ``zones``; who signs with one of ``keys`` may change them.
+        """Serve ``zones``; updates signed with one of ``keys`` may change them.
 
-        ``resolver``: who asks for recursion gets it, as far as these zones reach.
+        ``resolver``: offer recursion, within these zones.
         """
         self.zones = zones
         self.address = address
         self.port = port or free_port(address)
         self.faults = Faults()
         self.queries: Counter[tuple[str, str]] = Counter()
-        """How often each (name, type) was asked for."""
+        """How many questions there were for each (name, type)."""
         self.updates: list[str] = []
-        """What came of each update message, oldest first: ``NOERROR``, ``NXRRSET``, ``BADKEY`` …"""
+        """The result of each update, oldest first: ``NOERROR``, ``NXRRSET``, ``BADKEY`` …"""
         self._keyring = {key.name: key for key in (key.for_dnspython() for key in keys)}
         self._root = _root_zone(zones) if resolver else None
         self._frozen: Zones | None = None
@@ -357,11 +357,11 @@ class Nameserver(Stoppable):
         with zones.lock:
             for _ in range(CNAME_LIMIT):
                 zone = zones.closest(name) or (self._root if recursive else None)
-                if zone is None:  # a CNAME to elsewhere is a whole answer all the same
+                if zone is None:  # a CNAME to elsewhere is a complete answer, too
                     reply.rcode = Rcode.NOERROR if reply.answer else Rcode.REFUSED
                     return reply
                 target = zone.answer(name, rdtype, reply)
-                if reply.referral and recursive:  # to a server that we know nothing of
+                if reply.referral and recursive:  # to a server that we do not know
                     return Reply(rcode=Rcode.SERVFAIL)
                 if target is None:
                     return reply
@@ -369,7 +369,7 @@ class Nameserver(Stoppable):
         return Reply(rcode=Rcode.SERVFAIL)
 
     def _update(self, query: dns.update.UpdateMessage, faults: Faults) -> bytes:
-        """Do an update, if it is signed (RFC 2136 3)."""
+        """Do an update, if it is signed (RFC 2136 section 3)."""
         if faults.rcode is not None:
             rcode = faults.rcode
         elif not query.had_tsig:
@@ -398,7 +398,7 @@ class Nameserver(Stoppable):
     def _refuse_signature(
         self, wire: bytes, query: dns.message.Message, error: Rcode, faults: Faults
     ) -> bytes:
-        """Return NOTAUTH with a TSIG record that says why (RFC 8945 5.2).
+        """Return NOTAUTH with a TSIG record that says why (RFC 8945 section 5.2).
 
         It is signed for BADTIME, otherwise not.
         """
@@ -482,7 +482,7 @@ def _bump(zone: Zone) -> None:
 
 
 def _apply(zones: Zones, query: dns.update.UpdateMessage) -> Rcode:
-    """Do an update that is allowed, wholly or not at all (RFC 2136 3.1 to 3.4)."""
+    """Apply an update that is allowed, completely or not at all (RFC 2136 sections 3.1 to 3.4)."""
     zone = zones.zones.get(query.zone[0].name)
     if zone is None:
         return Rcode.NOTAUTH
@@ -501,7 +501,7 @@ def _apply(zones: Zones, query: dns.update.UpdateMessage) -> Rcode:
 
 
 def _check_prerequisites(zone: Zone, prerequisites: Sequence[RRset]) -> Rcode:
-    """Return what the first prerequisite that does not hold is answered with (RFC 2136 3.2)."""
+    """Return the rcode for the first prerequisite that fails (RFC 2136 section 3.2)."""
     exact: dict[tuple[Name, RdataType], set[Rdata]] = {}
     for rrset in prerequisites:
         node = zone.nodes.get(rrset.name, {})
@@ -520,7 +520,7 @@ def _check_prerequisites(zone: Zone, prerequisites: Sequence[RRset]) -> Rcode:
 
 
 def _change(zone: Zone, change: RRset) -> None:
-    """Do one line of an update (RFC 2136 3.4.2); what would break the zone is ignored."""
+    """Apply one line of an update (RFC 2136 section 3.4.2), unless it would break the zone."""
     name, rdtype = change.name, change.rdtype
     node = zone.nodes.get(name, {})
     apex = name == zone.origin

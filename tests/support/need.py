@@ -8,7 +8,7 @@ from .process import bound, free_port
 
 
 def need(condition: object, reason: str) -> None:
-    """Skip the test for want of what it needs; in CI, where that has to be there, fail."""
+    """Skip the test if ``condition`` is false; in CI, where everything must be there, fail."""
     if condition:
         return
     if os.environ.get("CI") == "true":

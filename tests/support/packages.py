@@ -38,7 +38,7 @@ def tracked(root: Path = ROOT) -> set[str]:
 
 
 def version() -> str:
-    """Return the version, from the one place that says it."""
+    """Return the version, from the one place that defines it."""
     setup = (ROOT / "setup.py").read_text()
     (found,) = re.finditer(r'^    version="([^"]+)"', setup, re.MULTILINE)
     return found[1]

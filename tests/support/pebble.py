@@ -43,11 +43,11 @@ class Pebble(Stoppable):
         directory.mkdir(parents=True, exist_ok=True)
         self.log = directory / "pebble.log"
         self.ca_bundle = directory / "ca.pem"
-        """What clients must trust, for instance through ``REQUESTS_CA_BUNDLE``."""
+        """The root that clients must trust, for instance by ``REQUESTS_CA_BUNDLE``."""
         make_certificate(self.ca_bundle, directory / "cert.pem", directory / "key.pem")
         port, management = free_port(), free_port()
         self.http_port = free_port()
-        """Where it asks for what proves an http-01."""
+        """The port that it connects to for http-01."""
         self.directory_url = f"https://localhost:{port}/dir"
         self.management_url = f"https://localhost:{management}"
         config = {
@@ -88,7 +88,7 @@ class Pebble(Stoppable):
 
 
 def make_certificate(ca_path: Path, certificate_path: Path, key_path: Path) -> None:
-    """Write a CA made for this once, and a certificate and key for ``localhost`` made by it."""
+    """Write a new CA, and a certificate and key for ``localhost`` that it issued."""
     now = datetime.datetime.now(datetime.timezone.utc)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name, name = _common_name("A test's CA"), _common_name("localhost")

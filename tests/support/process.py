@@ -15,7 +15,7 @@ READY_SECONDS = 20.0
 STOP_SECONDS = 5.0
 
 CLAIM_PORT = 53053
-"""Whoever holds this UDP port of a loopback address owns the address: see claim_address()."""
+"""The process that holds this UDP port of a loopback address owns it: see claim_address()."""
 
 _claims: dict[str, socket.socket] = {}
 
@@ -48,7 +48,7 @@ class Process(Stoppable):
         return self._child.pid
 
     def wait_until(self, ready: Callable[[], bool], what: str = "answers") -> None:
-        """Poll until ``ready()``; if that does not come, end with the process's log."""
+        """Poll until ``ready()``; if that fails, raise an error with the process's log."""
         try:
             wait_until(lambda: self._child.poll() is not None or ready(), f"{self.name} {what}")
         except TimeoutError as error:
@@ -81,7 +81,7 @@ def wait_until(ready: Callable[[], bool], what: str, seconds: float = READY_SECO
 
 
 def find_program(name: str) -> str | None:
-    """Return the path of a program, also of one in the administrator's directories."""
+    """Return the path of a program, also in the administrator's directories."""
     return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
@@ -112,10 +112,10 @@ def bound(address: str, port: int) -> Iterator[tuple[socket.socket, socket.socke
 
 
 def claim_address() -> str:
-    """Return a loopback address that is nobody else's while this process lives.
+    """Return a loopback address that no other test process uses while this one runs.
 
-    Authoritative servers are asked on port 53, as in life, so two of them need two addresses. A
-    socket on a port that nobody uses marks an address as taken, also for other test processes.
+    Authoritative servers use port 53, as real ones do, so two of them need two addresses. A socket
+    on an unused port marks an address as taken, also for other test processes.
     """
     for _ in range(100):
         octets = (random.randint(16, 250), random.randint(0, 255), random.randint(1, 254))  # noqa: S311
@@ -137,7 +137,7 @@ def release_address(address: str) -> None:
 
 
 def can_bind_port_53() -> bool:
-    """Tell whether we may run nameservers on port 53 of loopback addresses of their own."""
+    """Whether we may run name servers on port 53 of loopback addresses of their own."""
     try:
         address = claim_address()
     except RuntimeError:

@@ -1,7 +1,7 @@
 """Port 53 of an address for a server that listens elsewhere.
 
-BIND listens only on addresses that an interface has, and a machine's loopback interface has one.
-Any program may nevertheless use all of 127.0.0.0/8, so what arrives there is passed on.
+BIND only listens on addresses of an interface, and a machine's loopback interface has one. Other
+programs can use all of 127.0.0.0/8, so this one forwards what arrives there.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ SECONDS = 10.0
 
 
 class Relay:
-    """Passes UDP and TCP on, from construction until :meth:`stop`."""
+    """Forwards UDP and TCP, from construction until :meth:`stop`."""
 
     def __init__(
         self, address: str, port: int, target: tuple[str, int], source: str = "127.0.0.1"

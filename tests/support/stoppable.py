@@ -1,4 +1,4 @@
-"""What runs from its construction until it is stopped: a context manager of itself."""
+"""A base class for what runs from construction until it is stopped, as a context manager."""
 
 from types import TracebackType
 from typing import TypeVar

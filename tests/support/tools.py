@@ -1,4 +1,4 @@
-"""Programs that tests need and that no package index serves: built once, into ``.cache/bin``."""
+"""Programs that tests need and that no package index has: built once, into ``.cache/bin``."""
 
 import re
 import shutil
@@ -16,16 +16,16 @@ GO_MINIMUM = (1, 24)
 """What Pebble's go.mod asks for."""
 
 GO_HOME = CACHE / "go"
-"""Where Go works; there only while something is built."""
+"""Go's working directory, which exists only during a build."""
 
 
 PEBBLE = CACHE / "bin" / f"pebble-{PEBBLE_VERSION}" / "pebble"
 
 
 def pebble() -> Path:
-    """Return the path of Pebble's program; build it when it is not there yet.
+    """Return the path of Pebble's program; build it if it is missing.
 
-    Raises :class:`subprocess.CalledProcessError` when it cannot be built.
+    Raises :class:`subprocess.CalledProcessError` if it cannot be built.
     """
     with lock("pebble"):
         if not PEBBLE.is_file():
@@ -37,9 +37,9 @@ def pebble() -> Path:
 def go_install(package: str, directory: Path) -> None:
     """Build a program from its Go package, ``PATH@VERSION``, into ``directory``.
 
-    What else Go fetches and makes, ten times the program's size, is removed in the end.
+    Everything else that Go downloads and builds, ten times the program's size, is removed.
 
-    Raises :class:`subprocess.CalledProcessError` when it cannot be built.
+    Raises :class:`subprocess.CalledProcessError` if it cannot be built.
     """
     with lock("go"):
         try:
@@ -79,7 +79,7 @@ def _go_environment() -> dict[str, str]:
     work = GO_HOME / "tmp"
     work.mkdir(parents=True, exist_ok=True)
     environ = environment()
-    # Go counts its runs below the home directory, and reads the user's settings from there.
+    # Go keeps statistics below the home directory, and reads the user's settings from there.
     settings = Path(environ.get("XDG_CONFIG_HOME", "~/.config"), "go", "env").expanduser()
     environ.setdefault("GOENV", str(settings))
     return environ | {

@@ -2,8 +2,8 @@
 
     update_txt.py FILE
 
-FILE holds the server's address and port, the key's name and its secret, each in a line. What to
-do comes in the environment, as the provider documents it.
+FILE holds the server's address and port, the key's name and its secret, one per line. What to do
+is in the environment, as the provider documents it.
 """
 
 import os

@@ -11,9 +11,9 @@ from .bootstrap import CACHE, PYTHON, ROOT, environment, lock
 
 @functools.cache
 def wheel() -> Path:
-    """Build our wheel, once a process, with ``.venv``; return its path.
+    """Build our wheel with ``.venv``, once per process; return its path.
 
-    It is built from a copy: what an earlier build left in the checkout must not get into it.
+    It is built from a copy, so that it contains nothing that an earlier build left behind.
     """
     directory = CACHE / "wheel"
     with lock("wheel"), tempfile.TemporaryDirectory() as copy:

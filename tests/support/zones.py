@@ -1,4 +1,4 @@
-"""The zones of a test, as text: the frame that every zone has around the records of interest."""
+"""The zones of a test, as text: what every zone needs around its records."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import dns.name
 import dns.tsig
 
 SHORT = 1
-"""The TTL of everything that a test may change, and of what is not there (seconds)."""
+"""The TTL, in seconds, of everything that a test may change, and of negative answers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ def zone_text(
     """Return a zone file.
 
     ``nameservers`` maps labels (``ns1``) to addresses: the NS records name ``ns1.<origin>``, and
-    its A and AAAA records hold the addresses. ``delegations`` says the same of each child zone,
+    its A and AAAA records hold the addresses. ``delegations`` has the same for each child zone,
     by its origin. ``records`` is zone file text, relative to the origin.
     """
     origin = absolute(origin)
@@ -68,7 +68,7 @@ def absolute(name: str) -> str:
 
 
 def topmost(origins: Sequence[str]) -> list[str]:
-    """Return the zones that are not below another one of them."""
+    """Return the zones that are not below another of them."""
     return [name for name in origins if parent(name, origins) is None]
 
 

@@ -1,6 +1,6 @@
-"""The least that an authenticator for dns-persist-01 can do: answer, without a look at DNS.
+"""The least that an authenticator for dns-persist-01 can do: answer, without looking at DNS.
 
-What it takes is what Certbot and the CA take; nothing that proves control can be faster.
+Its time is that of Certbot and the CA; nothing that proves control can be faster.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ class Response(challenges.KeyAuthorizationChallengeResponse):
 
 @challenges.Challenge.register
 class Challenge(challenges.KeyAuthorizationChallenge):
-    """Of this base, or Certbot before 2.6 refuses it; what the CA sent in it is of no interest."""
+    """Certbot before 2.6 requires this base class; the challenge's content does not matter."""
 
     typ = "dns-persist-01"
     response_cls = Response
