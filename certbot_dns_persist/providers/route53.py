@@ -477,8 +477,8 @@ class Route53:
         lacking = [key for key in _KEYS if given and key not in given]
         if lacking:
             raise errors.ConfigurationError(
-                f"{_all(given)} in {self._file} cannot be used without {_all(lacking)}. Add what is "
-                "missing, or remove all of them to let boto3 find credentials itself."
+                f"{_all(given)} in {self._file} cannot be used without {_all(lacking)}. Add what "
+                "is missing, or remove all of them to let boto3 find credentials itself."
             )
         if given and self._get("profile"):
             raise errors.ConfigurationError(
