@@ -139,6 +139,12 @@ def test_an_earlier_keys_record_is_only_replaced_by_one_that_is_published_now(ur
     assert prunable(standing(old, other, request=request)) == {}
 
 
+def test_a_record_that_is_not_published_now_replaces_a_shorter_one_of_the_same_uri() -> None:
+    old = f"ca.example; accounturi={OLD_KEY}"
+    ends = f"{old}; persistUntil={AT + 86400}"
+    assert prunable(standing(old, ends, request=HASHING)) == {ends: "superseded"}
+
+
 def test_who_needs_a_record_needs_none_beside_another_one() -> None:
     now, narrow = standing(PLAIN, WIDE), standing(PLAIN)
     assert needed_by([now, narrow], REQUEST.name, [PLAIN]) == [narrow]
