@@ -132,6 +132,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 watch=functools.partial(live.watching, terminal),
                 terminal=terminal,
                 dry_run=self.config.dry_run,
+                ca_decides=True,
                 subset=self.config.allow_subset_of_names,
             )
             journal = order.journal(self.config)
@@ -170,7 +171,8 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 "again."
             )
         inspections = self._lookup(self._options()).inspect(r.domain for r in requests)
-        explained = hint.explain(requests, inspections, at=int(time.time()))
+        said = order.kinds_of_errors(failed_achalls)
+        explained = hint.explain(requests, inspections, said=said, at=int(time.time()))
         if self.config.quiet:
             logger.error(explained)  # with --quiet, Certbot does not show hints
         return explained

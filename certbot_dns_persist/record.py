@@ -276,6 +276,13 @@ def _parse_persist_until(content: str | None, validator: _Validator) -> int | No
     return int(content)
 
 
+def comparable_end(persist_until: int | None) -> int | None:
+    """Return a persistUntil that every validator can compare: one too far away means no end."""
+    if persist_until is not None and persist_until > LAST_COMPARABLE_SECOND:
+        return None
+    return persist_until
+
+
 class Verdict(str, enum.Enum):
     """The kind of a CA's answer (sections 4.3.2 and 9.3.1); compares and prints as its word.
 

@@ -18,7 +18,7 @@ from certbot_dns_persist.change.surroundings import Surroundings, patience
 from certbot_dns_persist.judge import hiding
 from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.standing import Standing, ends_soon
-from certbot_dns_persist.judge.words import expiring_or_outdated, lagging
+from certbot_dns_persist.judge.words import lagging, why_due
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import ValidationRequest
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 #: Why a record is published, as the change log says it.
 MISSING, EXPIRING_OR_OUTDATED = "no record authorises", "the record expires soon or is outdated"
+DOUBTFUL = "only some CAs accept the record"
 #: Why one is removed.
 SUPERSEDED = "superseded"
 
@@ -60,18 +61,22 @@ class Ensure:
         standings = self.look(requests)
         self._report(standings)
         known = [s for s in standings if not s.found.trouble]
-        missing = self.placed([s for s in known if not s.authorized])
+        missing = self.placed([s for s in known if not s.accepted])
         plans = make_plans(missing, self._options, MISSING)
+        doubtful = [s for s in known if s.doubtful]
+        if not self._here.ca_decides:
+            plans += make_plans(self.placed(doubtful), self._options, DOUBTFUL)
+            doubtful = []
         published = self._publish(plans) if plans else []
         partly = [s.request for s in known if s.authorized and not s.everywhere]
         seen = self._settle(published, partly)
-        if not self._here.dry_run:
-            self._refresh([s for s in known if s.authorized])
+        # A dry run does not care when a record expires, but whether the CA accepts it.
+        self._refresh([s for s in known if s.authorized and not self._here.dry_run] + doubtful)
         return seen
 
     def plan(self, standings: Sequence[Standing]) -> list[Plan]:
         """Return what :meth:`authorize` would publish for ``standings``."""
-        missing = [s for s in standings if not s.found.trouble and not s.authorized]
+        missing = [s for s in standings if not s.found.trouble and not s.accepted]
         return make_plans(self.placed(missing), self._options, MISSING) + self._due(standings)
 
     def placed(self, standings: Sequence[Standing]) -> list[Standing]:
@@ -284,8 +289,8 @@ class Ensure:
     # Refresh
 
     def _refresh(self, standings: Sequence[Standing]) -> None:
-        """Replace what expires soon or is outdated, where we may write; never fails an order."""
-        due = [s for s in standings if self._expiring_or_outdated(s)]
+        """Replace what expires soon, is outdated or doubtful, if we may write; never fails."""
+        due = [s for s in standings if self._is_due(s)]
         if not due:
             return
         why = (
@@ -308,18 +313,25 @@ class Ensure:
             why = str(error)
         for standing in due:
             # An outdated record works for now; one that expires does not, so warn even with -q.
-            level = logging.WARNING if standing.outdated else logging.ERROR
-            logger.log(level, "%s %s", expiring_or_outdated(standing), why)
+            goes_on = standing.outdated or standing.doubtful
+            level = logging.WARNING if goes_on else logging.ERROR
+            logger.log(level, "%s %s", why_due(standing), why)
 
     def _due(self, standings: Sequence[Standing]) -> list[Plan]:
-        """Return plans for records that last longer, or have a newer form, than those there."""
-        due = [s for s in standings if s.authorized and self._expiring_or_outdated(s)]
-        better = [p for p in make_plans(due, self._options, EXPIRING_OR_OUTDATED) if p.improves]
-        placed = self.placed([standing for plan in better for standing in plan.standings])
-        return make_plans(placed, self._options, EXPIRING_OR_OUTDATED)
+        """Return what would last longer, be of a newer form, or be accepted by more CAs."""
+        due = [s for s in standings if s.accepted and self._is_due(s)]
+        plans: list[Plan] = []
+        for reason, group in (
+            (DOUBTFUL, [s for s in due if s.doubtful]),
+            (EXPIRING_OR_OUTDATED, [s for s in due if not s.doubtful]),
+        ):
+            better = [plan for plan in make_plans(group, self._options, reason) if plan.improves]
+            placed = self.placed([standing for plan in better for standing in plan.standings])
+            plans += make_plans(placed, self._options, reason)
+        return plans
 
-    def _expiring_or_outdated(self, standing: Standing) -> bool:
-        return standing.outdated or ends_soon(standing, self._options)
+    def _is_due(self, standing: Standing) -> bool:
+        return standing.doubtful or standing.outdated or ends_soon(standing, self._options)
 
     def _fail(self, message: str, request: ValidationRequest) -> None:
         if self._here.dry_run:

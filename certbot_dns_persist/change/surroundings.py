@@ -41,6 +41,9 @@ class Surroundings:
     dry_run: bool = False
     """Whether all that is published must be removed again, and nothing else removed."""
 
+    ca_decides: bool = False
+    """Whether a CA is asked next, which may accept what other CAs refuse."""
+
     subset: bool = False
     """Whether the others go on if one name cannot be proven."""
 

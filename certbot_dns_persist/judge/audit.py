@@ -12,7 +12,13 @@ from functools import cached_property
 
 from certbot_dns_persist.journal.notes import StandingRecord
 from certbot_dns_persist.judge.checkup import Checked
-from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis, Severity, Status
+from certbot_dns_persist.judge.diagnosis import (
+    HEALING,
+    SEVERITIES,
+    Diagnosis,
+    Severity,
+    Status,
+)
 from certbot_dns_persist.judge.notice import Notice, NoticeKind
 from certbot_dns_persist.judge.plan import supersedes
 from certbot_dns_persist.lookup.found import Found
@@ -24,6 +30,7 @@ from certbot_dns_persist.record import (
     format_time,
     normalize_domain_name,
     parse_record,
+    read_record,
 )
 from certbot_dns_persist.request.known_accounts import KnownAccounts
 from certbot_dns_persist.request.request import ValidationRequest
@@ -237,13 +244,19 @@ class _Judge:
         if record.expired(self._standing.at):
             # If nothing else authorises, the diagnosis is about this one.
             return self._expired(value, record) if self._standing.authorized else None
-        if self._superseded(value):
+        if self._superseded(finding):
             return self._notice(
                 NoticeKind.SUPERSEDED,
                 Severity.OK,
                 value,
                 "is ours, and another record of ours permits all that it does; certbot-dns-persist "
                 "prune removes it.",
+            )
+        if finding.verdict == Verdict.ACCEPTED_BY_SOME:
+            if self._standing.doubtful:
+                return None  # check has said so
+            return self._notice(
+                NoticeKind.ACCEPTED_BY_SOME, Severity.OK, value, f"{finding.reason}. {HEALING}."
             )
         if record.account_uri not in uris.accepted:
             return self._notice(
@@ -278,23 +291,24 @@ class _Judge:
             )
         return None
 
-    def _superseded(self, value: str) -> bool:
-        """Whether another record makes this one unnecessary; of two that are alike, the second."""
-        values = [finding.value for finding in self._standing.evaluation.findings]
+    def _superseded(self, finding: Finding) -> bool:
+        """Whether another record makes this one superfluous; of two alike, the second is."""
+        findings = self._standing.evaluation.findings
         return any(
             other.record is not None
-            and supersedes(other.record, value, self._standing)
+            and supersedes(other.record, finding.value, self._standing)
             and (
-                self._meaning(other.value) != self._meaning(value)
-                or values.index(other.value) < values.index(value)
+                not finding.authorized
+                or self._meaning(other) != self._meaning(finding)
+                or findings.index(other) < findings.index(finding)
             )
             for other in self._authorizing
-            if other.value != value
+            if other.value != finding.value
         )
 
-    def _meaning(self, value: str) -> tuple[object, ...]:
-        record = parse_record(value)
-        return record.account_uri, record.policy, record.persist_until
+    def _meaning(self, finding: Finding) -> tuple[object, ...]:
+        record = finding.record
+        return (record.account_uri, record.policy, record.persist_until) if record else ()
 
     def _foreign(self, value: str, record: ValidationRecord) -> Notice:
         aliased = self._name != self._request.name
@@ -418,7 +432,7 @@ class _Judge:
 
 def _parsed(value: str) -> ValidationRecord | None:
     try:
-        return parse_record(value)
+        return read_record(value)
     except MalformedRecord:
         return None
 

@@ -5,11 +5,19 @@ from collections.abc import Iterable, Iterator
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.judge import hiding
-from certbot_dns_persist.judge.diagnosis import SEVERITIES, Diagnosis, Severity, Status, diagnose
-from certbot_dns_persist.judge.notice import Notice
+from certbot_dns_persist.judge.diagnosis import (
+    HEALING,
+    SEVERITIES,
+    Diagnosis,
+    Severity,
+    Status,
+    diagnose,
+)
+from certbot_dns_persist.judge.notice import Notice, NoticeKind
 from certbot_dns_persist.judge.plan import make_plans
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Inspection
+from certbot_dns_persist.record import Verdict
 from certbot_dns_persist.request.subjects import Subject
 
 
@@ -79,8 +87,21 @@ def check(
         notices: tuple[Notice, ...] = ()
         if around is not None:
             notices = tuple(hiding.remarks(standing, around))
-            if not standing.authorized:  # so the diagnosis says what to publish
+            if not standing.accepted:  # so the diagnosis says what to publish
                 found = hiding.at_place(standing.found, around)
                 standing = dataclasses.replace(standing, found=found)
         diagnosis = diagnose(standing, inspection, warn_days=warn_days, names=subject.names)
-        yield Checked(subject, standing, diagnosis, notices)
+        yield Checked(subject, standing, diagnosis, (*_accepted_by_some(standing), *notices))
+
+
+def _accepted_by_some(standing: Standing) -> Iterator[Notice]:
+    """Yield a remark on each record that some CAs accept, if there is none that all do."""
+    name = standing.found.canonical_name
+    if not standing.doubtful:
+        return
+    # Servers rotate what they answer.
+    for finding in sorted(standing.evaluation.findings, key=lambda found: found.value):
+        if finding.verdict == Verdict.ACCEPTED_BY_SOME:
+            reason = f'"{finding.value}" {finding.reason}. {HEALING}.'
+            kind = NoticeKind.ACCEPTED_BY_SOME
+            yield Notice(kind, Severity.OK, name, finding.value, reason)

@@ -51,6 +51,9 @@ class Status(str, enum.Enum):
     __str__ = str.__str__
 
 
+#: What to do about a record that some CAs accept and others refuse.
+HEALING = "certbot-dns-persist rotate puts one in its place that every CA accepts"
+
 SEVERITIES_OF = {
     Status.OK: Severity.OK,
     Status.EXPIRING: Severity.WARNING,
@@ -102,7 +105,7 @@ def diagnose(
             "delegated, and that the resolvers work.",
             determined=False,
         )
-    if not standing.authorized:
+    if not standing.accepted:
         refused = _refused(standing)
         return dataclasses.replace(
             refused, reason=" ".join([refused.reason, *_not_answering(standing)])
@@ -110,7 +113,7 @@ def diagnose(
     if inspection.caa_trouble:
         return Diagnosis(
             Status.UNREACHABLE,
-            f"The record at {found.canonical_name} authorises, but the CAA records of "
+            f"The record at {found.canonical_name} {_does(standing)}, but the CAA records of "
             f"{request.domain} cannot be looked up: {inspection.caa_trouble}. A CA that cannot "
             "read them must refuse.",
             determined=False,
@@ -120,15 +123,19 @@ def diagnose(
         return Diagnosis(
             Status.CAA_FORBIDS,
             f"The CAA records of {request.domain} forbid it: {refusal}. The record at "
-            f"{found.canonical_name} authorises; change the CAA records.",
+            f"{found.canonical_name} {_does(standing)}; change the CAA records.",
         )
     warnings = _warnings(standing, warn_days)
     if warnings:
         # The first gives the status; do not hide the others behind it until it is too late.
         return Diagnosis(warnings[0][0], " ".join(reason for _, reason in warnings))
     return Diagnosis(
-        Status.OK, f"The record at {found.canonical_name} authorises{_remark(standing)}."
+        Status.OK, f"The record at {found.canonical_name} {_does(standing)}{_remark(standing)}."
     )
+
+
+def _does(standing: Standing) -> str:
+    return "is accepted by some CAs only" if standing.doubtful else "authorises"
 
 
 def _warnings(standing: Standing, warn_days: int) -> list[tuple[Status, str]]:
@@ -164,7 +171,9 @@ def _not_answering(standing: Standing) -> list[str]:
 
 
 def _remark(standing: Standing) -> str:
-    """Return what is not wrong but could be better, to follow "authorises"."""
+    """Return what is not wrong, but could be better."""
+    if standing.doubtful:
+        return f", and this one may refuse it. {HEALING}{_how(standing)}"
     authorizing = standing.evaluation.authorizing.values()
     if not standing.request.wildcard and all(record.wildcard for record in authorizing):
         return ", and permits more than is needed: policy=wildcard also covers every name below it"

@@ -122,7 +122,7 @@ def _unknown(each: Obstacle) -> str:
 def remarks(standing: Standing, around: Neighbourhood) -> Iterator[Notice]:
     """Yield what to say of a record that stands where there are wildcards."""
     request = standing.request
-    if not standing.authorized:
+    if not standing.accepted:
         return
     for level in around.levels:
         answers = "\n".join(record.line(level.name) for record in level.beside)
@@ -135,7 +135,7 @@ def remarks(standing: Standing, around: Neighbourhood) -> Iterator[Notice]:
             f"as is the record at {request.name}: whoever looks for a host of that name finds "
             f"nothing. Give it records of its own. The wildcard would answer: {answers}",
         )
-    for value, record in standing.evaluation.authorizing.items():
+    for value, record in standing.evaluation.accepted.items():
         if around.synthesized and record.account_uri not in request.account_uris.bound:
             yield Notice(
                 NoticeKind.PERMITS_OTHERS,

@@ -1,6 +1,6 @@
 """Why the CA refused, as far as DNS shows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from certbot_dns_persist.errors import Error
 from certbot_dns_persist.judge.diagnosis import Status, diagnose
@@ -9,14 +9,22 @@ from certbot_dns_persist.judge.words import what_stands
 from certbot_dns_persist.lookup.found import Inspection
 from certbot_dns_persist.request.request import ValidationRequest
 
+#: The kind of error of a CA that cannot read a record (section 9.3.1).
+MALFORMED = "malformed"
+
 
 def explain(
-    requests: Sequence[ValidationRequest], inspections: Iterable[Inspection], *, at: int
+    requests: Sequence[ValidationRequest],
+    inspections: Iterable[Inspection],
+    *,
+    said: Mapping[str, Collection[str]],
+    at: int,
 ) -> str:
     """Return, for each request that the CA refused, what DNS serves now and the likely cause.
 
     ``inspections`` are those of their domains, in the same order, and may be made one by one;
-    ``at`` is in UNIX seconds.
+    ``said`` are the kinds of the CA's errors (RFC 8555 section 6.7), by domain; ``at`` is UNIX
+    seconds.
     """
     lines = []
     try:
@@ -25,12 +33,25 @@ def explain(
             diagnosis = diagnose(standing, inspection, warn_days=WARN_DAYS)
             lines.append(f"{request.domain}: {diagnosis.reason}\n{what_stands(standing)}")
             if diagnosis.status in (Status.OK, Status.EXPIRING):
-                lines.append(
-                    "  So the CA saw something else: a cached answer, which lasts for the "
-                    "record's TTL, or a server that this machine does not reach. Its own message "
-                    "is above. Wait, then run the same command again."
-                )
+                lines.append(_cause(standing, said.get(request.domain, ())))
     except Error as error:
         return f"DNS cannot be asked what it serves now: {error}"
     account = requests[0].account_url if requests else ""
     return "\n".join([f"The CA looked for a record of the account {account}.", *lines])
+
+
+def _cause(standing: Standing, said: Collection[str]) -> str:
+    """Return why a CA may refuse although a record stands, and what to do."""
+    if standing.doubtful:
+        return "  So this CA is probably one of those that refuse it."
+    if MALFORMED in said:
+        return (
+            "  So the CA could not read a record that the standard allows. certbot-dns-persist "
+            "rotate writes it anew in the plainest form. If it is in that form already, send the "
+            "CA its own words above."
+        )
+    return (
+        "  So the CA saw something else: an answer from a cache, which lasts for the record's TTL, "
+        "or a server that this machine does not reach. Its own words are above. Wait, then run the "
+        "same command again."
+    )

@@ -9,6 +9,7 @@ from certbot_dns_persist.judge.diagnosis import Severity
 class NoticeKind(str, enum.Enum):
     """What a notice is about, in a word; compares and prints as that word."""
 
+    ACCEPTED_BY_SOME = "accepted-by-some"
     OBSOLETE = "obsolete"
     MALFORMED = "malformed"
     UNRELATED = "unrelated"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.options import Options
-from certbot_dns_persist.record import ValidationRecord, format_time
+from certbot_dns_persist.record import ValidationRecord, comparable_end, format_time
 from certbot_dns_persist.request.request import ValidationRequest
 
 
@@ -37,9 +37,12 @@ class Plan:
 
     @property
     def improves(self) -> bool:
-        """Whether the record is better than what authorises now: newer in form, or valid longer."""
+        """Whether the record is better than what is accepted now.
+
+        It is of the newest form, accepted by every CA, or lasts longer.
+        """
         end = self.record.persist_until
-        return any(s.outdated for s in self.standings) or (
+        return any(s.outdated or s.doubtful for s in self.standings) or (
             end is not None and all(s.end is not None and s.end < end for s in self.standings)
         )
 
@@ -69,9 +72,9 @@ def make_plans(standings: Iterable[Standing], options: Options, reason: str) -> 
 
 def _make_plan(name: str, together: Sequence[Standing], options: Options, reason: str) -> Plan:
     first = together[0]
-    # Without an option, keep the expiry that the user set before.
     configured = options.persist_until(first.at)
-    persist_until = first.end if configured is None else configured
+    # Without an option, keep the expiry that the user set before.
+    persist_until = comparable_end(first.end) if configured is None else configured
     if persist_until is not None and persist_until <= first.at:
         raise ConfigurationError(
             f"{first.request.domain} needs a new record at {name}, but --dns-persist-until is "

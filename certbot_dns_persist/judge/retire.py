@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from certbot_dns_persist.judge.plan import reaches_as_far
 from certbot_dns_persist.judge.standing import Standing
-from certbot_dns_persist.record import ValidationRecord
+from certbot_dns_persist.record import ValidationRecord, Verdict
 
 
 def ours(standing: Standing) -> list[str]:
@@ -32,9 +32,19 @@ def prunable(standing: Standing, marked: Collection[str] = ()) -> dict[str, str]
         for finding in standing.evaluation.findings
         if finding.record and finding.value in mine
     }
+    # Where some CA refuses it, another record has to stay.
+    doubtful = {
+        finding.value
+        for finding in standing.evaluation.findings
+        if finding.verdict == Verdict.ACCEPTED_BY_SOME
+    }
     found = {value: "expired" for value, record in records.items() if record.expired(standing.at)}
     for value, record in records.items():
-        others = [other for v, other in records.items() if v != value and v not in found]
+        others = [
+            other
+            for v, other in records.items()
+            if v != value and v not in found and v not in doubtful
+        ]
         if value in found or not standing.without([value, *found]).everywhere:
             continue
         if value in marked:
@@ -56,11 +66,11 @@ def _does_as_much(standing: Standing, new: ValidationRecord, old: ValidationReco
 
 
 def needed_by(standings: Iterable[Standing], name: str, values: Sequence[str]) -> list[Standing]:
-    """Return those of ``standings`` that only ``values`` at ``name`` authorise."""
+    """Return those of ``standings`` for which only ``values`` at ``name`` are accepted."""
     return [
         standing
         for standing in standings
         if standing.found.canonical_name == name
-        and standing.authorized
-        and not standing.without(values).authorized
+        and standing.accepted
+        and not standing.without(values).accepted
     ]

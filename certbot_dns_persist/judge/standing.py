@@ -32,12 +32,22 @@ class Standing:
         """Whether at least one server serves a record that authorises."""
         return self.evaluation.authorized
 
+    @property
+    def accepted(self) -> bool:
+        """Whether a CA may accept it: a record authorises, or would do so at some CAs."""
+        return bool(self.evaluation.accepted)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether nothing better stands than a record that some CAs accept and others refuse."""
+        return self.accepted and not self.authorized
+
     @cached_property
     def lagging(self) -> list[ServerAnswer]:
-        """The servers that answer without a record that authorises."""
+        """The servers that answer without a record that is as good as any other's."""
         # A value is judged alone: the server, and what else it serves, make no difference.
-        authorizing = self.evaluation.authorizing.keys()
-        return [s for s in self.found.answers if authorizing.isdisjoint(s.values or ())]
+        accepted = self.evaluation.accepted.keys()
+        return [s for s in self.found.answers if accepted.isdisjoint(s.values or ())]
 
     def why_not(self, server: ServerAnswer) -> str:
         """Say why what ``server`` serves does not authorise."""
@@ -52,11 +62,11 @@ class Standing:
     @property
     def everywhere(self) -> bool:
         """Whether every server that answers serves a record that authorises."""
-        return bool(self.found.answers) and not self.lagging
+        return self.authorized and not self.lagging
 
     @property
     def end(self) -> int | None:
-        """When the last authorising record expires (UNIX seconds); ``None`` if one never does."""
+        """When the last accepted record expires (UNIX seconds); ``None`` if one never does."""
         return self.evaluation.end
 
     @property

@@ -21,6 +21,12 @@ def what_stands(standing: Standing) -> str:
     return "\n".join(lines)
 
 
+def why_doubtful(standing: Standing) -> str:
+    """Return, in words that go on after a record, why not every CA accepts the best of them."""
+    best = [*standing.evaluation.accepted][-1]
+    return next(f.reason for f in standing.evaluation.findings if f.value == best)
+
+
 def _asked(standing: Standing) -> str:
     return "asked: " + ", ".join(str(server) for server in standing.found.answers)
 
@@ -34,8 +40,14 @@ def lagging(standings: Iterable[Standing]) -> str:
     )
 
 
-def expiring_or_outdated(standing: Standing) -> str:
-    """Return the warning that what authorises now expires soon or should be replaced."""
+def why_due(standing: Standing) -> str:
+    """Return the warning that what authorises now will not do so for long, or not at every CA."""
+    if standing.doubtful:
+        return (
+            f"For {standing.request.domain}, nothing better stands at "
+            f"{standing.found.canonical_name} than a record that {why_doubtful(standing)}. Whether "
+            "this CA accepts it, the CA decides now."
+        )
     subject = (
         f"The record at {standing.found.canonical_name} that authorises {standing.request.domain}"
     )

@@ -103,4 +103,4 @@ def server_status(standing: Standing, server: ServerAnswer) -> str:
         return "unreachable"
     if server not in standing.lagging:
         return "ok"
-    return "lagging" if standing.authorized else "missing"
+    return "lagging" if standing.accepted else "missing"

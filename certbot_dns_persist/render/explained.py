@@ -5,7 +5,7 @@ import shutil
 import textwrap
 from collections.abc import Iterator
 
-from certbot_dns_persist.record import ValidationRecord, format_time
+from certbot_dns_persist.record import ValidationRecord, Verdict, format_time
 from certbot_dns_persist.value.explanation import MILLISECONDS, Explanation, Question
 from certbot_dns_persist.value.txt import printable
 
@@ -90,6 +90,8 @@ def _verdict(explained: Explanation, question: Question) -> str:
         return f"Not a dns-persist-01 value, so no CA accepts it: it {explained.other}."
     if explained.record is None:
         return f"Malformed, so no CA accepts it: {explained.fault}."
+    if finding.verdict == Verdict.ACCEPTED_BY_SOME:
+        return f"It {finding.reason}."
     if not finding.authorized:
         if not question.asks:
             return f"Well-formed, but it {finding.reason}."

@@ -107,7 +107,7 @@ class Html:
             request.domain,
             # Apart from what comes before it, as only the hash at the end differs.
             [self._kept(account[:cut]), account[cut:]],
-            1 * request.wildcard + 2 * evaluation.authorized,
+            1 * request.wildcard + 2 * standing.accepted,
             kept(diagnosis.status),
             SEVERITIES.index(diagnosis.severity),
             SEVERITIES.index(checked.severity),

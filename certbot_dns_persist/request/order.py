@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -239,6 +239,16 @@ def domain_of(achall: Any) -> str:
     """Return the FQDN that an annotated challenge is for, normalised, without ``*.``."""
     identifier = getattr(achall, "identifier", None)  # since Certbot 5.3
     return normalize_domain_name(identifier.value if identifier else achall.domain)
+
+
+def kinds_of_errors(achalls: "Iterable[AnnotatedChallenge]") -> dict[str, set[str]]:
+    """Return how the CA calls what went wrong with challenges (RFC 8555 section 6.7), by domain."""
+    kinds: dict[str, set[str]] = {}
+    for achall in achalls:
+        error = getattr(achall, "error", None)
+        if error is not None and error.code is not None:
+            kinds.setdefault(domain_of(achall), set()).add(error.code)
+    return kinds
 
 
 def journal(config: "NamespaceConfig") -> Journal:

@@ -8,9 +8,12 @@ from certbot_dns_persist.record import (
     Finding,
     MalformedRecord,
     ValidationRecord,
+    Verdict,
+    comparable_end,
     evaluate,
     normalize_domain_name,
     parse_record,
+    read_record,
     validation_domain_name,
 )
 from certbot_dns_persist.value import obsolete
@@ -57,11 +60,11 @@ class Explanation:
 
     pasted: Pasted
     record: ValidationRecord | None
-    """``None`` if the value is malformed."""
+    """``None`` when no CA can read the value."""
     finding: Finding
     """The verdict of the CA in the question or, if there is none, of the CA that it names."""
     fault: str | None
-    """Why it is malformed."""
+    """Why it is malformed by the standard, even if some CAs read it."""
     ignored: tuple[str, ...]
     """Parameters that a CA ignores, each with the reason."""
     remarks: tuple[str, ...]
@@ -73,14 +76,17 @@ class Explanation:
 
     @property
     def well_formed(self) -> bool:
-        """Whether a CA can read it, as it was pasted."""
-        return self.record is not None
+        """Whether every CA that follows the standard can read it, as it was pasted."""
+        return self.fault is None
 
     @property
     def needed(self) -> str | None:
         """The value that is needed instead, as far as this one determines it."""
         if self.old:
             return self.old.needed
+        if self.record and self.finding.verdict == Verdict.ACCEPTED_BY_SOME:
+            end = comparable_end(self.record.persist_until)
+            return dataclasses.replace(self.record, persist_until=end).to_value()
         if self.other is None and not _is_name(self.pasted.value):
             return None
         issuer = "<issuer-domain-name>" if self.other else self.pasted.value
@@ -97,7 +103,8 @@ def explain(text: str, question: Question) -> Explanation:
     pasted = read_pasted(text)
     record, fault = None, None
     try:
-        record = parse_record(pasted.value)
+        record = read_record(pasted.value)
+        parse_record(pasted.value)
     except MalformedRecord as error:
         fault = error.reason
     other = None if record else _other(pasted.value)

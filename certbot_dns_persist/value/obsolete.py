@@ -14,8 +14,8 @@ from certbot_dns_persist.record import (
     ValidationRecord,
     is_parameter_value,
     normalize_domain_name,
-    parse_record,
     parse_time,
+    read_record,
 )
 
 NAMES: Mapping[str, str] = {
@@ -111,13 +111,13 @@ class Obsolete:
 def recognize(value: str) -> Obsolete | None:
     """Return what ``value`` means if it is in an old form, ``None`` for anything else.
 
-    A well-formed record is never of an old form, whatever unknown parameters it has, nor is a value
-    of more than :data:`MOST_CHARACTERS`.
+    A record that some CA reads is never of an old form, whatever unknown parameters it has, nor is
+    a value of more than :data:`MOST_CHARACTERS`.
     """
     if len(value) > MOST_CHARACTERS:
         return None
     try:
-        parse_record(value)
+        read_record(value)
     except MalformedRecord:
         pass
     else:

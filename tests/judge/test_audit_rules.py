@@ -370,3 +370,17 @@ def test_a_permission_that_a_needed_domain_uses_by_an_alias_is_not_left_over() -
 def test_an_account_that_cannot_be_one_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="--known-account"):
         declared_account(text)
+
+
+def test_a_permission_that_some_cas_read_is_as_grave_as_one_that_all_do() -> None:
+    notice = only(notices(checked(OURS, f"{STRANGER}; a.b=c"), NOBODY))
+    assert (notice.kind, notice.severity) == ("unknown-account", "critical")
+
+
+def test_of_ours_what_some_cas_refuse_is_remarked_beside_what_all_accept() -> None:
+    some = f"{OURS}; policy=wildcard; a.b=c"
+    notice = only(notices(checked(OURS, some), NOBODY))
+    assert (notice.kind, notice.severity, notice.value) == ("accepted-by-some", "ok", some)
+    assert "certbot-dns-persist rotate" in notice.reason
+    notice = only(notices(checked(f"{OURS}; a.b=c", OURS), NOBODY))
+    assert (notice.kind, notice.severity) == ("superseded", "ok")

@@ -415,3 +415,22 @@ def test_nothing_supersedes_what_cannot_be_read() -> None:
 
 def test_equal_plans_count_once() -> None:
     assert len({plan_of(NOW, standing([])), plan_of(NOW, standing([]))}) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "until"),
+    [
+        (f"ca.example.; accounturi={URI}", None),
+        (f"ca.example.; accounturi={URI}; persistUntil={NOW + DAY}", NOW + DAY),
+        (ours(persist_until=2**63 - 1), None),
+    ],
+)
+def test_what_some_cas_refuse_is_replaced_by_its_canonical_form(
+    value: str, until: int | None
+) -> None:
+    now = standing([value])
+    (plan,) = make_plans([now], OPTIONS, "")
+    assert plan.improves
+    assert plan.value == ours(persist_until=until)
+    assert plan.retire == (value,)
+    assert standing([plan.value]).authorized

@@ -150,3 +150,30 @@ def test_who_needs_a_record_needs_none_beside_another_one() -> None:
     assert needed_by([now, narrow], REQUEST.name, [PLAIN]) == [narrow]
     assert needed_by([now, narrow], REQUEST.name, [PLAIN, WIDE]) == [now, narrow]
     assert needed_by([], REQUEST.name, [PLAIN]) == []
+
+
+SOME, SOME_WIDE = f"{PLAIN}; a.b=c", f"CA.example.; accounturi={URI}; policy=wildcard"
+
+
+@pytest.mark.parametrize(
+    ("values", "gone"),
+    [
+        ([SOME], {}),
+        ([SOME, SOME_WIDE], {}),
+        ([PLAIN, SOME], {SOME: "superseded"}),
+        ([SOME, PLAIN], {SOME: "superseded"}),
+        ([SOME_WIDE, PLAIN], {}),
+        ([SOME_WIDE, WIDE], {SOME_WIDE: "superseded"}),
+    ],
+)
+def test_a_record_that_some_cas_refuse_takes_the_place_of_no_other(
+    values: list[str], gone: dict[str, str]
+) -> None:
+    assert ours(standing(*values)) == values
+    assert prunable(standing(*values)) == gone
+
+
+def test_a_record_that_a_ca_may_accept_is_needed() -> None:
+    now = standing(SOME)
+    assert needed_by([now], REQUEST.name, [SOME]) == [now]
+    assert needed_by([standing(SOME, PLAIN)], REQUEST.name, [SOME]) == []

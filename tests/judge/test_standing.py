@@ -146,3 +146,25 @@ def test_a_record_without_an_end_does_not_end_soon() -> None:
 
 def test_equal_standings_count_once() -> None:
     assert len({standing([ours()]), standing([ours()])}) == 1
+
+
+SOME = f"ca.example.; accounturi={URI}"
+
+
+@pytest.mark.parametrize(
+    ("per_server", "accepted", "doubtful", "lagging"),
+    [
+        ([[]], False, False, 1),
+        ([[EXPIRED]], False, False, 1),
+        ([[SOME], [SOME]], True, True, 0),
+        ([[SOME], []], True, True, 1),
+        ([[SOME], [ours()]], True, False, 1),
+        ([[ours()]], True, False, 0),
+    ],
+)
+def test_what_some_cas_accept_counts_if_nothing_better_stands_and_is_never_everywhere(
+    per_server: list[list[str]], accepted: bool, doubtful: bool, lagging: int
+) -> None:
+    now = standing(*per_server)
+    assert (now.accepted, now.doubtful, len(now.lagging)) == (accepted, doubtful, lagging)
+    assert now.everywhere is (now.authorized and not lagging)
