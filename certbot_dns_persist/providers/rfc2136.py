@@ -331,7 +331,7 @@ class Rfc2136:
         if left:
             raise errors.ProviderError(
                 f"The removal of a TXT record at {_shown(name)} in the zone "
-                f"{_shown(self._zone(name))} was accepted, but not done: {self._server} still "
+                f"{_shown(self._zone(name))} was accepted, but not made: {self._server} still "
                 f"serves it {_SETTLE:g} seconds later. Look into its log, and for a wildcard "
                 "record above the name or a cache before the server."
             )
