@@ -37,12 +37,12 @@ def hashed_account_uri(
 ) -> str:
     """Return the hashed account URI (draft section 4.1 item 3).
 
-    ``prefix`` is the directory's accountHashPrefix; ``domain`` the FQDN at which the record stands,
+    ``prefix`` is the directory's accountHashPrefix; ``domain`` the FQDN that the record is for,
     without ``_validation-persist``, or ``"*"`` for the form that serves every domain;
     ``thumbprint`` the 43 characters of the account key's thumbprint; ``account_url`` the ACME
-    account URL. The hash is that of the normalised name (section 9.2), whichever way ``domain``
-    is written. Raises :class:`ValueError` for an algorithm that we do not know, and for inputs
-    that are not of that form.
+    account URL. We hash the normalised name (draft section 9.2), however ``domain`` is written.
+    Raises :class:`ValueError` if the algorithm is unknown, or the thumbprint or the domain is
+    invalid.
     """
     if algorithm not in _HASHES:
         raise ValueError(f"unknown hash algorithm {algorithm!r}; known: {', '.join(_HASHES)}")

@@ -23,8 +23,8 @@ VALIDATION_LABEL = "_validation-persist"
 #: The longest domain name, in octets, without the trailing dot (RFC 1035 section 2.3.4).
 MAX_NAME_OCTETS = 253
 
-# NFC joins at most four characters into one, which is at least one octet. A longer name is refused
-# unread: NFC takes quadratic time for combining marks, and a stranger's TXT record may hold 64 kB.
+# NFC joins at most four characters into one, which is at least one octet. We refuse longer names
+# unread: NFC takes quadratic time for combining marks, and a stranger's TXT record may have 64 kB.
 _MAX_NAME_CHARACTERS = 4 * (MAX_NAME_OCTETS + 1)
 
 _INT64 = range(-(2**63), 2**63)
@@ -145,16 +145,16 @@ class ValidationRecord:
 
 @dataclasses.dataclass(frozen=True)
 class _Validator:
-    """Where validators differ; Boulder and Pebble as of their sources of 2026."""
+    """How validators differ; Boulder and Pebble according to their sources of 2026."""
 
     name: str
 
     deployed: bool = True
-    """Whether it is one of Let's Encrypt's two, which are alike in this.
+    """Whether it is one of Let's Encrypt's two, which agree in this.
 
-    Both take anything for a tag and a plus sign before persistUntil, and compare times as Go does.
-    Their DNS library escapes octets that are not printable ASCII: so a TAB is no blank, and all of
-    them may stand in the values of parameters that mean nothing.
+    Both accept any tag, and a plus sign before persistUntil, and compare times as Go does. Their
+    DNS library escapes octets that are not printable ASCII: so a TAB is not a blank, and the values
+    of unknown parameters may have any of these octets.
     """
 
     takes_repeated: bool = True
@@ -165,7 +165,7 @@ class _Validator:
 
     @property
     def blanks(self) -> str:
-        """What may stand around every part."""
+        """The blanks that may surround every part."""
         return " " if self.deployed else _WHITESPACE
 
 
@@ -173,7 +173,7 @@ _STANDARD = _Validator("the standard", deployed=False)
 _BOULDER = _Validator("Boulder")
 _PEBBLE = _Validator("Pebble", takes_repeated=False, normalizes_issuer=False)
 
-#: Who judges a value for a CA, if it is known what it runs; for others, all of them.
+#: The validator of each CA, if we know what it runs; for other CAs, all validators count.
 _VALIDATORS = {
     "letsencrypt.org": (_STANDARD, _BOULDER),
     "pebble.letsencrypt.org": (_STANDARD, _PEBBLE),
@@ -191,9 +191,9 @@ def parse_record(value: str) -> ValidationRecord:
 
 
 def read_record(value: str) -> ValidationRecord:
-    """Return the record that ``value`` stands for, also if only some deployed CAs read it.
+    """Return the record in ``value``, even if only some deployed CAs can read it.
 
-    Raises :class:`MalformedRecord` as :func:`parse_record` when no known validator reads it.
+    Raises :class:`MalformedRecord`, as :func:`parse_record`, if no known validator can read it.
     """
     try:
         return _parse(value, _STANDARD)
@@ -268,7 +268,7 @@ def _parse_persist_until(content: str | None, validator: _Validator) -> int | No
     if content is None:
         return None
     form = _SIGNED_DECIMAL if validator.deployed else _DECIMAL
-    # The length first: int() refuses thousands of digits in its own words.
+    # Check the length first: for thousands of digits, int() raises an error of its own.
     if not form.fullmatch(content) or len(content.lstrip("+-0")) > 19:
         raise MalformedRecord(
             f"persistUntil {content[:30]!r} is not a decimal number of UNIX seconds in 64 bits"
@@ -284,10 +284,10 @@ def comparable_end(persist_until: int | None) -> int | None:
 
 
 class Verdict(str, enum.Enum):
-    """The kind of a CA's answer (sections 4.3.2 and 9.3.1); compares and prints as its word.
+    """The CA's answer (draft sections 4.3.2 and 9.3.1); compares and prints as its string.
 
-    ``ACCEPTED_BY_SOME`` is for what one validator accepts and another refuses, the standard counted
-    among them. Where it is known what the CA runs, no other validator counts.
+    ``ACCEPTED_BY_SOME``: one validator accepts it and another refuses it; the standard counts as
+    one. If we know what the CA runs, no other validator counts.
     """
 
     VALID = "valid"
@@ -300,7 +300,7 @@ class Verdict(str, enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What a CA makes of one value. ``record`` is ``None`` when no known validator reads it."""
+    """The CA's verdict on one value. ``record`` is ``None`` if no known validator can read it."""
 
     value: str
     verdict: Verdict
@@ -309,7 +309,7 @@ class Finding:
 
     @property
     def authorized(self) -> bool:
-        """Whether this value alone authorises, as far as is known at every CA of that name."""
+        """Whether this value alone authorises, at every CA of that name as far as we know."""
         return self.verdict == Verdict.VALID
 
     @property
@@ -323,10 +323,10 @@ class Finding:
 class Evaluation:
     """The CA's verdict on all values at one name.
 
-    ``ACCEPTED_BY_SOME`` means that none authorises for certain, ``MALFORMED`` that a record naming
-    this CA could not be read and no other will do; otherwise ``UNAUTHORIZED`` (sections 4.3.2 and
-    9.3.1). Each finding has the verdict for
-    its value alone; a value for another CA is unauthorized, however it is formed.
+    ``ACCEPTED_BY_SOME`` means that none certainly authorises, ``MALFORMED`` that a record for this
+    CA cannot be read and no other one authorises; otherwise ``UNAUTHORIZED`` (draft sections 4.3.2
+    and 9.3.1). Each finding has the verdict on its value alone; a value for another CA is
+    unauthorized, even if it is malformed.
     """
 
     verdict: Verdict
@@ -339,12 +339,12 @@ class Evaluation:
 
     @functools.cached_property
     def authorizing(self) -> dict[str, ValidationRecord]:
-        """The records that authorise, each by itself, by their values; the last lasts longest."""
+        """The records that authorise, by value; the last one expires last."""
         return self._records(Verdict.VALID)
 
     @functools.cached_property
     def accepted(self) -> dict[str, ValidationRecord]:
-        """The records that authorise or, if there is none, those that some CAs accept; likewise."""
+        """The records that authorise or, if none does, those that some CAs accept; as above."""
         return self.authorizing or self._records(Verdict.ACCEPTED_BY_SOME)
 
     def _records(self, verdict: Verdict) -> dict[str, ValidationRecord]:
@@ -355,7 +355,7 @@ class Evaluation:
 
     @property
     def end(self) -> int | None:
-        """When the last accepted record ends (UNIX seconds); ``None`` when one never does."""
+        """When the last accepted record expires (UNIX seconds); ``None`` if one never does."""
         last = next(reversed(self.accepted.values()), None)
         return last.persist_until if last else None
 
@@ -432,14 +432,14 @@ def _judge(
 
 
 def _reads_alike(record: ValidationRecord, value: str) -> bool:
-    """Whether no validator reads or judges ``value`` otherwise: it is in the canonical form."""
+    """Whether all validators agree on ``value``, because it is in the canonical form."""
     return record.to_value() == value and (record.persist_until or 0) <= LAST_COMPARABLE_SECOND
 
 
 def _judge_as(
     validator: _Validator, value: str, account_uris: Collection[str], wildcard: bool, at: int
 ) -> Finding:
-    """Return what one validator makes of a value that names its CA."""
+    """Return the verdict of one validator on a value that names its CA."""
     try:
         record = _parse(value, validator)
     except MalformedRecord as error:

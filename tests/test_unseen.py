@@ -129,7 +129,7 @@ def test_a_program_that_ends_well_proves_nothing(
     assert f'{NAME} TXT "{value}" is noted as published (through script)' in left.error
     assert "script cannot tell" in left.error
     kept = ok(companion("prune", *subject, "--yes", *options))
-    assert "it stays in the notes" in kept.out
+    assert "it stays noted" in kept.out
     assert noted(certbot) == [value]
 
 

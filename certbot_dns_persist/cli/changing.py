@@ -117,7 +117,7 @@ class Group:
 
     @cached_property
     def publisher(self) -> Publisher:
-        """The way to DNS."""
+        """What changes DNS."""
         return Publisher(self.options, lookup_of(self.options), self.journal, self._notify)
 
     @cached_property

@@ -21,8 +21,8 @@ def inspect(
 ) -> Iterator[tuple[Subject, Inspection]]:
     """Yield each of ``subjects``, in their order, with what DNS has for it; many at once.
 
-    Subjects are drawn, and results yielded, as DNS answers, so there may be any number of them.
-    ``caa`` is whether CAA records are asked for, ``around`` what is to be known of wildcards.
+    Subjects are read, and results yielded, as DNS answers, so there may be any number of them.
+    ``caa`` is whether to look up CAA records, ``around`` what to find out about wildcards.
     """
     for _, group in itertools.groupby(subjects, _resolver_key):
         first = next(group)
@@ -42,7 +42,7 @@ def inspect(
 def find(
     subjects: Iterable[Subject], names: Callable[[Subject], Iterable[str]], lookup_for: LookupFor
 ) -> dict[str, Found]:
-    """Return what stands at the ``names`` of each of ``subjects``, all looked up at once."""
+    """Return the records at the ``names`` of each of ``subjects``, all looked up at once."""
     groups: dict[object, list[Subject]] = {}
     for subject in subjects:
         groups.setdefault(_resolver_key(subject), []).append(subject)
@@ -56,7 +56,7 @@ def find(
 def neighbourhoods(
     found: Iterable[tuple[Subject, Found]], lookup_for: LookupFor
 ) -> dict[str, Neighbourhood]:
-    """Return, by name, what is around the records to come for subjects of which DNS was asked."""
+    """Return, by name, what surrounds the future records of subjects that were looked up."""
     groups: dict[object, list[tuple[Subject, Found]]] = {}
     for subject, at_name in found:
         groups.setdefault(_resolver_key(subject), []).append((subject, at_name))

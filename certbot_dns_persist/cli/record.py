@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
 def _standings(
     subjects: Sequence[Subject], *, look: bool, advance: Callable[[], None]
 ) -> Iterator[tuple[Subject, Standing]]:
-    """Yield how each of ``subjects`` stands, as far as DNS says; ``advance`` counts them."""
+    """Yield how each of ``subjects`` stands; call ``advance`` after each."""
     at = int(time.time())
     if look:
         inspected = lookups.inspect(subjects, lookup_of, caa=False)

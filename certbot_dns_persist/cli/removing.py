@@ -85,12 +85,12 @@ def find_removals(
     *,
     ask_all: bool,
 ) -> tuple[list[Removals], list[str]]:
-    """Return what is to go, and in words which of our records may be there or not.
+    """Return what to remove, and messages on records that may or may not be there.
 
-    What is to go are the values that ``choose`` returns, with their reasons. What DNS does not show
-    is asked of the provider; what that has no more is noted as gone on the way. With ``ask_all`` it
-    is asked of every name, otherwise only where our notes know more than DNS. Raises
-    :class:`~certbot_dns_persist.errors.LookupFailed` when DNS does not say what stands.
+    We remove the values that ``choose`` returns, with their reasons. If DNS does not show a record,
+    we ask the provider, and note the record as gone if the provider does not have it either. With
+    ``ask_all`` we ask it for every name, otherwise only if our notes have more than DNS. Raises
+    :class:`~certbot_dns_persist.errors.LookupFailed` if the records cannot be looked up.
     """
     found, doubts = [], []
     for group in groups:
@@ -116,7 +116,7 @@ def find_removals(
 
 
 def _unseen(group: Group, standing: Standing) -> list[StandingRecord]:
-    """Return the account's records that are noted at this name, and that DNS does not show."""
+    """Return the account's records in our notes for this name that DNS does not show."""
     found, account_url = standing.found, standing.request.account_url
     return [
         record
@@ -127,7 +127,7 @@ def _unseen(group: Group, standing: Standing) -> list[StandingRecord]:
 
 
 def _with_provider(group: Group, standing: Standing) -> Standing:
-    """Return ``standing`` with what the provider itself has, as if it were one more server."""
+    """Return ``standing`` with the provider's own values, as if it were one more server."""
     listed = group.publisher.listed(standing.found.canonical_name)
     servers = [ServerAnswer(name, name, tuple(values)) for name, values in listed.items()]
     found = dataclasses.replace(standing.found, servers=(*standing.found.servers, *servers))
@@ -137,7 +137,7 @@ def _with_provider(group: Group, standing: Standing) -> Standing:
 def _gone(
     group: Group, standing: Standing, unseen: Iterable[StandingRecord]
 ) -> tuple[list[StandingRecord], list[StandingRecord]]:
-    """Return which of ``unseen`` are gone, and of which that is not known."""
+    """Return which of ``unseen`` are gone, and for which that is unknown."""
     found = standing.found
     gone, unknown = [], []
     for record in unseen:
@@ -157,8 +157,8 @@ def _gone(
 def _doubt(group: Group, record: StandingRecord) -> str:
     return (
         f'{record.name} TXT "{printable(record.value)}" is noted as published (through '
-        f"{record.provider}), and cannot be seen from here. Whether it is gone, "
-        f"{group.publisher.names(record.name)} cannot tell, so it stays in the notes. "
+        f"{record.provider}), but cannot be seen from here. "
+        f"{group.publisher.names(record.name)} cannot tell whether it is gone, so it stays noted. "
         "--dns-persist-resolvers names a resolver that sees what the CA sees."
     )
 

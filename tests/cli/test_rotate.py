@@ -64,7 +64,7 @@ def test_without_a_terminal_nothing_is_changed_unasked(
     assert "there is no terminal to ask for confirmation. Add --yes" in done.error
     done = ok(companion("rotate", *arguments, "--dry-run"))
     assert f"+ {issued.value(other_account[1])}" in done.out
-    assert f"- {issued.value(issued.url)} (once the new one is seen everywhere)" in done.out
+    assert f"- {issued.value(issued.url)} (once every server has the new one)" in done.out
     assert f"will be renewed with: account {other_account[0]}" in done.out
     assert "nothing was changed" in done.out
     failed(companion("revoke", "--cert-name", issued.domain))

@@ -31,7 +31,11 @@ DIFFERENCES = {
         "{ca}; accounturi={uri}; note=\u00e4", False, True, True, "not printable ASCII"
     ),
     "a plus sign": Difference(
-        "{ca}; accounturi={uri}; persistUntil=+4000000000", False, True, True, "not a decimal count"
+        "{ca}; accounturi={uri}; persistUntil=+4000000000",
+        False,
+        True,
+        True,
+        "not a decimal number",
     ),
     "an unknown tag twice": Difference(
         "{ca}; accounturi={uri}; note=1; Note=2", True, True, False, "Pebble refuses it, as"
