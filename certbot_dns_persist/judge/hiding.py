@@ -1,7 +1,7 @@
 """What a record hides, or permits, through a wildcard (RFC 4592). Pure: nothing is looked up.
 
-A record below a name makes the name exist, so that no wildcard answers for it any more, nor for any
-name below it: a host may be gone, while the record and the certificate are all well.
+A record below a name makes the name exist, so no wildcard answers any more for it, or for any name
+below it: a host may disappear, although the record and the certificate are fine.
 """
 
 import dataclasses
@@ -18,12 +18,12 @@ OPTION = "--dns-persist-may-hide"
 
 @dataclasses.dataclass(frozen=True)
 class Obstacle:
-    """Why a record must not be published as things are."""
+    """Why a record must not be published now."""
 
     domain: str
     around: Neighbourhood
     hidden: tuple[Level, ...]
-    """The names that it would hide, the longest first; none when that could not be found out."""
+    """The names that it would hide, the longest first; none if that cannot be determined."""
     permitted: tuple[str, ...]
     """The names that may be hidden, by the option."""
     wildcard: bool = False
@@ -31,13 +31,13 @@ class Obstacle:
 
     @property
     def to_permit(self) -> tuple[str, ...]:
-        """What the option has to be for the record to be published all the same."""
+        """The value of the option with which the record is published anyway."""
         names = [level.name for level in self.hidden] if self.hidden else [self.domain]
         return tuple(dict.fromkeys([*self.permitted, *names]))
 
     @property
     def source(self) -> str:
-        """The wildcard that answers for what would be hidden."""
+        """The wildcard that answers for the names that would be hidden."""
         return f"*.{_parent(self.hidden[-1].name)}"
 
 
@@ -46,8 +46,8 @@ def obstacle(
 ) -> Obstacle | None:
     """Return why a record for ``domain`` must not be published; ``None`` if it may.
 
-    ``permitted`` are the names that may be hidden; where nothing could be found out, the domain has
-    to be among them. ``wildcard`` is whether the record is for names below the domain, too.
+    ``permitted`` are the names that may be hidden; if nothing can be determined, the domain must
+    be among them. ``wildcard`` says whether the record is for names below the domain, too.
     """
     hidden = tuple(level for level in around.levels if level.by_wildcard)
     names = [level.name for level in hidden]
@@ -59,7 +59,7 @@ def obstacle(
 
 
 def at_place(found: Found, around: Neighbourhood) -> Found:
-    """Return ``found`` for whoever is to publish: with the place of the record."""
+    """Return ``found`` for publishing: with the place of the record."""
     if around.trouble is not None:
         return found
     return dataclasses.replace(
@@ -68,7 +68,7 @@ def at_place(found: Found, around: Neighbourhood) -> Found:
 
 
 def refusal(obstacles: Iterable[Obstacle]) -> str:
-    """Return what the records would hide, and the ways out, for a person."""
+    """Return what the records would hide, and what to do, for a person."""
     by_source: dict[str, list[Obstacle]] = {}
     unknown = []
     for each in obstacles:
@@ -113,14 +113,14 @@ def _unknown(each: Obstacle) -> str:
     return (
         f"Whether a wildcard answers for {each.domain} now, and would stop with a record at "
         f"{each.around.place} (RFC 4592), could not be checked: {each.around.trouble}. Nothing "
-        "was published there. Let this machine ask the zone's own servers, on port 53 by UDP and "
-        "TCP. Or, if you know that no wildcard is concerned, or that the name may be hidden, add: "
+        "was published there. Let this machine ask the authoritative servers, on port 53 by UDP "
+        "and TCP. Or, if you know that no wildcard matters here, or the name may be hidden, add: "
         f"{OPTION} {','.join(each.to_permit)}"
     )
 
 
 def remarks(standing: Standing, around: Neighbourhood) -> Iterator[Notice]:
-    """Yield what to say of a record that stands where there are wildcards."""
+    """Yield notices on a record that is beside wildcards."""
     request = standing.request
     if not standing.accepted:
         return
@@ -131,9 +131,9 @@ def remarks(standing: Standing, around: Neighbourhood) -> Iterator[Notice]:
             Severity.WARNING,
             level.name,
             None,
-            f"{level.name} has no records, and is hidden from a wildcard by what stands below it, "
-            f"as is the record at {request.name}: whoever looks for a host of that name finds "
-            f"nothing. Give it records of its own. The wildcard would answer: {answers}",
+            f"{level.name} has no records, and a name below it, such as {request.name}, hides it "
+            "from a wildcard: clients find no host of that name. Give it records of its own. "
+            f"The wildcard would answer: {answers}",
         )
     for value, record in standing.evaluation.accepted.items():
         if around.synthesized and record.account_uri not in request.account_uris.bound:
@@ -142,9 +142,9 @@ def remarks(standing: Standing, around: Neighbourhood) -> Iterator[Notice]:
                 Severity.WARNING,
                 standing.found.canonical_name,
                 value,
-                f"The record that authorises {request.domain} is found by way of a wildcard, not "
-                f"at {request.name} itself. So it permits certificates for every other name, too, "
-                "for which that wildcard answers. Publish one at the name itself "
+                f"The record that authorises {request.domain} comes from a wildcard, and is not at "
+                f"{request.name} itself. So it also permits certificates for every other name "
+                "that the wildcard answers for. Publish one at the name itself "
                 f"(certbot-dns-persist record -d {request.domain} shows it), then remove this one.",
             )
 

@@ -1,4 +1,4 @@
-"""What there is to say of a domain beside its diagnosis."""
+"""Notices on a domain, besides its diagnosis."""
 
 import dataclasses
 import enum
@@ -33,13 +33,13 @@ class NoticeKind(str, enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Notice:
-    """Something beside the diagnosis that whoever looks after the domain should know."""
+    """Something besides the diagnosis that the domain's administrator should know."""
 
     kind: NoticeKind
     severity: Severity
     name: str
     """Where it is."""
     value: str | None
-    """The TXT value that it is about, if it is about one."""
+    """The TXT value that it is about; ``None`` if it is not about one."""
     reason: str
     """For a person."""

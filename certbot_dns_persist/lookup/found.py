@@ -66,7 +66,7 @@ class Found:
 
     @property
     def own_values(self) -> list[str]:
-        """Those of them that stand at the canonical name itself."""
+        """Those of them that are at the canonical name itself."""
         return [] if self.synthesized else self.values
 
 
@@ -83,7 +83,7 @@ class ZoneRecord(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Level:
-    """A name, and what is answered for names around it that nobody has made."""
+    """A name, and what servers answer for names around it that do not exist."""
 
     name: str
     beside: tuple[ZoneRecord, ...]
@@ -102,8 +102,8 @@ class Level:
     def by_wildcard(self) -> bool:
         """Whether a wildcard answers for the name: it does not exist (RFC 4592 section 2.2.2).
 
-        A name that exists keeps the wildcard away from all below it; else what is answered is
-        alike. The values need not be: services rotate them.
+        A name that exists hides all names below it from the wildcard; otherwise the answers are
+        alike. The values may differ: services rotate them.
         """
         answers = (self.beside, self.own, self.below)
         return (
@@ -115,16 +115,16 @@ class Level:
 
 @dataclasses.dataclass(frozen=True)
 class Neighbourhood:
-    """What is around a record that is to be published, or that stands."""
+    """What is around a record, before or after it is published."""
 
     name: str
     """The validation domain name."""
 
     place: str
-    """Where the record is to be put: the end of the alias chain, as far as somebody has made it.
+    """Where the record must be published: the end of the chain of explicit aliases.
 
-    An alias that comes from a wildcard is nobody's decision to prove domains elsewhere, and a
-    record at its own name overrides it."""
+    An alias from a wildcard was not made to prove domains elsewhere, and a record at the name
+    itself overrides it."""
 
     zone: str | None = None
     """The zone that holds the place, if it is known."""
@@ -136,7 +136,7 @@ class Neighbourhood:
     """Names above the place, the longest first, as far up as the record may matter."""
 
     trouble: str | None = None
-    """Why nothing of this could be found out."""
+    """Why this cannot be determined."""
 
 
 @dataclasses.dataclass(frozen=True)

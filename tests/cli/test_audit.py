@@ -208,7 +208,7 @@ def test_what_was_changed_outside_of_this_program_is_told(
     assert kinds(audited.json) == [("gone", "warning"), ("unrecorded", "ok")]
     gone = audited.json["records"][0]["notices"][0]
     (noted,) = certbot.records()["records"]
-    assert f"since {noted['last_changed']}" in gone["reason"]
+    assert f"after {noted['last_changed']}" in gone["reason"]
     assert gone["value"] == published
 
 
