@@ -1,19 +1,26 @@
 """Zones with wildcards, end to end: no site goes dark for a record, and no permission widens."""
 
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dns.query
 import pytest
 from conftest import StartPebble
 from support import bind as bind_support
 from support.acme_ca import TestCa
+from support.aws import Aws
 from support.bind import Bind
 from support.certbot import Certbot, Result
+from support.cloudflare_api import CloudflareApi
 from support.companion import Companion, Done
+from support.nameserver import Nameserver, Zones
 from support.need import need
 from support.pebble import ISSUER, Pebble
+from support.process import can_bind_port_53, claim_address, release_address
+from support.zones import zone_text
 
 from certbot_dns_persist.record import validation_domain_name
 
@@ -232,3 +239,66 @@ def test_the_fallback_to_dns_01_hides_nothing_and_follows_no_wildcard(
         ok(certbot.certonly(*bind_writing, *fallback, "-d", "cdn.test"))
         assert [line["name"] for line in certbot.journal()] == ["_acme-challenge.cdn.test"] * 2
         assert {zone: contents(bind, zone) for zone in ZONES} == before
+
+
+@pytest.fixture
+def small(start_pebble: StartPebble) -> Iterator[tuple[Nameserver, Pebble]]:
+    """A nameserver of ours where the zones' own servers are asked, and a CA that asks it."""
+    need(can_bind_port_53(), "nameservers cannot use port 53 of other loopback addresses")
+    address = claim_address()
+    zones = Zones.from_text(
+        *(zone_text(zone, {"ns1": [address]}, ZONES[zone]) for zone in ("cdn.test", "cloud.test"))
+    )
+    with Nameserver(zones, address=address, port=53, resolver=True) as running:
+        yield running, start_pebble(running.endpoint)
+    release_address(address)
+
+
+@contextlib.contextmanager
+def cloudflare(zones: Zones, directory: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
+    with CloudflareApi("cdn.test", mirror=zones) as api:
+        file = directory / "cloudflare.ini"
+        file.touch(mode=0o600)
+        file.write_text(f"dns_cloudflare_api_token = {api.token('cdn.test')}\n")
+        api.add("*.cdn.test", "lb.cloud.test", "CNAME")
+        options = ["--dns-persist-provider=cloudflare", f"--dns-persist-credentials={file}"]
+        yield options, {"CLOUDFLARE_BASE_URL": api.url}
+
+
+@contextlib.contextmanager
+def route53(zones: Zones, directory: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
+    with Aws() as aws:
+        aws.add_zone("cdn.test")
+        aws.served, aws.pending = zones, 0
+        yield ["--dns-persist-provider=route53"], aws.variables
+
+
+@pytest.mark.parametrize("service", [cloudflare, route53])
+def test_a_service_s_zone_keeps_what_its_wildcard_answers(
+    small: tuple[Nameserver, Pebble], tmp_path: Path, service: Callable[..., Any]
+) -> None:
+    nameserver, ca = small
+    certbot = Certbot(tmp_path / "certbot", ca.directory_url, ca.ca_bundle)
+    certbot.register()
+    record = f"{ISSUER}; accounturi={certbot.account_url}"
+    before = everything(nameserver)
+    with service(nameserver.zones, tmp_path) as (options, env):
+        options.append(f"--dns-persist-resolvers={nameserver.address}")
+        done = certbot.certonly(*options, "-d", "www.cdn.test,cdn.test", env=env)
+        refused(done, "The wildcard *.cdn.test answers for www.cdn.test now")
+        assert everything(nameserver) == before
+        ok(certbot.certonly(*options, "-d", "cdn.test", env=env))
+    added = everything(nameserver) - before
+    assert added == {(f"{validation_domain_name('cdn.test')}.", "TXT", f'"{record}"')}
+
+
+def everything(nameserver: Nameserver) -> set[tuple[str, str, str]]:
+    """Return all that its zones hold, but for their SOA."""
+    return {
+        (owner.to_text(), rdtype.name, rdata.to_text())
+        for zone in nameserver.zones.zones.values()
+        for owner, node in zone.nodes.items()
+        for rdtype, rdataset in node.items()
+        for rdata in rdataset
+        if rdtype.name != "SOA"
+    }

@@ -205,6 +205,8 @@ class Faults:
     """The share of questions that are not answered; 1 is a dead server."""
     rcode: Rcode | None = None
     """The answer is this error and nothing else."""
+    noerror: bool = False
+    """A name that does not exist is answered like one that has no records."""
     lame: bool = False
     """Knows nothing of the zone: an empty answer without authority."""
     truncate: bool = False
@@ -339,7 +341,8 @@ class Nameserver(Stoppable):
             if faults.lie is not None and rdtype == RdataType.TXT:
                 lies = dns.rrset.from_rdata_list(name, 1, list(map(txt, faults.lie)))
                 reply = Reply(answer=[lies])
-            response.set_rcode(reply.rcode)
+            absent = faults.noerror and reply.rcode == Rcode.NXDOMAIN
+            response.set_rcode(Rcode.NOERROR if absent else reply.rcode)
             response.answer, response.authority = reply.answer, reply.authority
             response.additional = reply.additional
             if not recursive and not reply.referral and reply.rcode != Rcode.REFUSED:
