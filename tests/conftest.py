@@ -239,5 +239,5 @@ def writing(reading: list[str], nameserver_credentials: Path) -> list[str]:
         f"--dns-persist-credentials={nameserver_credentials}",
         "--dns-persist-propagation-seconds=10",
         # The zones' own servers would have to be at port 53 to be asked for wildcards above these.
-        "--dns-persist-may-hide=a.example.test,www.example.test,x.other.test",
+        "--dns-persist-may-hide=a.example.test,b.example.test,www.example.test,x.other.test",
     ]
