@@ -47,6 +47,9 @@ class Found:
     synthesized: bool = False
     """Whether a wildcard answers, so that nothing is at the canonical name itself."""
 
+    negative_ttl: int = 0
+    """Seconds for which the resolvers that were asked may keep saying that nothing is there."""
+
     @property
     def answers(self) -> list[ServerAnswer]:
         """The servers that gave a usable answer."""

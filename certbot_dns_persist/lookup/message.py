@@ -34,7 +34,8 @@ _LENGTHS = [bytes([length]) for length in range(64)]  # the octet before a label
 _QR, _AA, _TC, _AD = (int(getattr(dns.flags, name)) for name in ("QR", "AA", "TC", "AD"))
 _TXT, _OPT = int(dns.rdatatype.TXT), int(dns.rdatatype.OPT)
 _IN = int(dns.rdataclass.IN)
-_ZONE_MARKS = {int(dns.rdatatype.NS), int(dns.rdatatype.SOA)}
+_NS, _SOA = int(dns.rdatatype.NS), int(dns.rdatatype.SOA)
+_ADDRESSES = {int(dns.rdatatype.A), int(dns.rdatatype.AAAA)}
 
 # A server that cannot read the question may leave it out of the answer.
 _WITHOUT_QUESTION = {
@@ -58,7 +59,7 @@ class Record(NamedTuple):
     owner: dns.name.Name
     rdtype: int
     data: dns.rdata.Rdata | None
-    """``None`` for records of the authority section: there, the owner is enough."""
+    """``None`` in the authority section, where the owner tells all, except for NS records."""
 
 
 class Plain(NamedTuple):
@@ -79,7 +80,11 @@ class Answer:
     records: tuple[Record, ...] = ()
     authority: tuple[Record, ...] = ()
     plain: Plain | None = None
-    """Set instead of the records if it says all that they do."""
+    """Set instead of the records where that is all there is to them."""
+    glue: tuple[Record, ...] = ()
+    """The addresses that come with a referral."""
+    negative_ttl: int | None = None
+    """Seconds for which a cache keeps that there is nothing (RFC 2308 section 5), if it may."""
 
     @property
     def usable(self) -> bool:
@@ -168,17 +173,37 @@ def _read(wire: bytes, at: int) -> Answer:
     if flags & _TC:
         return Answer(rcode, flags)
     records, authority = [], []
+    glue: list[Record] = []
+    negative_ttl = None
     for _ in range(answers):
         owner, length = dns.name.from_wire(wire, at)
         rdtype, rdclass, _, start, at = _record(wire, at + length)
         records.append(Record(owner, rdtype, _data(wire, rdclass, rdtype, start, at)))
     for _ in range(authorities):
         owner, length = dns.name.from_wire(wire, at)
-        rdtype, _, _, _, at = _record(wire, at + length)
-        authority.append(Record(owner, rdtype, None))
+        rdtype, rdclass, ttl, start, at = _record(wire, at + length)
+        data = _data(wire, rdclass, rdtype, start, at) if rdtype == _NS else None
+        authority.append(Record(owner, rdtype, data))
+        if rdtype == _SOA:
+            negative_ttl = ttl
     if not answers:  # errors bring none
         rcode |= _extended_rcode(wire, at, additional)
-    return Answer(rcode, flags, tuple(records), tuple(authority))
+        if authority and not flags & _AA:
+            glue = _read_glue(wire, at, additional)
+    return Answer(
+        rcode, flags, tuple(records), tuple(authority), glue=tuple(glue), negative_ttl=negative_ttl
+    )
+
+
+def _read_glue(wire: bytes, at: int, additional: int) -> list[Record]:
+    """Return the addresses in the additional section."""
+    glue = []
+    for _ in range(additional):
+        owner, length = dns.name.from_wire(wire, at)
+        rdtype, rdclass, _, start, at = _record(wire, at + length)
+        if rdtype in _ADDRESSES:
+            glue.append(Record(owner, rdtype, _data(wire, rdclass, rdtype, start, at)))
+    return glue
 
 
 @functools.lru_cache(_PLAIN_ANSWERS)
@@ -206,18 +231,21 @@ def _read_plain(lengths: bytes, header: bytes, rest: bytes) -> Answer | None:
             if rdtype != _TXT:
                 return None
             values.append(text_value(_data(wire, rdclass, rdtype, start, at)))
-        shown = None
+        shown = negative_ttl = None
         for _ in range(authorities):
             owner, length = dns.name.from_wire(wire, at)
-            rdtype, _, _, _, at = _record(wire, at + length)
-            if rdtype in _ZONE_MARKS:
-                if not zone.is_subdomain(owner):
+            rdtype, _, ttl, _, at = _record(wire, at + length)
+            if rdtype == _SOA:
+                negative_ttl = ttl
+            if rdtype in (_NS, _SOA):
+                # A referral names the servers, which are to be known.
+                if not zone.is_subdomain(owner) or not (flags & _AA or rdtype == _SOA):
                     return None
                 shown = len(lengths) + len(zone.labels) - len(owner.labels)
         rcode = flags & 0xF
         if not answers:
             rcode |= _extended_rcode(wire, at, additional)
-        return Answer(rcode, flags, plain=Plain(tuple(values), shown))
+        return Answer(rcode, flags, plain=Plain(tuple(values), shown), negative_ttl=negative_ttl)
     except (struct.error, dns.exception.DNSException, NotAnAnswer):
         return None
 

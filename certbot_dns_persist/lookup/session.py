@@ -36,15 +36,18 @@ from certbot_dns_persist.lookup.transport import (
 )
 from certbot_dns_persist.lookup.zones import (
     Bogus,
+    Cut,
+    Delegation,
     Facts,
-    NoServers,
+    Final,
     Resolvers,
     Zone,
     Zones,
     alias_of,
     end_of_chain,
+    is_below,
     of_type,
-    shown_cut,
+    referral_of,
     to_labels,
     to_name,
     to_text,
@@ -58,6 +61,9 @@ if TYPE_CHECKING:
 
 #: An alias chain longer than this is a loop in all but name.
 MAX_ALIASES = 12
+#: Delegations below the zone that a name is first looked for in. Few zones are that deep, and who
+#: makes up names of a hundred labels must not lead us through a hundred zones.
+MAX_CUTS = 8
 
 _T = TypeVar("_T")
 _W = TypeVar("_W")
@@ -192,7 +198,7 @@ class _Session:
         self._authoritative = authoritative
         self._facts = Facts()
         self._resolvers = Resolvers(transport, self._facts, resolvers)
-        self._zones = Zones(self._facts, self._resolvers, port, reach)
+        self._zones = Zones(transport, self._facts, self._resolvers, port, reach)
         self._neighbours = Neighbours(transport, self._facts, self._ask_servers)
 
     async def find(self, name: str) -> Found:
@@ -202,13 +208,14 @@ class _Session:
         return await self._neighbours.of_record_to_come(found)
 
     async def inspect(self, domain: str, caa: bool, around: Around) -> Inspection:
-        name = validation_domain_name(domain)
-        governing = asyncio.create_task(self._caa(domain)) if caa else None
-        outcome = await self._look(name)
-        bogus = outcome.bogus or await self._is_bogus(name, outcome)
+        outcome = await self._look(validation_domain_name(domain))
         found = outcome.found
+        # Only where a record stands: a resolver would keep the proof that there is no CAA record,
+        # which may cover names beside the domain's.
+        governing = asyncio.create_task(self._caa(domain)) if caa and found.values else None
+        bogus = outcome.bogus or await self._is_bogus(found.name, outcome)
         inspection = Inspection(domain, found, bogus)
-        stands = bool(found.values) or found.canonical_name != name
+        stands = bool(found.values) or found.canonical_name != found.name
         if around != Around.NOTHING and outcome.zones and stands:
             neighbourhood = await self._neighbours.of_standing_record(
                 found, outcome.zones[0], thoroughly=around == Around.ALL
@@ -241,7 +248,7 @@ class _Session:
                 answer = await self._transport.ask(question, resolver)
             except Unanswered:
                 continue
-            if await self._resolvers.rejects(qname, dns.rdatatype.TXT, resolver, answer):
+            if await self._resolvers.rejected(qname, dns.rdatatype.TXT, resolver, answer):
                 return True
         return False
 
@@ -249,31 +256,40 @@ class _Session:
         try:
             if not self._authoritative:
                 return await self._find_through_resolvers(name)
-            outcome = await self._find_at_servers(name)
+            try:
+                outcome = await self._find_at_servers(name)
+            except Final:
+                raise
+            except Unanswered as error:
+                why = f"The authoritative servers for {name} cannot be found: {error}."
+                return await self._find_instead(name, None, why)
             found = outcome.found
             if found.answers:
                 return outcome
             asked = "; ".join(f"{server}: {server.trouble}" for server in found.silent)
             asked = f" ({asked})" if asked else ""
-            warning = (
-                f"No authoritative server of {found.zone} could be asked for {name}{asked}. "
-                "Its resolvers were asked instead; their caches may be out of date."
-            )
-            through = await self._find_through_resolvers(name)
-            warnings = (*found.warnings, warning)
-            found = dataclasses.replace(through.found, zone=found.zone, warnings=warnings)
-            return through._replace(found=found)
+            why = f"No authoritative server of {found.zone} could be asked for {name}{asked}."
+            return await self._find_instead(name, found, why)
         except Unanswered as error:
             found = Found(name, name, None, (), trouble=str(error))
             return _Outcome(found, bogus=isinstance(error, Bogus))
 
-    # From resolvers
+    async def _find_instead(self, name: str, found: Found | None, why: str) -> _Outcome:
+        """Ask the resolvers, as no authoritative server can be; ``found`` is what is known."""
+        through = await self._find_through_resolvers(name)
+        zone, warnings = (None, ()) if found is None else (found.zone, found.warnings)
+        why += " The resolvers were asked instead; their caches may be out of date."
+        found = dataclasses.replace(through.found, zone=zone, warnings=(*warnings, why))
+        return through._replace(found=found)
+
+    # Through resolvers
 
     async def _find_through_resolvers(self, name: str) -> _Outcome:
         qname = to_name(name)
         question = Question(qname.labels, dns.rdatatype.TXT, recursive=True)
         asked = [(at, self._transport.ask(question, at)) for at in self._resolvers.addresses]
         answers, ends, bogus = [], [], False
+        negative_ttl = 0
         for resolver, future in asked:
             label = str(resolver)
             try:
@@ -285,9 +301,11 @@ class _Session:
                 end = end_of_chain(answer, qname)
                 ends.append(end)
                 answers.append(ServerAnswer(label, label, _txt_values(answer, end)))
+                if not answers[-1].values:
+                    negative_ttl = max(negative_ttl, answer.negative_ttl or 0)
                 continue
             trouble = f"answers {answer.rcode_text}"
-            if await self._resolvers.rejects(qname, dns.rdatatype.TXT, resolver, answer):
+            if await self._resolvers.rejected(qname, dns.rdatatype.TXT, resolver, answer):
                 bogus = True
                 trouble += ": the DNSSEC signatures do not verify"
             answers.append(ServerAnswer(label, label, None, trouble))
@@ -296,7 +314,9 @@ class _Session:
                 f"No resolver could be asked for {name}: "
                 + "; ".join(f"{answer} {answer.trouble}" for answer in answers)
             )
-        return _Outcome(Found(name, to_text(ends[0].labels), None, tuple(answers)), bogus=bogus)
+        canonical = to_text(ends[0].labels)
+        found = Found(name, canonical, None, tuple(answers), negative_ttl=negative_ttl)
+        return _Outcome(found, bogus=bogus)
 
     # From authoritative servers
 
@@ -309,7 +329,7 @@ class _Session:
             others += [answer for answer in answers if answer.alias != target]
             alias = to_labels(target)
             if alias in chain or len(chain) > MAX_ALIASES:
-                raise Unanswered(
+                raise Final(
                     f"{name} is an alias that never ends: "
                     + " -> ".join([*map(to_text, chain), target])
                 )
@@ -332,17 +352,21 @@ class _Session:
         guessed = zone
         poll = _Poll(self._transport, name)
         answers = await poll.ask(zone)
-        while True:
-            apex: tuple[bytes, ...] | None = None
+        for _ in range(MAX_CUTS):
+            cut: Cut | None = None
             if poll.below:
                 apex = Counter(poll.below).most_common(1)[0][0]
+                cut = Cut(apex, poll.referrals.get(apex))
             elif guess is not None and not poll.confirmed:
-                apex = await self._zone_below(poll, zone)
-            if apex is None:
+                cut = await self._cut_below(poll, zone)
+            if cut is None or cut.apex is None:
                 break
             try:
-                zone = await self._zones.at(apex)
-            except NoServers:
+                ask = cut.apex != name  # else resolvers would remember an answer about it
+                zone = await self._zones.below(zone, cut.apex, cut.referral, ask_resolvers=ask)
+            except Final:
+                raise
+            except Unanswered:
                 if not poll.authoritative:
                     raise
                 break  # these servers have a zone that is not delegated
@@ -353,35 +377,22 @@ class _Session:
             guess.held += zone is guessed and any(answer.values for answer in answers)
         return zone, answers
 
-    async def _zone_below(self, poll: "_Poll", zone: Zone) -> tuple[bytes, ...] | None:
-        """Ask for the zone that the name is in; ``None`` if it is ``zone`` as guessed."""
-        for server in poll.authoritative:
-            try:
-                return await self._zone_shown_by(server, poll, zone)
-            except Unanswered:
-                continue
-        apex, _ = await self._zones.cut(poll.name.parent())
-        return apex.labels if _is_below(apex, zone.apex) else None
-
-    async def _zone_shown_by(
-        self, server: Address, poll: "_Poll", zone: Zone
-    ) -> tuple[bytes, ...] | None:
-        # No zone begins at an alias, so ask for the name above.
+    async def _cut_below(self, poll: "_Poll", zone: Zone) -> Cut | None:
+        """Return where the name is, below ``zone`` as guessed or in it; ``None`` if none tells."""
+        # Where an alias stands, no zone begins, and the name above is free of it.
         name = poll.name.parent() if poll.aliased else poll.name
-        while _is_below(name, zone.apex):
-            answer = await self._transport.ask(Question(name.labels, dns.rdatatype.SOA), server)
-            if not answer.usable:
-                raise Unanswered("is lame")
-            if not answer.authoritative:
-                shown = _zone_shown(answer, name)
-                if shown is None or shown >= len(name.labels) - len(zone.apex.labels):
-                    raise Unanswered("is lame")
-                return name.labels[shown:]
-            apex = shown_cut(answer, name)
-            if apex is not None:
-                return apex.labels if _is_below(apex, zone.apex) else None
-            name = name.parent()
-        return None
+        for server in poll.authoritative:
+            with contextlib.suppress(Unanswered):
+                return await self._zones.cut_shown_by(server, zone, name)
+        if zone.validator is not None:
+            return None  # a resolver would keep the proof of what is not there
+        try:
+            apex, _ = await self._zones.cut(poll.name.parent())
+        except Final:
+            raise
+        except Unanswered:
+            return None
+        return Cut(apex.labels if is_below(apex, zone.apex) else None)
 
 
 class _Poll:
@@ -395,7 +406,9 @@ class _Poll:
         self.authoritative: list[Address] = []
         """The servers that answer with authority."""
         self.below: list[tuple[bytes, ...]] = []
-        """The zones below that servers refer to or answer for."""
+        """The zones further down that servers refer to or answer for."""
+        self.referrals: dict[tuple[bytes, ...], Delegation] = {}
+        """Of these, those that servers refer to."""
         self._transport = transport
         self._asked: dict[Address, asyncio.Future[Answer]] = {}
 
@@ -453,6 +466,9 @@ class _Poll:
             if shown is None or shown >= above:
                 trouble = "is lame: it does not answer authoritatively for the zone"
                 return ServerAnswer(host, address, None, trouble)
+            delegation = referral_of(answer, self.name)
+            if delegation is not None:
+                self.referrals.setdefault(delegation.apex.labels, delegation)
             referral = to_text(labels[shown:])
             return ServerAnswer(host, address, None, f"refers to {referral}", referral=referral)
         self.confirmed |= shown == above
@@ -473,10 +489,6 @@ def _zone_shown(answer: Answer, name: dns.name.Name) -> int | None:
         if mark and name.is_subdomain(record.owner):
             return len(name.labels) - len(record.owner.labels)
     return None
-
-
-def _is_below(name: dns.name.Name, apex: dns.name.Name) -> bool:
-    return name != apex and name.is_subdomain(apex)
 
 
 def _most_common(names: Iterable[str | None]) -> str | None:

@@ -1,4 +1,9 @@
-"""Zones and their servers, from resolvers; each fact is looked up once.
+"""Where zones are and who serves them; each fact is asked for once.
+
+The resolvers tell of the zones that a domain is in, since they may know of some that the public
+DNS does not. Below a signed zone that they vouch for, its own servers tell: for what is not there,
+they give a proof that may cover names beside it, and a resolver that uses it again (RFC 8198)
+would deny our record to a CA, too.
 
 Thousands of names are often in few zones. If one name is in a zone, its siblings most likely are,
 too: see :class:`Guesses`.
@@ -18,7 +23,7 @@ import dns.rcode
 import dns.rdatatype
 
 from certbot_dns_persist.lookup.limits import MAX_SERVERS, Host, Reach, choose
-from certbot_dns_persist.lookup.message import Answer, Question
+from certbot_dns_persist.lookup.message import Answer, Question, Record
 from certbot_dns_persist.lookup.transport import Address, Transport, Unanswered
 from certbot_dns_persist.value.txt import from_octets
 
@@ -27,7 +32,11 @@ MAX_FACTS = 4000
 #: After this many names below another one with zones of their own, siblings no longer wait.
 ENOUGH_ALONE = 3
 
-# A name of two labels and the root: shorter names belong to registries.
+# How many servers of a zone are asked where a name is, and seconds until the next one is, too.
+_SERVERS_TRIED = 5
+_STAGGER = 0.5
+
+# A name of two labels and the root: names with fewer are those of registries.
 _DOMAIN = 3
 
 # Without escapes and letters that IDNA encodes, the labels are the parts between the dots.
@@ -36,12 +45,30 @@ _is_plain = re.compile(rb"(?!.{254})[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*").full
 _T = TypeVar("_T")
 
 
-class Bogus(Unanswered):
-    """A validating resolver rejects the DNSSEC signatures of the answer."""
+class Final(Unanswered):
+    """No usable answer, and resolvers need not be asked for the record itself."""
+
+
+class Bogus(Final):
+    """A validating resolver rejects the DNSSEC signatures of what was asked for."""
 
 
 class NoServers(Unanswered):
     """No zone begins at a name, as far as resolvers know."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Delegation:
+    """A zone, and what its servers are called."""
+
+    apex: dns.name.Name
+    servers: tuple[dns.name.Name, ...]
+    validator: Address | None = None
+    """A resolver that vouches for the zone's signatures (RFC 4035 section 3.2.3)."""
+    bogus: bool = False
+    """Whether some resolver rejects them."""
+    glue: tuple[Record, ...] = ()
+    """Addresses of the servers, from the zone above."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +85,18 @@ class Zone:
     """Whether some resolver rejects them."""
     left_out: str | None = None
     """A sentence on the servers that are not asked."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """Where a name is, as a server of a zone says."""
+
+    apex: tuple[bytes, ...] | None
+    """The zone further down that the name is in, if it is."""
+    referral: Delegation | None = None
+    """The same, and who serves it, where the server does not."""
+    exists: bool = True
+    """Whether there is such a name."""
 
 
 class Facts:
@@ -95,11 +134,11 @@ class Resolvers:
         self._facts = facts
 
     async def ask(
-        self, name: dns.name.Name, kind: dns.rdatatype.RdataType
+        self, name: dns.name.Name, kind: dns.rdatatype.RdataType, *, unchecked: bool = False
     ) -> tuple[Answer, Address, bool]:
         """Return the first usable answer, its resolver, and whether another resolver rejects it.
 
-        Raises :class:`Bogus` if that is why there is none.
+        Raises :class:`Bogus` when that is why there is none; if ``unchecked``, it is taken then.
         """
         troubles, rejected = [], False
         for resolver in self.addresses:
@@ -111,7 +150,10 @@ class Resolvers:
                 continue
             if answer.usable:
                 return answer, resolver, rejected
-            if await self.rejects(name, kind, resolver, answer):
+            rejected_answer = await self.rejected(name, kind, resolver, answer)
+            if rejected_answer is not None:
+                if unchecked:
+                    return rejected_answer, resolver, True
                 rejected = True
                 troubles.append(f"{resolver} finds that its DNSSEC signatures do not verify")
             else:
@@ -121,17 +163,18 @@ class Resolvers:
             + "; ".join(troubles)
         )
 
-    async def rejects(
+    async def rejected(
         self, name: dns.name.Name, kind: dns.rdatatype.RdataType, resolver: Address, answer: Answer
-    ) -> bool:
-        """Whether ``answer`` is SERVFAIL because of signatures: without checking there is one."""
+    ) -> Answer | None:
+        """Return what there is without checking, if ``answer`` is SERVFAIL for its signatures."""
         if answer.rcode != dns.rcode.SERVFAIL:
-            return False
+            return None
         question = Question(name.labels, kind, recursive=True, checking_disabled=True)
         try:
-            return (await self._transport.ask(question, resolver)).usable
+            unchecked = await self._transport.ask(question, resolver)
         except Unanswered:
-            return False
+            return None
+        return unchecked if unchecked.usable else None
 
     def caa(self, domain: dns.name.Name) -> asyncio.Task[tuple[tuple[int, str, str], ...]]:
         """Return the CAA records that govern ``domain`` (RFC 8659 section 3)."""
@@ -253,7 +296,10 @@ class Guesses:
 class Zones:
     """Finds the zones of names."""
 
-    def __init__(self, facts: Facts, resolvers: Resolvers, port: int, reach: Reach) -> None:
+    def __init__(
+        self, transport: Transport, facts: Facts, resolvers: Resolvers, port: int, reach: Reach
+    ) -> None:
+        self._transport = transport
         self._facts = facts
         self._resolvers = resolvers
         self._port = port
@@ -272,13 +318,121 @@ class Zones:
             start, evidence = guess
             return await self.at(labels[start:]), evidence if start else None
         with self._guesses.search(labels) as found:
-            apex, exists = await self.cut(dns.name.Name(labels))
-            found(apex.labels, exists)
-        return await self.at(apex.labels), None
+            zone, exists = await self._search(dns.name.Name(labels))
+            found(zone.apex.labels, exists)
+        return zone, None
+
+    async def _search(self, domain: dns.name.Name) -> tuple[Zone, bool]:
+        """Return the zone that holds ``domain``, and whether ``domain`` exists."""
+        above = await self._delegation_above(domain)
+        if above.apex != domain and above.validator is None:
+            try:
+                apex, exists = await self.cut(domain)
+                return await self.at(apex.labels), exists
+            except Final:
+                raise
+            except Unanswered:
+                pass  # the servers of the zone above may say more
+        zone = await self.at(above.apex.labels)
+        exists = True
+        while zone.apex != domain:
+            try:
+                cut = await self._cut_below(zone, domain)
+            except Unanswered:
+                break  # what they say of the name itself will tell
+            exists = cut.exists
+            if cut.apex is None:
+                break
+            zone = await self.below(zone, cut.apex, cut.referral)
+        return zone, exists
+
+    async def _delegation_above(self, domain: dns.name.Name) -> Delegation:
+        """Return the zone at the two last labels of ``domain`` or, failing that, at the last."""
+        trouble = Unanswered(f"no zone holds {to_text(domain.labels)}")
+        for start in range(max(0, len(domain.labels) - _DOMAIN), len(domain.labels) - 1):
+            try:
+                return await self._delegation(dns.name.Name(domain.labels[start:]))
+            except Final:
+                raise
+            except Unanswered as error:
+                trouble = error
+        raise trouble
+
+    async def _cut_below(self, zone: Zone, name: dns.name.Name) -> Cut:
+        """Return where ``name`` is, as the first server says that does, of a few of the zone's."""
+        addresses = [address for host in zone.hosts for address in host.addresses]
+        rest = iter(addresses[:_SERVERS_TRIED])
+        asked: set[asyncio.Task[Cut]] = set()
+        try:
+            while True:
+                address = next(rest, None)
+                if address is not None:
+                    asked.add(asyncio.create_task(self.cut_shown_by(address, zone, name)))
+                elif not asked:
+                    raise Unanswered(f"no server of {zone.name} could be asked")
+                patience = None if address is None else _STAGGER
+                done, asked = await asyncio.wait(
+                    asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    with contextlib.suppress(Unanswered):
+                        return task.result()
+        finally:
+            for task in asked:
+                task.cancel()
+
+    async def cut_shown_by(self, server: Address, zone: Zone, name: dns.name.Name) -> Cut:
+        """Return where ``name`` is, as ``server`` of ``zone`` says."""
+        exists = True
+        while is_below(name, zone.apex):
+            answer = await self._transport.ask(Question(name.labels, dns.rdatatype.SOA), server)
+            if not answer.usable:
+                raise Unanswered(f"answers {answer.rcode_text}")
+            if not answer.authoritative:
+                referral = referral_of(answer, name)
+                if referral is None or not is_below(referral.apex, zone.apex):
+                    raise Unanswered("is lame")
+                return Cut(referral.apex.labels, referral)
+            exists = exists and answer.rcode == dns.rcode.NOERROR
+            apex = shown_cut(answer, name)
+            if apex is not None:
+                return Cut(apex.labels if is_below(apex, zone.apex) else None, exists=exists)
+            # Behind an alias the SOA is that of another zone; the name above is free of it.
+            name = name.parent()
+        return Cut(None, exists=exists)
+
+    async def below(
+        self,
+        zone: Zone,
+        apex: tuple[bytes, ...],
+        referral: Delegation | None,
+        *,
+        ask_resolvers: bool = True,
+    ) -> Zone:
+        """Return the zone that begins at ``apex``, below ``zone``.
+
+        The resolvers know which servers it names itself. Where they do not, or must not be asked,
+        those count that ``zone`` names in its ``referral``.
+        """
+        if referral is None or ask_resolvers:
+            try:
+                return await self.at(apex)
+            except Final:
+                raise
+            except Unanswered:
+                if referral is None:
+                    raise
+        glue = tuple(record for record in referral.glue if record.owner.is_subdomain(zone.apex))
+        # Signatures below are vouched for by who vouches for those above.
+        delegation = dataclasses.replace(referral, validator=zone.validator, glue=glue)
+        return await self._facts.once("referred", apex, lambda: self._find(delegation))
 
     def at(self, apex: tuple[bytes, ...]) -> asyncio.Task[Zone]:
-        """Return the zone that begins at ``apex``. Raises :class:`NoServers` if none does."""
-        return self._facts.once("zone", apex, lambda: self._find(dns.name.Name(apex)))
+        """Return the zone that begins at ``apex``; raises :class:`NoServers` if none does."""
+        return self._facts.once("zone", apex, lambda: self._find_at(dns.name.Name(apex)))
+
+    async def _find_at(self, apex: dns.name.Name) -> Zone:
+        return await self._find(await self._delegation(apex))
 
     def cut(self, name: dns.name.Name) -> asyncio.Task[tuple[dns.name.Name, bool]]:
         """Return the apex of the zone that holds ``name``, and whether ``name`` exists."""
@@ -292,46 +446,99 @@ class Zones:
             return cut, exists
         # Behind an alias, the SOA is another zone's, so ask for the name above.
         if len(name.labels) <= 2:
-            raise Unanswered(f"no zone holds {to_text(name.labels)}: the domain is not in DNS")
+            raise Unanswered(f"no zone holds {to_text(name.labels)}")
         apex, above_exists = await self.cut(name.parent())
         return apex, exists and above_exists
 
-    async def _find(self, apex: dns.name.Name) -> Zone:
+    def _delegation(self, apex: dns.name.Name) -> asyncio.Task[Delegation]:
+        return self._facts.once("delegation", apex.labels, lambda: self._find_delegation(apex))
+
+    async def _find_delegation(self, apex: dns.name.Name) -> Delegation:
         answer, resolver, rejected = await self._resolvers.ask(apex, dns.rdatatype.NS)
-        names = sorted(data.target for data in of_type(answer, apex, dns.rdatatype.NS))
-        if not names:
-            raise NoServers(f"the zone {to_text(apex.labels)} has no name servers in DNS")
-        names, surplus = names[:MAX_SERVERS], names[MAX_SERVERS:]
-        addresses = [self._addresses(name) for name in names]
-        hosts = []
-        for name, task in zip(names, addresses, strict=True):
-            try:
-                hosts.append(Host(to_text(name.labels), await task))
-            except Unanswered as error:
-                hosts.append(Host(to_text(name.labels), (), str(error)))
-        zone = to_text(apex.labels)
+        servers = tuple(sorted(data.target for data in of_type(answer, apex, dns.rdatatype.NS)))
+        if servers:
+            validator = resolver if answer.authentic else None
+            return Delegation(apex, servers, validator, rejected)
+        name = to_text(apex.labels)
+        if shown_cut(answer, apex) == dns.name.root:
+            raise Final(f"no zone holds {name}: the domain is not in DNS")
+        raise NoServers(f"the zone {name} has no name servers in DNS")
+
+    async def _find(self, delegation: Delegation) -> Zone:
+        apex, zone = delegation.apex, to_text(delegation.apex.labels)
+        names, surplus = delegation.servers[:MAX_SERVERS], delegation.servers[MAX_SERVERS:]
+        hosts = await asyncio.gather(*(self._host(name, delegation) for name in names))
         not_asked = [to_text(name.labels) for name in surplus]
         chosen, left_out = choose(zone, hosts, not_asked, self._reach)
-        validator = resolver if answer.authentic else None
-        return Zone(apex, zone, chosen, validator, rejected, left_out)
+        return Zone(apex, zone, chosen, delegation.validator, delegation.bogus, left_out)
 
-    def _addresses(self, host: dns.name.Name) -> asyncio.Task[tuple[Address, ...]]:
-        return self._facts.once("addresses", host.labels, lambda: self._find_addresses(host))
+    async def _host(self, name: dns.name.Name, delegation: Delegation) -> Host:
+        text = to_text(name.labels)
+        glue: list[Any] = [record.data for record in delegation.glue if record.owner == name]
+        if glue:
+            return Host(text, tuple(Address(data.address, self._port) for data in glue))
+        kind, find = "addresses", self._find_addresses
+        if delegation.validator is not None and name.is_subdomain(delegation.apex):
+            kind, find = "addresses in a signed zone", self._find_addresses_within
+        try:
+            return Host(text, await self._facts.once(kind, name.labels, lambda: find(name)))
+        except Unanswered as error:
+            return Host(text, (), str(error))
+
+    async def _find_addresses_within(self, host: dns.name.Name) -> tuple[Address, ...]:
+        """Return the addresses of a server within its own, signed zone.
+
+        If it has no IPv6 address, it is asked itself: a resolver would keep the proof of that.
+        """
+        addresses = await self._addresses_of(host, dns.rdatatype.A)
+        if not addresses:
+            return await self._find_addresses(host)
+        question = Question(host.labels, dns.rdatatype.AAAA)
+        for address in addresses:
+            if self._reach.refusal(address.host) is not None:
+                continue
+            with contextlib.suppress(Unanswered):
+                answer = await self._transport.ask(question, address)
+                if answer.usable and answer.authoritative:
+                    return addresses + self._read_addresses(answer, host, dns.rdatatype.AAAA)
+        return addresses
 
     async def _find_addresses(self, host: dns.name.Name) -> tuple[Address, ...]:
         kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
-        answers = [asyncio.create_task(self._resolvers.ask(host, kind)) for kind in kinds]
-        addresses: list[Address] = []
-        for kind, task in zip(kinds, answers, strict=True):
-            try:
-                answer, _, _ = await task
-            except Unanswered:
-                continue
-            end = end_of_chain(answer, host)
-            addresses += [Address(data.address, self._port) for data in of_type(answer, end, kind)]
+        tasks = [asyncio.create_task(self._addresses_of(host, kind)) for kind in kinds]
+        addresses = tuple([address for task in tasks for address in await task])
         if not addresses:
             raise Unanswered("the server's name has no address in DNS")
-        return tuple(addresses)
+        return addresses
+
+    async def _addresses_of(
+        self, host: dns.name.Name, kind: dns.rdatatype.RdataType
+    ) -> tuple[Address, ...]:
+        try:
+            # BIND sees a loop where a zone's only server is within the zone, and answers SERVFAIL.
+            answer, _, _ = await self._resolvers.ask(host, kind, unchecked=True)
+        except Unanswered:
+            return ()
+        return self._read_addresses(answer, end_of_chain(answer, host), kind)
+
+    def _read_addresses(
+        self, answer: Answer, owner: dns.name.Name, kind: dns.rdatatype.RdataType
+    ) -> tuple[Address, ...]:
+        return tuple(Address(data.address, self._port) for data in of_type(answer, owner, kind))
+
+
+def referral_of(answer: Answer, name: dns.name.Name) -> Delegation | None:
+    """Return the zone of ``name`` to whose servers an answer refers, if it does."""
+    records = [
+        record
+        for record in answer.authority
+        if record.rdtype == dns.rdatatype.NS and name.is_subdomain(record.owner)
+    ]
+    if not records or answer.authoritative:
+        return None
+    apex = records[0].owner
+    data: list[Any] = [record.data for record in records if record.owner == apex]
+    return Delegation(apex, tuple(sorted(each.target for each in data)), glue=answer.glue)
 
 
 def shown_cut(answer: Answer, name: dns.name.Name) -> dns.name.Name | None:
@@ -380,10 +587,15 @@ def end_of_chain(answer: Answer, name: dns.name.Name) -> dns.name.Name:
     return end
 
 
+def is_below(name: dns.name.Name, apex: dns.name.Name) -> bool:
+    """Whether ``name`` is below ``apex``, and not that itself."""
+    return name != apex and name.is_subdomain(apex)
+
+
 def to_labels(text: str) -> tuple[bytes, ...]:
     """Return the labels of a name, in lower case; :class:`dns.name.Name` is much slower.
 
-    Raises :class:`~certbot_dns_persist.lookup.transport.Unanswered` if it is not a name.
+    Raises :class:`Final` when it is no name.
     """
     octets = text.lower().encode()
     if _is_plain(octets):
@@ -391,7 +603,7 @@ def to_labels(text: str) -> tuple[bytes, ...]:
     try:
         labels: tuple[bytes, ...] = dns.name.from_text(text.lower()).labels
     except dns.exception.DNSException as error:
-        raise Unanswered(f"{text} is not a valid DNS name: {error}") from error
+        raise Final(f"{text} cannot stand in DNS: {error}") from error
     return labels
 
 

@@ -301,13 +301,17 @@ def test_ipv6_servers_are_asked() -> None:
 
 
 def test_caa_records_are_found_up_the_tree(world: World) -> None:
-    zone = zone_text("example.test", {"ns1": ["127.0.0.1"]}, '@ CAA 0 issue "ca.example; a=b"')
+    records = '@ CAA 0 issue "ca.example; a=b"\n_validation-persist.a.b TXT value'
+    zone = zone_text("example.test", {"ns1": ["127.0.0.1"]}, records)
     with Nameserver(Zones.from_text(zone), resolver=True) as server:
         reader = Lookup([Address(server.address, server.port)], port=server.port)
         (seen,) = reader.inspect(["a.b.example.test"])
         assert seen.caa == ((0, "issue", "ca.example; a=b"),)
         (seen,) = reader.inspect(["a.b.example.test"], caa=False)
         assert seen.caa == ()
+        (seen,) = reader.inspect(["c.example.test"])  # where no record stands
+        assert seen.caa == ()
+        assert ("c.example.test", "CAA") not in server.queries
 
 
 def test_bogus_signatures_are_told_from_a_failing_server(world: World) -> None:

@@ -264,6 +264,8 @@ def test_many_aliases_of_one_name_ask_for_it_once() -> None:
 
 def test_caa_records_of_shared_ancestors_are_asked_for_once() -> None:
     with net({"example.test": [0]}) as world:
+        for domain in numbered(50):
+            world.put(domain, "there")
         assert len(list(world.lookup().inspect(numbered(50)))) == 50
         asked = world.asked(world.resolver, "CAA")
         assert set(asked) == {*numbered(50), "example.test", "test"}
