@@ -12,8 +12,9 @@ EXAMPLES = """\
   certbot-dns-persist check -d example.com --issuer letsencrypt.org \\
       --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1
 
-exit status: 0 all is well, 1 warning (expires soon, a server lags or does not answer), 2 critical
-(missing, expired, does not authorise, forbidden by CAA, bogus DNSSEC), 3 unknown
+exit status: 0 all is well, 1 warning (expires soon, a server lags or does not answer, hides a host
+from a wildcard or permits others through one), 2 critical (missing, expired, does not authorise,
+forbidden by CAA, bogus DNSSEC), 3 unknown
 """
 
 

@@ -125,7 +125,7 @@ def remarks(standing: Standing, around: Neighbourhood) -> Iterator[Notice]:
     if not standing.accepted:
         return
     for level in around.levels:
-        answers = "\n".join(record.line(level.name) for record in level.beside)
+        answers = "; ".join(record.line(level.name) for record in level.beside)
         yield Notice(
             NoticeKind.HIDES_HOST,
             Severity.WARNING,

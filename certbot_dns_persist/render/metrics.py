@@ -66,7 +66,7 @@ class Metrics:
         )
         self._notices = gauge(
             "notices",
-            "How many notices audit has on the records at the names of a domain.",
+            "How many notices there are on a domain.",
             *(*_OF_RECORD, "kind", "severity"),
         )
         self._exit = gauge(
