@@ -39,6 +39,8 @@ KINDS = tuple(
     _Kind.make(kind)
     for kind in ("A", "AAAA", "CAA", 65, "MX", "SRV", "TLSA", "TXT")  # 65: HTTPS
 )
+#: Those whose absence people would notice, or that may permit something.
+FEW_KINDS = (_Kind.A, _Kind.AAAA, _Kind.MX, _Kind.TXT)
 _ESSENTIAL = (_Kind.A, _Kind.TXT)
 _MAX_NAME = 255  # octets (RFC 1035 section 2.3.4)
 
@@ -131,7 +133,7 @@ class Neighbours:
     async def _wildcard_above(self, zone: Zone, name: _Labels) -> tuple[ZoneRecord, ...]:
         """Return what a random name beside ``name``, or beside one above it, is answered with."""
         while len(name) > len(zone.apex.labels):
-            beside = await self._beside(zone, name, KINDS)
+            beside = await self._beside(zone, name, FEW_KINDS)
             if beside:
                 return beside
             name = name[1:]
@@ -149,7 +151,7 @@ class Neighbours:
                 for kinds in (KINDS[:1], KINDS[1:]):
                     if await self._ask(zone, asked, kinds):
                         return False
-            if await self._beside(zone, name, KINDS):
+            if await self._beside(zone, name, FEW_KINDS):
                 return True
             name = name[1:]
         return False

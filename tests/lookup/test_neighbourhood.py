@@ -20,7 +20,7 @@ from support.process import claim_address, free_port, release_address
 from support.zones import zone_text
 
 from certbot_dns_persist.lookup.found import Found, Neighbourhood
-from certbot_dns_persist.lookup.neighbourhood import KINDS
+from certbot_dns_persist.lookup.neighbourhood import FEW_KINDS
 from certbot_dns_persist.lookup.session import Address, Around, Lookup
 from certbot_dns_persist.record import validation_domain_name
 
@@ -171,7 +171,7 @@ def test_names_with_one_parent_share_the_questions_about_what_is_beside_them(
     for each in found:
         name = each.found.name
         assert each.neighbourhood == Neighbourhood(name, name, "example.test")
-    assert len(set(world.server.queries) - known) == len(KINDS)
+    assert len(set(world.server.queries) - known) == len(FEW_KINDS)
 
 
 @pytest.fixture(scope="module")
