@@ -17,13 +17,16 @@ def look_until(
     show: Callable[[_T, float], None] | None = None,
     *,
     pauses: tuple[float, float] = (FIRST_PAUSE, LONGEST_PAUSE),
+    after: float = 0.0,
 ) -> _T:
     """Return the first look that is ``done``, or the last one if ``seconds`` have passed.
 
-    It looks at least once. ``show`` gets each look that is not ``done``, and the seconds left.
-    ``pauses`` are the first and the longest seconds between two looks.
+    It looks at least once. ``show`` gets each look that does not do, and the seconds left.
+    ``pauses`` are the first and the longest seconds between two looks, ``after`` those before the
+    first look.
     """
     deadline = time.monotonic() + seconds
+    time.sleep(min(after, seconds))
     pause, longest = pauses
     while True:
         now = look()

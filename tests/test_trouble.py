@@ -5,11 +5,12 @@ import json
 import shutil
 from pathlib import Path
 
+import dns.name
 import dns.rcode
 import pytest
 from support.certbot import Certbot, Result
 from support.nameserver import Nameserver
-from support.pebble import Pebble
+from support.pebble import ISSUER, Pebble
 from support.process import free_port
 from support.zones import Key
 
@@ -186,6 +187,43 @@ def test_without_any_authoritative_server_the_resolvers_are_asked_with_a_warning
     assert done.returncode == 0, done.output
     assert "No authoritative server of example.test could be asked" in done.output
     assert "resolvers were asked instead" in done.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("NS", "The authoritative servers cannot be found: NS of example.test cannot be resolved"),
+        # Nothing listens at port 53 of the zone's only server, as above.
+        ("SOA", "No authoritative server of example.test could be asked"),
+    ],
+)
+def test_a_resolver_that_refuses_to_tell_of_zones_stops_no_order(
+    certbot: Certbot, nameserver: Nameserver, kind: str, told: str
+) -> None:
+    nameserver.faults.below, nameserver.faults.rdtype = "example.test", kind
+    nameserver.faults.rcode = dns.rcode.REFUSED
+    certbot.register()
+    nameserver.zones.set_values(NAME, [f"{ISSUER}; accounturi={certbot.account_url}"])
+    done = certbot.certonly(f"--dns-persist-resolvers={nameserver.endpoint}", "-d", "example.test")
+    assert done.returncode == 0, done.output
+    output = " ".join(done.output.split())
+    assert output.count(told) == output.count("The resolvers were asked instead") == 1
+
+
+def test_it_is_told_for_how_long_resolvers_keep_saying_that_there_is_no_record(
+    certbot: Certbot, writing: list[str], nameserver: Nameserver
+) -> None:
+    zone = nameserver.zones.closest(dns.name.from_text("example.test"))
+    assert zone is not None
+    soa = zone.soa()
+    zone.put(zone.origin, soa.rdtype, 3600, [soa[0].replace(minimum=3600)])
+    options = ["--dns-persist-check=authoritative", "--dns-persist-propagation-seconds=1"]
+    done = certbot.certonly(*writing, *options, "-d", "example.test")
+    assert done.returncode == 0, done.output  # this resolver remembers nothing
+    assert (
+        "Only resolvers could be asked. They answered that there is no record, and may repeat that "
+        "answer for 3600 seconds although it is published now. We wait for 1 seconds"
+    ) in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize("file", ["regr.json", "private_key.json"])

@@ -22,7 +22,7 @@ from certbot_dns_persist.judge.words import lagging, why_due
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import ValidationRequest
-from certbot_dns_persist.wait import look_until
+from certbot_dns_persist.wait import LONGEST_PAUSE, look_until
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ class Ensure:
         awaited: dict[ValidationRequest, tuple[str, ...]] = dict.fromkeys(partly, ())
         for plan in published:
             awaited |= dict.fromkeys(plan.requests, plan.retire)
-        standings = self._wait(awaited) if awaited else {}
+        standings = self._wait(awaited, self._remembered(published)) if awaited else {}
         for request in partly:
             if not standings[request].everywhere:
                 logger.warning(
@@ -219,12 +219,24 @@ class Ensure:
             self._fail(words.not_seen(unseen, self._patience()), unseen[0].request)
         return seen
 
+    def _remembered(self, published: Sequence[Plan]) -> int:
+        """Return for how many seconds resolvers may say that what was published is not there.
+
+        To ask them sooner is of no use, and another one might begin to remember the same.
+        """
+        ttl = max((s.found.negative_ttl for p in published for s in p.standings), default=0)
+        if ttl <= LONGEST_PAUSE:
+            return 0
+        logger.warning(words.remembered(ttl, self._patience()))
+        return ttl
+
     def _wait(
-        self, awaited: Mapping[ValidationRequest, tuple[str, ...]]
+        self, awaited: Mapping[ValidationRequest, tuple[str, ...]], after: int = 0
     ) -> dict[ValidationRequest, Standing]:
         """Look until all servers authorise each request without the values that it maps to.
 
-        Returns the last look, whether it succeeded or time ran out.
+        The first look is ``after`` that many seconds. Returns what stood there at the end, when
+        time was up at the latest.
         """
 
         def look() -> list[Standing]:
@@ -233,7 +245,11 @@ class Ensure:
         try:
             with self._here.watch() as show:
                 standings = look_until(
-                    look, lambda now: all(s.everywhere for s in now), self._patience(), show
+                    look,
+                    lambda now: all(s.everywhere for s in now),
+                    self._patience(),
+                    show,
+                    after=after,
                 )
         except KeyboardInterrupt:
             raise errors.NotAuthorized(words.interrupted(awaited)) from None

@@ -57,6 +57,20 @@ def by_hand(options: Options) -> str:
     return why
 
 
+def remembered(ttl: int, seconds: int) -> str:
+    """Return the warning that resolvers may deny for ``ttl`` seconds what is awaited now."""
+    then = (
+        "We look again after that."
+        if ttl <= seconds
+        else f"We wait for {seconds} seconds, and look at their end; "
+        "--dns-persist-propagation-seconds sets how long."
+    )
+    return (
+        "Only resolvers could be asked. They answered that there is no record, and may repeat that "
+        f"answer for {ttl} seconds although it is published now. {then}"
+    )
+
+
 def not_seen(standings: Iterable[Standing], seconds: int) -> str:
     """Return the error for records that not all servers serve after ``seconds``."""
     return (

@@ -35,6 +35,7 @@ from certbot_dns_persist.lookup.transport import (
     Unreachable,
 )
 from certbot_dns_persist.lookup.zones import (
+    MAX_CUTS,
     Bogus,
     Cut,
     Delegation,
@@ -61,9 +62,6 @@ if TYPE_CHECKING:
 
 #: An alias chain longer than this is a loop in all but name.
 MAX_ALIASES = 12
-#: Delegations below the zone that a name is first looked for in. Few zones are that deep, and who
-#: makes up names of a hundred labels must not lead us through a hundred zones.
-MAX_CUTS = 8
 
 _T = TypeVar("_T")
 _W = TypeVar("_W")
@@ -261,21 +259,24 @@ class _Session:
             except Final:
                 raise
             except Unanswered as error:
-                why = f"The authoritative servers for {name} cannot be found: {error}."
+                why = f"The authoritative servers cannot be found: {error}."
                 return await self._find_instead(name, None, why)
             found = outcome.found
             if found.answers:
                 return outcome
             asked = "; ".join(f"{server}: {server.trouble}" for server in found.silent)
             asked = f" ({asked})" if asked else ""
-            why = f"No authoritative server of {found.zone} could be asked for {name}{asked}."
+            why = f"No authoritative server of {found.zone} could be asked{asked}."
             return await self._find_instead(name, found, why)
         except Unanswered as error:
             found = Found(name, name, None, (), trouble=str(error))
             return _Outcome(found, bogus=isinstance(error, Bogus))
 
     async def _find_instead(self, name: str, found: Found | None, why: str) -> _Outcome:
-        """Ask the resolvers, as no authoritative server can be; ``found`` is what is known."""
+        """Ask the resolvers, as no authoritative server can be; ``found`` is what is known.
+
+        The words are the same for all names that it holds for, so that they are told once.
+        """
         through = await self._find_through_resolvers(name)
         zone, warnings = (None, ()) if found is None else (found.zone, found.warnings)
         why += " The resolvers were asked instead; their caches may be out of date."
@@ -301,7 +302,7 @@ class _Session:
                 end = end_of_chain(answer, qname)
                 ends.append(end)
                 answers.append(ServerAnswer(label, label, _txt_values(answer, end)))
-                if not answers[-1].values:
+                if not answers[-1].values and not answer.authoritative:  # so it may be from a cache
                     negative_ttl = max(negative_ttl, answer.negative_ttl or 0)
                 continue
             trouble = f"answers {answer.rcode_text}"

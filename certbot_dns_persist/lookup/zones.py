@@ -29,7 +29,10 @@ from certbot_dns_persist.value.txt import from_octets
 
 #: Facts that names may share, of each kind; the oldest are forgotten.
 MAX_FACTS = 4000
-#: After this many names below another one with zones of their own, siblings no longer wait.
+#: Delegations that are followed below a zone. Few names are that deep, and whoever makes up names
+#: of a hundred labels must not lead us through a hundred zones.
+MAX_CUTS = 8
+#: Names below another one that were found in zones of their own; then no sibling waits for one.
 ENOUGH_ALONE = 3
 
 # How many servers of a zone are asked where a name is, and seconds until the next one is, too.
@@ -335,7 +338,9 @@ class Zones:
                 pass  # the servers of the zone above may say more
         zone = await self.at(above.apex.labels)
         exists = True
-        while zone.apex != domain:
+        for _ in range(MAX_CUTS):
+            if zone.apex == domain:
+                break
             try:
                 cut = await self._cut_below(zone, domain)
             except Unanswered:
@@ -348,15 +353,15 @@ class Zones:
 
     async def _delegation_above(self, domain: dns.name.Name) -> Delegation:
         """Return the zone at the two last labels of ``domain`` or, failing that, at the last."""
-        trouble = Unanswered(f"no zone holds {to_text(domain.labels)}")
+        trouble: Unanswered | None = None
         for start in range(max(0, len(domain.labels) - _DOMAIN), len(domain.labels) - 1):
             try:
                 return await self._delegation(dns.name.Name(domain.labels[start:]))
-            except Final:
+            except Bogus:
                 raise
             except Unanswered as error:
-                trouble = error
-        raise trouble
+                trouble = trouble or error
+        raise trouble or Final(f"no zone holds {to_text(domain.labels)}")
 
     async def _cut_below(self, zone: Zone, name: dns.name.Name) -> Cut:
         """Return where ``name`` is, as the first server says that does, of a few of the zone's."""

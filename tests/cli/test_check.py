@@ -340,7 +340,7 @@ def test_unreachable_when_the_zones_own_servers_are_and_resolvers_answer_for_the
         record = checked(alone, *asking, status="unreachable", exit_status=1)
     release_address(address)
     assert f"(ns1.example.test ({address}): answers REFUSED)" in record["reason"]
-    assert "Its resolvers were asked instead" in record["reason"]
+    assert "The resolvers were asked instead" in record["reason"]
     assert [server["status"] for server in record["nameservers"]] == ["ok"]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import dns.rcode
 import pytest
 from support import bind as bind_support
 from support import dnssec
@@ -57,7 +58,8 @@ class World:
                 ),
             )
             self.resolver.start(
-                "recursion yes; allow-query { any; }; dnssec-validation yes;",
+                "recursion yes; allow-query { any; }; dnssec-validation yes;"
+                " synth-from-dnssec yes;",
                 'zone "." { type hint; file "root.hints"; };\n'
                 f"trust-anchors {{ {' '.join(anchors)} }};",
             )
@@ -77,11 +79,12 @@ class World:
 
 
 def _avoid_loops(zone: str) -> str:
-    """Let a zone's records last, and the server of the unsigned zone have a name elsewhere.
+    """Let what a zone has last, and the server of the unsigned zone have a name elsewhere.
 
     Otherwise a BIND that validates sees a loop when asked for that server's address.
     """
-    return zone.replace("$TTL 1\n", "$TTL 300\n").replace("ns1.plain.test.", "ns1.good.test.")
+    lasting = zone.replace("$TTL 1\n", "$TTL 300\n").replace(" 86400 1\n", " 86400 300\n")
+    return lasting.replace("ns1.plain.test.", "ns1.good.test.")
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +126,29 @@ def test_a_resolver_is_asked_for_a_signed_record_only_when_it_stands_there(world
     world.inspect("www.good.test", "missing.good.test", "plain.test")
     asked = {name for name, kind in world.resolver.queries()[before:] if kind == "TXT"}
     assert asked == {"_validation-persist.www.good.test"}
+
+
+def denies_unasked(world: World, name: str) -> bool:
+    """Whether the resolver denies a name by a proof that it has, without asking the server."""
+    before = len(world.server.queries())
+    answer = world.resolver.ask(name, "TXT")
+    assert answer.rcode() == dns.rcode.NXDOMAIN
+    return (name, "TXT") not in world.server.queries()[before:]
+
+
+@pytest.mark.parametrize("domain", ["new.good.test", "host.new.good.test", "missing.good.test"])
+def test_a_look_leaves_no_proof_in_the_resolver_that_denies_the_record(
+    world: World, domain: str
+) -> None:
+    """A CA with the same resolver would get it after the record is there (RFC 8198)."""
+    world.resolver.control("flush")
+    for name in (domain, f"a.{domain}"):
+        (seen,) = world.inspect(name).values()
+        found = seen.found
+        assert (found.values, found.trouble, found.zone) == ([], None, "good.test"), found
+        assert not found.warnings
+    world.inspect("www.good.test", "good.test")  # whose records stand, and whose CAA do not
+    assert not denies_unasked(world, f"_validation-persist.{domain}")
+    # It does so after the question that a look does not ask.
+    world.resolver.ask(f"other.{domain}", "SOA")
+    assert denies_unasked(world, f"_validation-persist.other.{domain}")

@@ -1,8 +1,12 @@
 """Strangers name the servers of their zones: neither all of them are asked, nor everywhere."""
 
+import contextlib
+import itertools
+
+import dns.rcode
 import pytest
 from support.nameserver import Nameserver, Zones
-from support.process import free_port
+from support.process import claim_address, free_port, release_address
 from support.zones import zone_text
 
 from certbot_dns_persist.lookup import limits, session
@@ -134,3 +138,30 @@ def test_this_machine_is_asked_only_if_a_resolver_there_was_named_or_the_provide
             found = allowed.find(asked)[NAME]
             assert (found.values, found.warnings) == (["value"], ())
             assert [answer.server for answer in found.answers] == ["ns1.example.test"]
+
+
+def test_delegations_are_not_followed_without_end() -> None:
+    """Nobody but who makes up names leads from zone to zone through a hundred labels."""
+    depth = 24
+    addresses = [claim_address() for _ in range(depth)]
+    port = free_port(addresses[0])
+    origins = [f"{'a.' * level}example.test" for level in range(depth)]
+    hosts = [{"ns1": [address]} for address in addresses]
+    zones = list(zip(origins, hosts, strict=True))
+    texts = [
+        zone_text(*zone, delegations=dict([below])) for zone, below in itertools.pairwise(zones)
+    ]
+    texts.append(zone_text(*zones[-1]))
+    name = f"_validation-persist.{origins[-1]}"
+    with contextlib.ExitStack() as stack:
+        servers = [
+            stack.enter_context(Nameserver(Zones.from_text(text), address=address, port=port))
+            for text, address in zip(texts, addresses, strict=True)
+        ]
+        resolver = stack.enter_context(Nameserver(Zones.from_text(*texts), resolver=True))
+        resolver.faults.rdtype, resolver.faults.rcode = "SOA", dns.rcode.REFUSED
+        found = Lookup([Address(resolver.address, resolver.port)], port=port).find([name])[name]
+        assert found.values == []
+        assert 8 < sum(bool(server.queries) for server in servers) <= 20
+    for address in addresses:
+        release_address(address)
