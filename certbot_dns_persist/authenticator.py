@@ -107,7 +107,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
             from certbot_dns_persist.request import order
 
         with _errors_for_certbot():
-            order.refuse_ip_address(identifier)
+            order.refuse_unprovable(identifier)
         return [DNSPersist01, challenges.DNS01, challenges.HTTP01]
 
     def perform(
@@ -170,7 +170,9 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 "Wait until the caches of the CA's resolvers expire, then run the same command "
                 "again."
             )
-        inspections = self._lookup(self._options()).inspect(r.domain for r in requests)
+        inspections = self._lookup(self._options()).inspect(
+            (r.domain for r in requests), elsewhere=True
+        )
         said = order.kinds_of_errors(failed_achalls)
         explained = hint.explain(requests, inspections, said=said, at=int(time.time()))
         if self.config.quiet:

@@ -15,7 +15,7 @@ from certbot_dns_persist import errors
 from certbot_dns_persist.change import words
 from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings, patience
-from certbot_dns_persist.judge import hiding
+from certbot_dns_persist.judge import hiding, slips
 from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.judge.words import lagging, why_due
@@ -155,11 +155,25 @@ class Ensure:
             by_hand = []
         published = self._apply(ours, failed)
         if failed:
-            message = "\n\n".join(words.cannot_publish(v, why) for why, v in failed.items())
+            misplaced = self._misplaced([plan for them in failed.values() for plan in them])
+            message = "\n\n".join(
+                words.cannot_publish(v, why, misplaced) for why, v in failed.items()
+            )
             self._fail(message, plans[0].requests[0])
         if by_hand:
-            self._here.notify(f"Please publish in DNS:\n\n{words.missing_records(by_hand)}\n")
+            missing = words.missing_records(by_hand, self._misplaced(by_hand))
+            self._here.notify(f"Please publish in DNS:\n\n{missing}\n")
         return published + by_hand
+
+    def _misplaced(self, plans: Sequence[Plan]) -> words.Misplaced:
+        """Return what stands at wrong names instead of what ``plans`` are to publish."""
+        standings = [standing for plan in plans for standing in plan.standings]
+        domains = [standing.request.domain for standing in standings]
+        inspections = self._lookup.inspect(domains, caa=False, elsewhere=True)
+        return {
+            inspection.domain: slips.misplaced(standing, inspection.elsewhere)
+            for standing, inspection in zip(standings, inspections, strict=True)
+        }
 
     def _apply(self, plans: Sequence[Plan], failed: dict[str, list[Plan]]) -> list[Plan]:
         """Publish ``plans``; return those that are published, and add the others to ``failed``."""

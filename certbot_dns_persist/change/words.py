@@ -1,13 +1,17 @@
 """What will change in DNS, or why it cannot be changed, in words for a person."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from certbot_dns_persist.judge.plan import Plan
+from certbot_dns_persist.judge.prepared import zone_to_change
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.judge.words import lagging, what_stands
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.value.txt import to_copy
+
+#: What there is to say, by domain, of records that stand at a wrong name.
+Misplaced = Mapping[str, Sequence[str]]
 
 
 def record_to_publish(plan: Plan) -> str:
@@ -17,24 +21,32 @@ def record_to_publish(plan: Plan) -> str:
         f"For {plan.subjects}:",
         [name for name in names if name != plan.name],
         plan.name,
+        zone_to_change(plan.standings[0].found),
         plan.ttl,
         plan.value,
     )
 
 
-def missing_records(plans: Iterable[Plan]) -> str:
-    """Return, for each missing record, what to publish and what is there now."""
+def missing_records(plans: Iterable[Plan], misplaced: Misplaced) -> str:
+    """Return, per record that is missing, what to publish and what is there now."""
     return "\n\n".join(
-        "\n".join([record_to_publish(plan), *map(what_stands, plan.standings)]) for plan in plans
+        "\n".join(
+            [
+                record_to_publish(plan),
+                *map(what_stands, plan.standings),
+                *(f"  {told}" for s in plan.standings for told in misplaced[s.request.domain]),
+            ]
+        )
+        for plan in plans
     )
 
 
-def cannot_publish(plans: Iterable[Plan], why: str) -> str:
+def cannot_publish(plans: Iterable[Plan], why: str, misplaced: Misplaced) -> str:
     """Return the error for records that are missing and cannot be published from here."""
     return "\n\n".join(
         [
             f"Records are missing in DNS, and could not be published from here. {why}",
-            missing_records(plans),
+            missing_records(plans, misplaced),
             "Publish what is missing beside what is there, then run the same command again. You "
             "only need to do that once: renewals use the same records.",
         ]

@@ -78,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
 
     def checked() -> "Iterator[Checked]":
         shared: set[str] = set()
-        inspected = lookups.inspect(asked, lookup_for, caa=not args.no_caa, around=Around.ALL)
+        inspected = lookups.inspect(
+            asked, lookup_for, caa=not args.no_caa, around=Around.ALL, elsewhere=True
+        )
         for each in check(inspected, at=at, warn_days=args.warn_days):
             found = each.standing.found
             if found.canonical_name != found.name:

@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     setting.rebuild_state(args, at=at)
     asked = setting.find_subjects(args)
     lookup_for = setting.lookup_for(args)
-    inspected = lookups.inspect(asked, lookup_for, caa=not args.no_caa, around=Around.FEW)
+    inspected = lookups.inspect(
+        asked, lookup_for, caa=not args.no_caa, around=Around.FEW, elsewhere=True
+    )
     checked = check(inspected, at=at, warn_days=args.warn_days)
     return report.show(args, checked, asked, at=at, files=files)

@@ -18,11 +18,13 @@ def inspect(
     *,
     caa: bool = True,
     around: Around = Around.NOTHING,
+    elsewhere: bool = False,
 ) -> Iterator[tuple[Subject, Inspection]]:
     """Yield each of ``subjects``, in their order, with what DNS has for it; many at once.
 
-    Subjects are read, and results yielded, as DNS answers, so there may be any number of them.
-    ``caa`` is whether to look up CAA records, ``around`` what to find out about wildcards.
+    Subjects are drawn, and results yielded, as DNS answers, so there may be any number of them.
+    ``caa`` is whether CAA records are asked for, ``around`` what is to be known of wildcards, and
+    ``elsewhere`` whether to look where records are put by mistake.
     """
     for _, group in itertools.groupby(subjects, _resolver_key):
         first = next(group)
@@ -35,7 +37,9 @@ def inspect(
 
         together = itertools.chain([first], group)  # noqa: B031  # each group is used once
         lookup = lookup_for(first.options)
-        for inspection in lookup.inspect(domains(together), caa=caa, around=around):
+        for inspection in lookup.inspect(
+            domains(together), caa=caa, around=around, elsewhere=elsewhere
+        ):
             yield drawn.popleft(), inspection
 
 

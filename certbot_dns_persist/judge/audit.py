@@ -36,6 +36,7 @@ from certbot_dns_persist.request.known_accounts import KnownAccounts
 from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.request.subjects import Subject
 from certbot_dns_persist.value.obsolete import NAMES, recognize
+from certbot_dns_persist.value.slips import QUOTED, same_but_for_case, without_quotes
 
 #: Characters of a value that are shown; TXT records may hold 64 KiB.
 MOST_CHARACTERS = 300
@@ -176,6 +177,15 @@ class _Judge:
                 value,
                 f"is {old.form}, and no CA accepts it. certbot-dns-persist record -d "
                 f"{self._request.domain} prints what is needed; then remove it.",
+            )
+        bare = without_quotes(value)
+        if bare is not None:
+            return self._notice(
+                NoticeKind.MALFORMED,
+                Severity.WARNING,
+                value,
+                f"is accepted by no CA: it {QUOTED}. If it is yours, enter it without them: "
+                f"{_shown(bare)}",
             )
         if finding.verdict == Verdict.MALFORMED or _meant_as_record(value):
             return self._notice(
@@ -347,17 +357,19 @@ class _Judge:
                 f"is for an unknown account, and expired at {_end(record)}. It no longer permits "
                 "anything. Find out who published it, and remove it.",
             )
+        right = same_but_for_case(record.account_uri, self._request.account_uris.accepted)
+        slip = f"Upper and lower case aside, that is your account, {right}. " if right else ""
         same_ca = record.issuer_domain_name in self._request.issuer_domain_names
         known_ca = "" if same_ca else ", a CA that is not used here"
         return self._notice(
             NoticeKind.UNKNOWN_ACCOUNT if same_ca else NoticeKind.OTHER_CA,
             Severity.CRITICAL,
             value,
-            f"is for an unknown account at {record.issuer_domain_name}{known_ca}. Whoever holds "
-            f"that account's key can get certificates for {self._scope(record)}. If nobody in your "
-            f"organisation knows the account, remove exactly this TXT value at {self._name} now "
-            "and look for certificates that you did not order. If it is yours, declare it: "
-            f"--known-account {_shown(record.account_uri)}",
+            f"is for an unknown account at {record.issuer_domain_name}{known_ca}. {slip}Whoever "
+            f"holds that account's key can get certificates for {self._scope(record)}. If nobody "
+            "in your organisation knows the account, remove exactly this TXT value at "
+            f"{self._name} now and look for certificates that you did not order. If it is yours, "
+            f"declare it: --known-account {_shown(record.account_uri)}",
         )
 
     def _former(self, value: str, record: ValidationRecord, account_url: str) -> Notice:

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 from collections.abc import Collection
 
-from certbot_dns_persist.judge import caa
+from certbot_dns_persist.judge import caa, slips
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Inspection
 from certbot_dns_persist.record import Finding, Verdict, format_time
@@ -107,8 +107,9 @@ def diagnose(
         )
     if not standing.accepted:
         refused = _refused(standing)
+        misplaced = slips.misplaced(standing, inspection.elsewhere)
         return dataclasses.replace(
-            refused, reason=" ".join([refused.reason, *_not_answering(standing)])
+            refused, reason=" ".join([refused.reason, *misplaced, *_not_answering(standing)])
         )
     if inspection.caa_trouble:
         return Diagnosis(
@@ -200,6 +201,8 @@ def _refused(standing: Standing) -> Diagnosis:
             f"No record at {name} is for this CA ({', '.join(request.issuer_domain_names)}). "
             f"Publish one beside what is there{_how(standing)}.",
         )
+    if closeness == _SLIP:
+        return Diagnosis(Status.MISMATCH, f"{there} {slips.of_value(standing, closest)}.")
     if closeness == _EXPIRED:
         return Diagnosis(
             Status.EXPIRED,
@@ -229,12 +232,14 @@ def _how(standing: Standing) -> str:
     return f" (certbot-dns-persist record -d {domain} shows it)"
 
 
-# How close a record is to authorising, if it does not.
-_FOREIGN, _MALFORMED, _OTHER_ACCOUNT, _OURS, _EXPIRED = range(5)
+# How close a record that does not authorise is to doing so.
+_FOREIGN, _MALFORMED, _OTHER_ACCOUNT, _OURS, _EXPIRED, _SLIP = range(6)
 
 
 def _closeness(standing: Standing, finding: Finding) -> int:
     request, record = standing.request, finding.record
+    if slips.of_value(standing, finding):
+        return _SLIP
     if finding.verdict == Verdict.MALFORMED:
         return _MALFORMED
     if record is None or record.issuer_domain_name not in request.issuer_domain_names:

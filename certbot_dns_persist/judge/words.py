@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from certbot_dns_persist.judge import slips
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.value.txt import printable
@@ -14,7 +15,10 @@ def what_stands(standing: Standing) -> str:
         return f"  {name}: {found.trouble}"
     lines = [f"  Now at {name}:"]
     findings = standing.evaluation.findings
-    lines += [f'    "{printable(f.value)}"\n      {f.reason}' for f in findings]
+    for finding in findings:
+        slip = slips.of_value(standing, finding)
+        reason = f"{finding.reason}; it {slip}" if slip else finding.reason
+        lines.append(f'    "{printable(finding.value)}"\n      {printable(reason)}')
     if not findings:
         lines.append(f"    no TXT record ({_asked(standing)})")
     lines += [f"    {server} {server.trouble}" for server in found.silent]

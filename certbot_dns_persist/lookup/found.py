@@ -1,6 +1,7 @@
 """The results of a look-up: values, without the code that finds them."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -158,6 +159,9 @@ class Inspection:
 
     caa_trouble: str | None = None
     """Why the CAA records are unknown."""
+
+    elsewhere: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    """The TXT values at names where records are put by mistake, where that was asked for."""
 
     neighbourhood: Neighbourhood | None = None
     """What is around the record, if there is one and this was requested."""

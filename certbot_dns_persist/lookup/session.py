@@ -54,6 +54,7 @@ from certbot_dns_persist.lookup.zones import (
     to_text,
 )
 from certbot_dns_persist.record import validation_domain_name
+from certbot_dns_persist.value.slips import is_record, wrong_places
 
 __all__ = ["Address", "Found", "Inspection", "Lookup", "ServerAnswer"]
 
@@ -138,7 +139,12 @@ class Lookup:
         return {around.name: around for around in in_order(unique, session)}
 
     def inspect(
-        self, domains: Iterable[str], *, caa: bool = True, around: Around = Around.NOTHING
+        self,
+        domains: Iterable[str],
+        *,
+        caa: bool = True,
+        around: Around = Around.NOTHING,
+        elsewhere: bool = False,
     ) -> Iterator[Inspection]:
         """Yield what DNS holds for each of ``domains``, which have no ``*.``, in their order.
 
@@ -147,9 +153,13 @@ class Lookup:
         without ``caa`` they are not asked for. Signatures are bogus when a resolver answers
         SERVFAIL, but not when told to leave them unchecked (RFC 4035 section 3.2.2); without a
         validating resolver nothing can be told, and they count as good. ``around`` is what to find
-        out of wildcards around records that stand, where the zones' own servers are asked.
+        out of wildcards around records that stand, and ``elsewhere`` whether to look at the names
+        of :func:`~certbot_dns_persist.value.slips.wrong_places` where there is none, both where
+        the zones' own servers are asked.
         """
-        work = functools.partial(_Session.inspect, caa=caa, around=around)
+        work = functools.partial(
+            _Session.inspect, caa=caa, around=around, elsewhere=elsewhere and self._authoritative
+        )
         yield from in_order(domains, self._session(work))
 
     def _session(
@@ -205,7 +215,7 @@ class _Session:
     async def neighbourhood(self, found: Found) -> Neighbourhood:
         return await self._neighbours.of_record_to_come(found)
 
-    async def inspect(self, domain: str, caa: bool, around: Around) -> Inspection:
+    async def inspect(self, domain: str, caa: bool, around: Around, elsewhere: bool) -> Inspection:
         outcome = await self._look(validation_domain_name(domain))
         found = outcome.found
         # Only where a record stands: a resolver would keep the proof that there is no CAA record,
@@ -219,12 +229,39 @@ class _Session:
                 found, outcome.zones[0], thoroughly=around == Around.ALL
             )
             inspection = dataclasses.replace(inspection, neighbourhood=neighbourhood)
+        # The zone of a domain that is not delegated is that of a registry.
+        if elsewhere and "." in (found.zone or "") and not any(map(is_record, found.values)):
+            values = await self._elsewhere(domain, found)
+            inspection = dataclasses.replace(inspection, elsewhere=values)
         if governing is None:
             return inspection
         try:
             return dataclasses.replace(inspection, caa=await governing)
         except Unanswered as error:
             return dataclasses.replace(inspection, caa_trouble=str(error))
+
+    async def _elsewhere(self, domain: str, found: Found) -> dict[str, tuple[str, ...]]:
+        """Return what stands where records for ``domain`` are put by mistake.
+
+        Only a server of the zone is asked: a resolver would remember what is not there, and the
+        proof of that may cover the validation domain name, too.
+        """
+        values: dict[str, tuple[str, ...]] = {}
+        if found.canonical_name != found.name:
+            return values
+        zone, answers = await self._ask_servers(to_labels(found.name))
+        answering = {server.address for server in answers if server.values is not None}
+        addresses = (address for host in zone.hosts for address in host.addresses)
+        server = next((address for address in addresses if str(address) in answering), None)
+        if server is None:
+            return values
+        for name in wrong_places(domain, zone.name):
+            labels = to_labels(name)
+            with contextlib.suppress(Unanswered):
+                answer = await self._transport.ask(Question(labels, dns.rdatatype.TXT), server)
+                if answer.usable and answer.authoritative:
+                    values[name] = _txt_values(answer, dns.name.Name(labels))
+        return values
 
     async def _caa(self, domain: str) -> tuple[tuple[int, str, str], ...]:
         return await self._resolvers.caa(to_name(domain))

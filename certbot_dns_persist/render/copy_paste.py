@@ -16,6 +16,7 @@ def _block(record: PreparedRecord) -> str:
         f"For {' and '.join(record.domains)}:",
         record.aliases,
         record.name,
+        record.zone,
         record.ttl,
         record.value,
     )

@@ -24,6 +24,7 @@ from certbot_dns_persist.record import format_time, normalize_domain_name
 from certbot_dns_persist.request.accounts import account_of_key, read_account, read_accounts
 from certbot_dns_persist.request.certificate import names_of_certificate
 from certbot_dns_persist.request.request import Proof, ValidationRequest, make_request
+from certbot_dns_persist.value.slips import too_long
 
 if TYPE_CHECKING:
     from certbot.achallenges import AnnotatedChallenge
@@ -40,9 +41,10 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
 
     Raises :class:`~certbot_dns_persist.errors.Error` if the order would fail.
     """
-    for address in getattr(config, "ip_addresses", None) or ():
-        refuse_ip_address(str(address))
-    wildcards = sorted(name for name in names_of_order(config) if name.startswith("*."))
+    names = sorted(names_of_order(config))
+    for identifier in (*(getattr(config, "ip_addresses", None) or ()), *names):
+        refuse_unprovable(str(identifier))
+    wildcards = [name for name in names if name.startswith("*.")]
     if wildcards and options.policy == "exact":
         raise too_wide(wildcards[0])
     # Certbot reads the account next, and its message for a damaged one is only the parser's. It
@@ -82,11 +84,16 @@ def warn_of_ended_records(config: "NamespaceConfig") -> None:
             )
 
 
-def refuse_ip_address(identifier: str) -> None:
-    """Raise :class:`~certbot_dns_persist.errors.ConfigurationError` if it is an IP address."""
+def refuse_unprovable(identifier: str) -> None:
+    """Raise :class:`~certbot_dns_persist.errors.ConfigurationError` when no record can prove it.
+
+    So it is with an IP address, and with a name that is too long for a label before it.
+    """
     try:
         ipaddress.ip_address(identifier)
     except ValueError:
+        if why := too_long(identifier):
+            raise ConfigurationError(why) from None
         return
     raise ConfigurationError(
         f"{identifier} is an IP address, but dns-persist-01 only works for domain names. Get its "

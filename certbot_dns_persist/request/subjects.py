@@ -24,6 +24,7 @@ from certbot_dns_persist.record import (
 from certbot_dns_persist.request.applicants import Applicants, Given
 from certbot_dns_persist.request.lineages import AUTHENTICATOR, Lineage, our_lineages, read_lineage
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest, make_request
+from certbot_dns_persist.value.slips import too_long
 
 logger = logging.getLogger(__name__)
 
@@ -276,4 +277,6 @@ def normalize(name: str) -> str:
         reason = str(error).removeprefix(f"{base!r} is not a domain name: ")
         reason = reason if len(reason) <= 2 * _SHOWN else "it is too long"
         raise ConfigurationError(f"{shown!r} is not a domain name: {reason}.") from error
+    if why := too_long(normalized):
+        raise ConfigurationError(why)
     return f"*.{normalized}" if base != name else normalized

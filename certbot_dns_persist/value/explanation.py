@@ -18,6 +18,13 @@ from certbot_dns_persist.record import (
 )
 from certbot_dns_persist.value import obsolete
 from certbot_dns_persist.value.pasted import Pasted, read_pasted
+from certbot_dns_persist.value.slips import (
+    QUOTED,
+    same_but_for_case,
+    too_long,
+    without_doubled_end,
+    without_quotes,
+)
 
 _KNOWN = ("accounturi", "policy", "persistuntil")
 
@@ -70,7 +77,9 @@ class Explanation:
     remarks: tuple[str, ...]
     """What is wrong besides the value itself, a sentence each."""
     old: obsolete.Obsolete | None
-    """What the value means, if it is in a form from before the standard."""
+    """What the value stands for, when it is of a form from before the standard."""
+    bare: str | None
+    """The record that it would be without the quotes or backslashes that stand in it."""
     other: str | None
     """Why it was never meant as a record, in words that follow "it"."""
 
@@ -87,6 +96,8 @@ class Explanation:
         if self.record and self.finding.verdict == Verdict.ACCEPTED_BY_SOME:
             end = comparable_end(self.record.persist_until)
             return dataclasses.replace(self.record, persist_until=end).to_value()
+        if self.bare:
+            return self.bare
         if self.other is None and not _is_name(self.pasted.value):
             return None
         issuer = "<issuer-domain-name>" if self.other else self.pasted.value
@@ -107,15 +118,17 @@ def explain(text: str, question: Question) -> Explanation:
         parse_record(pasted.value)
     except MalformedRecord as error:
         fault = error.reason
-    other = None if record else _other(pasted.value)
+    bare = without_quotes(pasted.value)
+    other = None if record or bare else _other(pasted.value)
     return Explanation(
         pasted=pasted,
         record=record,
         finding=_finding(pasted.value, record, question),
         fault=fault,
         ignored=_ignored(pasted.value) if record else (),
-        remarks=tuple(_remarks(pasted, record)),
-        old=None if other else obsolete.recognize(pasted.value),
+        remarks=tuple(_remarks(pasted, record, bare, question)),
+        bare=bare,
+        old=None if other or bare else obsolete.recognize(pasted.value),
         other=other,
     )
 
@@ -163,10 +176,17 @@ def _ignored(value: str) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _remarks(pasted: Pasted, record: ValidationRecord | None) -> list[str]:
+def _remarks(
+    pasted: Pasted, record: ValidationRecord | None, bare: str | None, question: Question
+) -> list[str]:
     remarks = [pasted.warning] if pasted.warning else []
     if pasted.name:
         remarks += _remarks_on_name(pasted.name)
+    if bare:
+        remarks.append(f"It {QUOTED}. In a DNS web form, enter it without them.")
+    uri = same_but_for_case(record.account_uri, question.account_uris) if record else None
+    if uri:
+        remarks.append(f"Upper and lower case count in an account URI. The one asked for: {uri}")
     if ";" not in pasted.value and "accounturi=" in pasted.value.lower():
         remarks.append("It has no semicolon; one must stand before accounturi.")
     if record and (record.persist_until or 0) >= MILLISECONDS:
@@ -177,6 +197,14 @@ def _remarks(pasted: Pasted, record: ValidationRecord | None) -> list[str]:
 def _remarks_on_name(name: str) -> list[str]:
     label, _, domain = name.partition(".")
     right = validation_domain_name(domain) if domain else VALIDATION_LABEL
+    once = without_doubled_end(domain)
+    if once and label in (VALIDATION_LABEL, "_acme-challenge"):
+        return [
+            f"{name} has {domain.removeprefix(once + '.')} twice: the DNS service appends the "
+            f"zone's name itself. CAs look at {validation_domain_name(once)}."
+        ]
+    if domain and (why := too_long(domain)):
+        return [why]
     if label in obsolete.NAMES:
         return [f"No CA looks at {name} ({obsolete.NAMES[label]}), but at {right}."]
     if label == VALIDATION_LABEL and domain.startswith("*."):

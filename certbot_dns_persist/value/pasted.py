@@ -12,6 +12,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
+from certbot_dns_persist.value.slips import QUOTES
 from certbot_dns_persist.value.txt import from_strings
 
 # NAME [TTL] [CLASS] TXT strings: a line of a zone file or of dig's answer.
@@ -22,7 +23,6 @@ _ZONE_LINE = re.compile(
 _SPOKEN = re.compile(
     r"(?P<name>\S+)\s+(?:descriptive text|text =)\s*(?P<strings>\S.*)", re.IGNORECASE
 )
-_QUOTES = {"\u201c": '"', "\u201d": '"', "\u201e": '"', "\u2018": "'", "\u2019": "'"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _joined(text: str, *, always: bool = False) -> str:
 
     With ``always``, strings without quotes count as well, as in zone files.
     """
-    for curly, straight in _QUOTES.items():
+    for curly, straight in QUOTES.items():
         text = text.replace(curly, straight)
     if text[:1] in ("'", "`") and text[:1] == text[-1:] and len(text) > 1:
         return _joined(text[1:-1].strip(), always=always)

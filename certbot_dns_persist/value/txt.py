@@ -78,8 +78,16 @@ def zone_line(name: str, ttl: int, value: str) -> str:
     return f"{name}. {ttl} IN TXT {quoted(value)}"
 
 
-def to_copy(title: str, aliases: Iterable[str], name: str, ttl: int, value: str) -> str:
-    """Return one record ready to copy; ``aliases`` are the names that lead to ``name``."""
+def relative(name: str, zone: str) -> str:
+    """Return ``name`` as DNS web forms want it, without the name of its zone; ``@`` for that."""
+    return "@" if name == zone else name.removesuffix(f".{zone}")
+
+
+def to_copy(
+    title: str, aliases: Iterable[str], name: str, zone: str | None, ttl: int, value: str
+) -> str:
+    """Return one record in copy-and-paste form, with the names that are ``aliases`` of its own."""
+    host = [f"  Host (relative to {zone}): {relative(name, zone)}"] if zone else []
     return "\n".join(
         [
             title,
@@ -88,6 +96,7 @@ def to_copy(title: str, aliases: Iterable[str], name: str, ttl: int, value: str)
                 for alias in aliases
             ),
             f"  Name:   {name}",
+            *host,
             "  Type:   TXT",
             f"  TTL:    {ttl}",
             f"  Value:  {value}",

@@ -20,7 +20,12 @@ class Window(Lookup):
     """Stands for a look-up that has ``WINDOW`` domains under way, and finds nothing anywhere."""
 
     def inspect(
-        self, domains: Iterable[str], *, caa: bool = True, around: Around = Around.NOTHING
+        self,
+        domains: Iterable[str],
+        *,
+        caa: bool = True,
+        around: Around = Around.NOTHING,
+        elsewhere: bool = False,
     ) -> Iterator[Inspection]:
         rest = iter(domains)
         under_way = list(itertools.islice(rest, WINDOW))
