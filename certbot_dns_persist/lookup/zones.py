@@ -484,7 +484,7 @@ class Zones:
             return Host(text, tuple(Address(data.address, self._port) for data in glue))
         kind, find = "addresses", self._find_addresses
         if delegation.validator is not None and name.is_subdomain(delegation.apex):
-            kind, find = "addresses in a signed zone", self._find_addresses_within
+            kind, find = "addresses_within", self._find_addresses_within
         try:
             return Host(text, await self._facts.once(kind, name.labels, lambda: find(name)))
         except Unanswered as error:
