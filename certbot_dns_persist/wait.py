@@ -26,7 +26,8 @@ def look_until(
     first look.
     """
     deadline = time.monotonic() + seconds
-    time.sleep(min(after, seconds))
+    if after:
+        time.sleep(min(after, seconds))
     pause, longest = pauses
     while True:
         now = look()

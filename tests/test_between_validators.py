@@ -129,7 +129,7 @@ def test_the_refusal_of_such_a_record_is_explained_as_that_and_where_we_write_it
     assert "this CA is probably one of those that refuse it" in shown
     assert difference.why in shown
     assert "certbot-dns-persist rotate" in shown
-    assert "cache" not in shown
+    assert "an answer from a cache" not in shown
     assert nameserver.values(NAME) == [value]
 
     dry = certbot.certonly(*writing, "-d", DOMAIN, "--dry-run")

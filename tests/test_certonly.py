@@ -372,7 +372,9 @@ def test_without_a_terminal_manual_says_what_to_publish_and_fails(
     shown = failed(certbot.certonly(*bind_reading, "-d", f"{domain},*.{domain}")).output
     record = value(certbot, "; policy=wildcard")
     assert f"For {domain} and *.{domain}:" in shown
-    assert f"  Name:   {name}\n  Type:   TXT\n  TTL:    300\n  Value:  {record}\n" in shown
+    host = name.removesuffix(".example.test")
+    assert f"  Name:   {name}\n  Host (relative to example.test): {host}\n" in shown
+    assert f"  Type:   TXT\n  TTL:    300\n  Value:  {record}\n" in shown
     assert f'{name}. 300 IN TXT "{record}"' in shown
     for other in OTHERS:
         assert f'"{other}"' in shown

@@ -97,6 +97,7 @@ def test_the_text_is_to_copy_and_says_what_is_there_already(
     block = (
         f"For {DOMAIN}:\n"
         f"  Name:   {NAME}\n"
+        "  Host (relative to example.test): _validation-persist\n"
         "  Type:   TXT\n"
         "  TTL:    300\n"
         f"  Value:  {value}\n"

@@ -17,7 +17,7 @@ from certbot_dns_persist.record import validation_domain_name
 # Adds values to the file of the first argument, as if the disk were full at so many octets, if any.
 ADD = """\
 import resource, sys
-from certbot_dns_persist.providers import load
+from certbot_dns_persist.providers.loader import load
 from certbot_dns_persist.providers.interface import Settings
 
 path, name, most, *values = sys.argv[1:]

@@ -99,7 +99,7 @@ def test_one_certificate_for_names_at_three_services(
     aws: Aws,
 ) -> None:
     names = ["cloud.test", "*.route.test", "www.bind.test"]
-    done = certbot.certonly(*options, "-d", ",".join(names))
+    done = certbot.certonly(*options, "--dns-persist-may-hide=www.bind.test", "-d", ",".join(names))
     assert done.returncode == 0, done.output
     plain = f"pebble.test; accounturi={certbot.account_url}"
     assert nameserver.values(validation_domain_name("cloud.test")) == [plain]
