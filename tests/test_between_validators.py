@@ -140,7 +140,7 @@ def test_the_refusal_of_such_a_record_is_explained_as_that_and_where_we_write_it
     assert healed.returncode == 0, healed.output
     assert nameserver.values(NAME) == [canonical]
     last = [entry for entry in certbot.journal() if entry["action"] == "add"][-1]
-    assert last["reason"] == "what is there is accepted by some CAs only"
+    assert last["reason"] == "only some CAs accept the record"
 
 
 def test_what_the_ca_would_accept_is_renewed_without_a_provider_and_rotated_with_one(

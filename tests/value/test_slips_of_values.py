@@ -105,7 +105,7 @@ def test_a_zones_name_at_the_end_twice_is_noticed(name: str, once: str | None) -
     ("name", "words"),
     [
         ("_acme-challenge.example.com", "is for dns-01"),
-        ("example.com", "A CA looks at _validation-persist and the domain"),
+        ("example.com", "A CA looks at _validation-persist.DOMAIN"),
         ("_acme-challenge.example.com.example.com", "has example.com twice"),
         ("_validation-persist." + "a." * 117 + "b", "would have 255 octets"),
     ],
