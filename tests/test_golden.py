@@ -253,7 +253,9 @@ def test_a_report(
     for name, path in files.items():
         text = re.sub(DURATION, r"\1…", re.sub(LONG, r"\1…", path.read_text("utf-8")))
         text = re.sub(rf"(?<= on ){re.escape(socket.gethostname())}(?=[ <])", "HOST", text)
-        compare(f"{command}.{name}", comparable(text, tmp_path, world))
+        # Debian's checks take a page with long lines for one that was made from something else.
+        suffix = ".txt" if name == "html" else ""
+        compare(f"{command}.{name}{suffix}", comparable(text, tmp_path, world))
 
     for name, more in {"lines": [], "quiet": ["--quiet"]}.items():
         done = alone(command, *arguments, *more, stdin=names)

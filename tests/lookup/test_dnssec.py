@@ -142,6 +142,8 @@ def test_a_look_leaves_no_proof_in_the_resolver_that_denies_the_record(
 ) -> None:
     """A CA with the same resolver would get it after the record is there (RFC 8198)."""
     world.resolver.control("flush")
+    # To BIND, the address of a zone's only server is a loop until it has asked for something else.
+    assert any(not world.inspect("good.test")["good.test"].found.warnings for _ in range(20))
     for name in (domain, f"a.{domain}"):
         (seen,) = world.inspect(name).values()
         found = seen.found
