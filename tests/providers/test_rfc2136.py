@@ -336,7 +336,9 @@ def test_a_wrong_key_is_told_by_what_is_wrong_with_it(
     assert bind.primary.values(name) == []
 
 
-@pytest.mark.parametrize(("shift", "words"), [(-7200, "2:00:0. hours ahead"), (7200, "behind")])
+@pytest.mark.parametrize(
+    ("shift", "words"), [(-7200, r"(1:59:5|2:00:0)\d hours ahead"), (7200, "behind")]
+)
 def test_a_wrong_clock_is_told_by_how_much(
     provider: Rfc2136, name: str, monkeypatch: pytest.MonkeyPatch, shift: int, words: str
 ) -> None:
