@@ -7,6 +7,7 @@ run and which can be made to misbehave.
 """
 
 import collections
+import contextlib
 import itertools
 import re
 import shutil
@@ -27,6 +28,7 @@ from support.issued import Issued
 from support.nameserver import Nameserver, Zones
 from support.need import need
 from support.pebble import Pebble
+from support.process import can_bind_port_53, claim_address, release_address
 from support.zones import Key, zone_text
 
 ZONES = {"example.test": "", "child.example.test": "", "other.test": ""}
@@ -178,13 +180,23 @@ def companion(certbot: Certbot) -> Companion:
 
 
 @pytest.fixture
-def nameserver() -> Iterator[Nameserver]:
-    """A resolver and primary of ``example.test`` and ``other.test`` that takes updates."""
-    zones = Zones.from_text(
-        *(zone_text(origin, {"ns1": ["127.0.0.1"]}) for origin in ("example.test", "other.test"))
-    )
-    with Nameserver(zones, keys=[KEY], resolver=True) as running:
-        yield running
+def nameserver(request: pytest.FixtureRequest) -> Iterator[Nameserver]:
+    """A resolver and primary of ``example.test`` and ``other.test`` that takes updates.
+
+    At port 53 if we may use it, where the zones' own server is asked for what a record would hide.
+    A test marked ``port_53_blocked`` cannot reach that.
+    """
+    with contextlib.ExitStack() as stack:
+        address, port = "127.0.0.1", 0
+        blocked = request.node.get_closest_marker("port_53_blocked")
+        if not blocked and can_bind_port_53():
+            address, port = claim_address(), 53
+            stack.callback(release_address, address)
+        texts = [zone_text(zone, {"ns1": [address]}) for zone in ("example.test", "other.test")]
+        zones = Zones.from_text(*texts)
+        yield stack.enter_context(
+            Nameserver(zones, address=address, port=port, keys=[KEY], resolver=True)
+        )
 
 
 @pytest.fixture
@@ -238,6 +250,6 @@ def writing(reading: list[str], nameserver_credentials: Path) -> list[str]:
         "--dns-persist-provider=rfc2136",
         f"--dns-persist-credentials={nameserver_credentials}",
         "--dns-persist-propagation-seconds=10",
-        # The zones' own servers would have to be at port 53 to be asked for wildcards above these.
+        # Where the zones' own server is not at port 53, nobody can be asked about these.
         "--dns-persist-may-hide=a.example.test,b.example.test,www.example.test,x.other.test",
     ]

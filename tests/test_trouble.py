@@ -153,6 +153,7 @@ def test_a_zone_that_the_server_does_not_have_is_told(
     assert nameserver.values(NAME) == []
 
 
+@pytest.mark.port_53_blocked
 @pytest.mark.parametrize(
     ("faults", "words"),
     [({"drop": 1.0}, "does not answer"), ({"rcode": dns.rcode.SERVFAIL}, "answers SERVFAIL")],
@@ -179,6 +180,7 @@ def test_a_domain_that_is_not_in_dns_is_told(certbot: Certbot, reading: list[str
     refused(done, "no zone holds", "the domain is not in DNS")
 
 
+@pytest.mark.port_53_blocked
 def test_without_any_authoritative_server_the_resolvers_are_asked_with_a_warning(
     certbot: Certbot, writing: list[str]
 ) -> None:
@@ -189,6 +191,7 @@ def test_without_any_authoritative_server_the_resolvers_are_asked_with_a_warning
     assert "resolvers were asked instead" in done.output
 
 
+@pytest.mark.port_53_blocked
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
@@ -210,6 +213,7 @@ def test_a_resolver_that_refuses_to_tell_of_zones_stops_no_order(
     assert output.count(told) == output.count("The resolvers were asked instead") == 1
 
 
+@pytest.mark.port_53_blocked
 def test_it_is_told_for_how_long_resolvers_keep_saying_that_there_is_no_record(
     certbot: Certbot, writing: list[str], nameserver: Nameserver
 ) -> None:

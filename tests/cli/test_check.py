@@ -312,6 +312,7 @@ def test_unreachable_is_a_warning_while_another_server_answers_and_hides_nothing
         assert record["nameservers"][1]["status"] == "unreachable"
 
 
+@pytest.mark.port_53_blocked
 def test_unreachable_is_unknown_when_nobody_answers(
     alone: Companion, nameserver: Nameserver
 ) -> None:
@@ -465,6 +466,7 @@ def test_caa_is_looked_for_where_a_ca_does(
         checked(alone, *asking, "-d", asked, status="caa-forbids", exit_status=2)
 
 
+@pytest.mark.port_53_blocked
 def test_caa_that_cannot_be_looked_up_is_unknown(
     alone: Companion, nameserver: Nameserver, reading: list[str]
 ) -> None:

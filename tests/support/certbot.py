@@ -22,6 +22,7 @@ from cryptography import x509
 from josepy.errors import DeserializationError
 from josepy.jwk import JWK
 
+from . import warm
 from .environments import lean_certbot
 from .stoppable import Stoppable
 
@@ -116,15 +117,11 @@ class Certbot:
 
     def run(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Result:
         """Run to the end, without a terminal and without questions."""
-        done = subprocess.run(
+        done = warm.run(
             self.command(*arguments, "--non-interactive"),
             env={**self.env, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS,
-            check=False,
+            merged=True,
+            seconds=SECONDS,
         )
         self.work_dir.mkdir(parents=True, exist_ok=True)
         with (self.work_dir / OUTPUT).open("a") as file:

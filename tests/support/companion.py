@@ -4,7 +4,6 @@ import functools
 import importlib.resources
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import jsonschema
 
+from . import warm
 from .certbot import OUTPUT, SECONDS, Certbot, Screen
 
 PROGRAM = os.environ.get("COMPANION") or str(Path(sys.executable).with_name("certbot-dns-persist"))
@@ -99,15 +99,8 @@ def run(
     cwd: Path | None = None,
 ) -> Done:
     """Run any command line of ours; what it says is also added to the file ``keep``."""
-    done = subprocess.run(
-        command,
-        env={**os.environ, **(env or {})},
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
+    done = warm.run(
+        command, env={**os.environ, **(env or {})}, cwd=cwd, stdin=stdin, seconds=SECONDS
     )
     keep.parent.mkdir(parents=True, exist_ok=True)
     with keep.open("a") as file:
