@@ -35,7 +35,15 @@ class LookupFailed(Error):
 
 
 class ProviderError(Error):
-    """A DNS service refused, failed or sent an invalid answer."""
+    """Records cannot be changed: a DNS service refused, failed or sent an invalid answer."""
+
+
+class Busy(ProviderError):
+    """Another process is changing the records at a name, and does not end."""
+
+
+class CannotLock(ProviderError):
+    """Other processes cannot be kept from changing a name at the same time."""
 
 
 class NotAuthorized(Error):

@@ -2,8 +2,8 @@
 
 Look up all names at once; those with an authorising record need nothing more. For the rest, make
 a plan, show it, apply it through the provider, wait until every authoritative server serves the
-records, and only then remove those that they supersede. The process may end after any step: the
-next run looks first, finds what is there, and continues.
+records, and only then remove those that they supersede, after another look under a lock. The
+process may end after any step: the next run looks first, finds what is there, and continues.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings, patience
 from certbot_dns_persist.judge import hiding, slips
 from certbot_dns_persist.judge.plan import Plan, make_plans
+from certbot_dns_persist.judge.retire import not_needed
 from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.judge.words import lagging, why_due
 from certbot_dns_persist.lookup.session import Lookup
@@ -31,6 +32,9 @@ MISSING, EXPIRING_OR_OUTDATED = "no record authorises", "the record expires soon
 DOUBTFUL = "only some CAs accept the record"
 #: Why one is removed.
 SUPERSEDED = "superseded"
+
+#: How many names are locked at once: they are looked up together, and others wait for all of them.
+LOCKED_AT_ONCE = 20
 
 
 class Ensure:
@@ -104,23 +108,29 @@ class Ensure:
             self._fail(hiding.refusal(obstacles), standings[0].request)
         return placed
 
-    def replace(self, plans: Sequence[Plan], between: Callable[[], None]) -> list[Plan]:
+    def replace(
+        self, plans: Sequence[Plan], between: Callable[[], Sequence[ValidationRequest]]
+    ) -> list[Plan]:
         """Publish what ``plans`` add, and retire what they name, even if it is still in use.
 
         Nothing is retired until every server authorises every request without it, and
-        ``between`` has returned. Returns the plans that could not be retired completely. Raises
+        ``between`` has returned: the requests of others, who keep the records that they need.
+        Returns the plans that could not be retired completely. Raises
         :class:`~certbot_dns_persist.errors.Error` if the servers do not get that far; then what
         was published stays, and nothing is removed.
         """
         new = [p for p in plans if any(p.value not in s.found.values for s in p.standings)]
         if new:
             self._publish(new)
+        for plan in plans:
+            if plan not in new:
+                self._publisher.keep(_record(plan), plan.reason)
         now = self._wait({r: plan.retire for plan in plans for r in plan.requests})
         unseen = [standing for standing in now.values() if not standing.everywhere]
         if unseen:
             self._fail(words.not_replaced(unseen, self._patience()), unseen[0].request)
-        between()
-        return [p for p in plans if not self._conclude(p, [now[r] for r in p.requests])]
+        others = between()
+        return self._conclude(plans, others)
 
     def withdraw(self) -> None:
         """Remove what this object published, and nothing else: the end of a dry run."""
@@ -221,14 +231,15 @@ class Ensure:
                     request.domain,
                     lagging([standings[request]]),
                 )
-        unseen, seen = [], True
+        unseen, seen, done = [], True, []
         for plan in published:
             now = [standings[request] for request in plan.requests]
             if all(standing.everywhere for standing in now):
-                self._conclude(plan, now)
+                done.append(plan)
             else:
                 seen = False
                 unseen += [] if self._accepted_unseen(plan, now) else now
+        self._conclude(done)
         if unseen:
             self._fail(words.not_seen(unseen, self._patience()), unseen[0].request)
         return seen
@@ -287,34 +298,92 @@ class Ensure:
     def _patience(self) -> int:
         return patience(self._options, terminal=self._here.terminal)
 
-    def _conclude(self, plan: Plan, standings: Sequence[Standing]) -> bool:
-        """Retire what ``plan`` supersedes, now that its record is on every server.
+    def _conclude(
+        self, plans: Sequence[Plan], others: Sequence[ValidationRequest] = ()
+    ) -> list[Plan]:
+        """Retire what ``plans`` supersede, now that their records are on every server.
 
-        Returns whether all of it is gone, or not for this run to remove.
+        Returns the plans of which something is left that this run should have removed, or a person
+        has to. What one of ``others`` needs is left, too.
         """
-        written = self._publisher.writes(plan.name)
-        if not written and any(plan.value not in s.found.values for s in plan.standings):
-            self._publisher.note_added_by_hand(_record(plan), plan.reason)
-        if self._here.dry_run or not plan.retire:
-            return True
-        if any(s.found.silent or s.found.warnings for s in standings):
+        for plan in plans:
+            by_hand = not self._publisher.writes(plan.name)
+            if by_hand and any(plan.value not in s.found.values for s in plan.standings):
+                self._publisher.note_added_by_hand(_record(plan), plan.reason)
+        due = [] if self._here.dry_run else [plan for plan in plans if plan.retire]
+        left: list[Plan] = []
+        for start in range(0, len(due), LOCKED_AT_ONCE):
+            left += self._retire(due[start : start + LOCKED_AT_ONCE], others)
+        return left
+
+    def _retire(self, plans: Sequence[Plan], others: Sequence[ValidationRequest]) -> list[Plan]:
+        """Remove what ``plans`` supersede, while no other process changes these names.
+
+        We look again first: since the last look, somebody may have removed the record that we rely
+        on, or come to rely on one that we are about to remove.
+        """
+        left: list[Plan] = []
+        try:
+            with self._publisher.locked([plan.name for plan in plans]):
+                requests = [*(r for plan in plans for r in plan.requests), *others]
+                now = {s.request: s for s in self.look(list(dict.fromkeys(requests)))}
+                for plan in plans:
+                    mine, theirs = ([now[r] for r in them] for them in (plan.requests, others))
+                    if not self._remove(plan, mine, theirs):
+                        left.append(plan)
+        except errors.ProviderError as error:
+            left = list(plans)
+            for plan in plans:
+                self._warn_of_old(plan.name, error)
+        return left
+
+    def _remove(
+        self, plan: Plan, standings: Sequence[Standing], others: Sequence[Standing]
+    ) -> bool:
+        """Remove what ``plan`` supersedes, as far as that is safe; return whether all is gone."""
+        if any(s.found.silent or s.found.warnings or s.found.trouble for s in standings):
             self._here.notify(
                 f"Not every server of {plan.name} could be asked, so the record that the new "
                 "one supersedes was left there. It does no harm."
             )
             return False
-        gone = written
-        for value in plan.retire:
-            try:
-                self._publisher.remove(_record(plan, value), SUPERSEDED)
-            except errors.ProviderError as error:
+        gone = self._publisher.writes(plan.name)
+        try:
+            listed = self._publisher.listed(plan.name)
+            standings = [standing.with_lists(listed) for standing in standings]
+            others = [standing.with_lists(listed) for standing in others]
+            if not all(
+                s.found.canonical_name == plan.name and s.without(plan.retire).everywhere
+                for s in standings
+            ):
+                logger.warning(
+                    "The record that was to take over at %s is not there any more, so the one that "
+                    "it supersedes was left. Another process or person has changed the name.",
+                    plan.name,
+                )
+                return False
+            free, needing = not_needed(others, plan.name, plan.retire)
+            for standing in needing:
                 gone = False
                 logger.warning(
-                    "The superseded record at %s could not be removed. It does no harm. %s",
+                    "The record at %s was left there: %s needs it with the account %s.",
                     plan.name,
-                    error,
+                    standing.request.domain,
+                    standing.request.account_url,
                 )
+            there = {value for standing in standings for value in standing.found.values}
+            self._publisher.forget(plan.name, set(free) - there)
+            for value in (value for value in free if value in there):
+                self._publisher.remove(_record(plan, value), SUPERSEDED)
+        except errors.ProviderError as error:
+            gone = False
+            self._warn_of_old(plan.name, error)
         return gone
+
+    def _warn_of_old(self, name: str, error: errors.ProviderError) -> None:
+        logger.warning(
+            "The superseded record at %s could not be removed. It does no harm. %s", name, error
+        )
 
     # Refresh
 

@@ -1,12 +1,14 @@
 """Changes records through the provider, and logs each change."""
 
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
-from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.change.locks import Locks
+from certbot_dns_persist.errors import CannotLock, ConfigurationError, ProviderError
 from certbot_dns_persist.journal.notes import Change
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.hiding import at_place
@@ -46,7 +48,8 @@ class TxtRecord:
 class Publisher:
     """All changes to DNS. Providers are loaded, and their credentials read, when needed.
 
-    It remembers what it has added, so that it can withdraw that and nothing else.
+    It remembers what it has added, so that it can withdraw that and nothing else. While it changes
+    a name, no other process on this machine does.
     """
 
     def __init__(
@@ -56,9 +59,11 @@ class Publisher:
         self._lookup = lookup
         self._journal = journal
         self._notify = notify
+        self._locks = Locks(journal.state_file.parent / "locks")
         self._credentials: credentials.Credentials | None = None
         self._loaded: dict[tuple[str | None, str], Provider] = {}
         self._added: list[tuple[str, Provider, TxtRecord]] = []
+        self._warned = False
 
     def writes(self, name: str) -> bool:
         """Whether records at ``name`` can be changed from here; otherwise a person does it.
@@ -134,15 +139,41 @@ class Publisher:
     def add(self, record: TxtRecord, reason: str) -> None:
         """Publish ``record`` with each provider of its name, unless it is there already.
 
-        Raises :class:`~certbot_dns_persist.errors.ProviderError`.
+        Without locks it is published all the same, with a warning. Raises
+        :class:`~certbot_dns_persist.errors.ProviderError`.
         """
-        for name, provider in self._providers(record.name):
-            if record.value in provider.list_values(record.name):
-                continue
-            change = self._change("add", record, reason, name, provider.zone_for(record.name))
-            # Before the change: it may be interrupted when it has been made.
-            self._added.append((name, provider, record))
-            self._do(change, partial(provider.add_value, record.name, record.value, record.ttl))
+        with self._locked_if_possible(record.name):
+            for name, provider in self._providers(record.name):
+                if record.value in provider.list_values(record.name):
+                    continue
+                change = self._change("add", record, reason, name, provider.zone_for(record.name))
+                # Before the change: it may be interrupted when it has been made.
+                self._added.append((name, provider, record))
+                self._do(change, partial(provider.add_value, record.name, record.value, record.ttl))
+
+    @contextlib.contextmanager
+    def locked(self, names: Collection[str]) -> Iterator[None]:
+        """Keep other processes on this machine from changing ``names`` within the context.
+
+        So what was looked at is still so when it is changed. Do not ask a person there, or wait
+        for DNS. Names that only a person changes are not locked. Raises
+        :class:`~certbot_dns_persist.errors.ProviderError` if that is not possible.
+        """
+        ours = [n for n in names if any(provider.writes for _, provider in self._providers(n))]
+        with self._locks.hold(ours):
+            yield
+
+    @contextlib.contextmanager
+    def _locked_if_possible(self, name: str) -> Iterator[None]:
+        """Keep other processes from changing ``name``, and warn if that is not possible."""
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self.locked([name]))
+            except CannotLock as error:
+                if not self._warned:
+                    logger.warning("%s We publish all the same, but remove nothing.", error)
+                self._warned = True
+            yield
 
     def listed(self, name: str) -> dict[str, list[str]]:
         """Return the values at ``name`` by the provider that has them, of those that can tell.
@@ -154,6 +185,12 @@ class Publisher:
             for label, provider in self._providers(name)
             if _answers(provider)
         }
+
+    def forget(self, name: str, values: Collection[str]) -> None:
+        """Note that ``values``, of which some may be in our notes, are no longer at ``name``."""
+        for record in self._journal.standing():
+            if record.name == name and record.value in values:
+                self._journal.gone(record)
 
     def stands(self, name: str, value: str) -> bool | None:
         """Whether a provider has ``value`` at ``name``; ``None`` when they cannot tell."""
@@ -211,7 +248,8 @@ class Publisher:
         while self._added:
             name, provider, record = self._added.pop()
             try:
-                self._remove(name, provider, record, reason)
+                with self.locked([record.name]):
+                    self._remove(name, provider, record, reason)
             except ProviderError as error:
                 logger.warning(
                     'The TXT record %s with the value "%s" was only needed for a while, but could '
@@ -222,16 +260,28 @@ class Publisher:
                 )
 
     def remove(self, record: TxtRecord, reason: str) -> None:
-        """Remove ``record``. Raises :class:`~certbot_dns_persist.errors.ProviderError`."""
-        for name, provider in self._providers(record.name):
-            if provider.writes:
-                self._remove(name, provider, record, reason)
-            else:
-                provider.remove_value(record.name, record.value)
+        """Remove ``record``; whoever relies on another one looks first, and :meth:`locked`.
+
+        Raises :class:`~certbot_dns_persist.errors.ProviderError`.
+        """
+        with self.locked([record.name]):
+            for name, provider in self._providers(record.name):
+                if provider.writes:
+                    self._remove(name, provider, record, reason)
+                else:
+                    provider.remove_value(record.name, record.value)
 
     def _remove(self, name: str, provider: "Provider", record: TxtRecord, reason: str) -> None:
         change = self._change("remove", record, reason, name, provider.zone_for(record.name))
         self._do(change, partial(provider.remove_value, record.name, record.value))
+
+    def keep(self, record: TxtRecord, reason: str) -> None:
+        """Note that ``record``, which was there already, is needed, if it was to be removed."""
+        with self._locked_if_possible(record.name):
+            if record.value in self._journal.replaced(record.name):
+                provider = self.names(record.name)
+                change = self._change("add", record, f"{reason}; was there", provider, None)
+                self._journal.done(change)
 
     def note_added_by_hand(self, record: TxtRecord, reason: str) -> None:
         """Log that a person has published ``record``."""

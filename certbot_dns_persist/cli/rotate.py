@@ -189,9 +189,7 @@ class _Rotation:
                     f"of its names must change together. Use --cert-name {lineage.name}. Nothing "
                     "was changed."
                 )
-        others = changing.standings_of_others(
-            self._args, but=[lineage.name for lineage in self._lineages]
-        )
+        others = self._others()
         for plan in self.plans:
             for standing in needed_by(others, plan.name, plan.retire):
                 raise ConfigurationError(
@@ -244,8 +242,11 @@ class _Rotation:
             for plan in kept
         ]
 
-    def _switch(self) -> None:
-        """Change what the lineages are renewed with, while no Certbot is running."""
+    def _switch(self) -> list[ValidationRequest]:
+        """Change what the lineages are renewed with, while no Certbot is running.
+
+        Returns what others need at the names of the plans: they may have come to it meanwhile.
+        """
         changed = [lineage for lineage in self._lineages if self._differences(lineage)]
         if changed:
             changing.lock_certbot(self._args)
@@ -253,6 +254,12 @@ class _Rotation:
         self._group.journal.note_replaced(gone)
         for lineage in changed:
             change_lineage(lineage, self._differences(lineage))
+        return [s.request for s in self._others() if s.found.canonical_name in gone]
+
+    def _others(self) -> list[Standing]:
+        """How the names of all other certificates stand."""
+        names = [lineage.name for lineage in self._lineages]
+        return changing.standings_of_others(self._args, but=names)
 
 
 def _changes(plan: Plan) -> bool:

@@ -65,12 +65,32 @@ def _does_as_much(standing: Standing, new: ValidationRecord, old: ValidationReco
     return serves and reaches_as_far(new, old)
 
 
-def needed_by(standings: Iterable[Standing], name: str, values: Sequence[str]) -> list[Standing]:
-    """Return those of ``standings`` for which only ``values`` at ``name`` are accepted."""
+def needed_by(standings: Iterable[Standing], name: str, values: Collection[str]) -> list[Standing]:
+    """Return those of ``standings`` that need one of ``values`` at ``name``.
+
+    Without these values, a server that has an accepted record for them would have none, or one
+    that only some CAs accept.
+    """
     return [
         standing
         for standing in standings
-        if standing.found.canonical_name == name
-        and standing.accepted
-        and not standing.without(values).accepted
+        if standing.found.canonical_name == name and _loses(standing, values)
     ]
+
+
+def _loses(standing: Standing, values: Collection[str]) -> bool:
+    accepted = standing.evaluation.accepted.keys()
+    left = accepted - set(values)
+    return any(
+        not accepted.isdisjoint(server.values or ()) and left.isdisjoint(server.values or ())
+        for server in standing.found.answers
+    )
+
+
+def not_needed(
+    standings: Iterable[Standing], name: str, values: Sequence[str]
+) -> tuple[list[str], list[Standing]]:
+    """Return those of ``values`` at ``name`` that nobody needs, and those who need the others."""
+    needing = needed_by(standings, name, values)
+    needed = {value for standing in needing for value in standing.evaluation.accepted}
+    return [value for value in values if value not in needed], needing

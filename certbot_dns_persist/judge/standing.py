@@ -1,7 +1,7 @@
 """The state of a request in DNS at one moment. Pure: nothing is looked up."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cached_property
 
 from certbot_dns_persist.lookup.found import Found, ServerAnswer
@@ -86,6 +86,12 @@ class Standing:
             for server in self.found.servers
         )
         return dataclasses.replace(self, found=dataclasses.replace(self.found, servers=servers))
+
+    def with_lists(self, listed: Mapping[str, Collection[str]]) -> "Standing":
+        """Return the standing as if each provider, with what it lists, were one more server."""
+        lists = [ServerAnswer(name, name, tuple(values)) for name, values in listed.items()]
+        found = dataclasses.replace(self.found, servers=(*self.found.servers, *lists))
+        return dataclasses.replace(self, found=found)
 
 
 def ends_soon(standing: Standing, options: Options) -> bool:

@@ -1,0 +1,215 @@
+"""Two processes that change the records of one name, and processes that cannot lock it."""
+
+import dataclasses
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import pytest
+from support.nameserver import Nameserver
+
+from certbot_dns_persist.change import locks
+from certbot_dns_persist.change.ensure import Ensure
+from certbot_dns_persist.change.locks import Locks
+from certbot_dns_persist.change.publisher import Publisher
+from certbot_dns_persist.change.surroundings import Surroundings
+from certbot_dns_persist.errors import NotAuthorized
+from certbot_dns_persist.journal.store import Journal
+from certbot_dns_persist.judge.plan import make_plans
+from certbot_dns_persist.lookup.found import Found
+from certbot_dns_persist.lookup.session import Address, Lookup
+from certbot_dns_persist.options import Options
+from certbot_dns_persist.record import validation_domain_name
+from certbot_dns_persist.request.request import AccountUris, ValidationRequest
+
+CA, URI, OTHER_URI = "ca.example", "https://ca.example/acct/1", "https://ca.example/acct/2"
+DOMAIN = "example.test"
+NAME = validation_domain_name(DOMAIN)
+PLAIN = f"{CA}; accounturi={URI}"
+WIDE = f"{PLAIN}; policy=wildcard"
+ENDS = f"{PLAIN}; persistUntil=4000000000"
+THEIRS = f"{CA}; accounturi={OTHER_URI}"
+FOREIGN = "v=spf1 -all"
+
+
+def request(uri: str = URI, *, wildcard: bool = False) -> ValidationRequest:
+    return ValidationRequest(
+        DOMAIN, wildcard, "https://ca.example/dir", (CA,), uri, AccountUris(uri)
+    )
+
+
+class Interrupted(Lookup):
+    """Looks up, and at one look something else happens just before the answer arrives."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__([address], authoritative=False)
+        self.looks = 0
+        self.then: dict[int, Callable[[], None]] = {}
+
+    def find(self, names: Collection[str]) -> dict[str, Found]:
+        self.looks += 1
+        found = super().find(names)
+        self.then.pop(self.looks, lambda: None)()
+        return found
+
+
+class World:
+    """A name at a server, and processes with one configuration directory that change it."""
+
+    def __init__(self, nameserver: Nameserver, credentials: Path, directory: Path) -> None:
+        self.nameserver, self.directory = nameserver, directory
+        self.options = Options(
+            providers=("rfc2136",), credentials=str(credentials), propagation_seconds=5
+        )
+
+    def lookup(self) -> Interrupted:
+        return Interrupted(Address(self.nameserver.address, self.nameserver.port))
+
+    def ensure(self, lookup: Lookup | None = None, *, dry_run: bool = False) -> Ensure:
+        lookup = lookup or self.lookup()
+        journal = Journal(str(self.directory), str(self.directory))
+        publisher = Publisher(self.options, lookup, journal, print)
+        return Ensure(self.options, lookup, publisher, Surroundings(notify=print, dry_run=dry_run))
+
+    @property
+    def locks(self) -> Path:
+        return self.directory / "dns-persist" / "locks"
+
+    @property
+    def values(self) -> list[str]:
+        values = self.nameserver.values(NAME)
+        assert FOREIGN in values
+        return [value for value in values if value != FOREIGN]
+
+    def stand(self, *values: str) -> None:
+        self.nameserver.zones.set_values(NAME, [FOREIGN, *values])
+
+
+@pytest.fixture
+def world(nameserver: Nameserver, nameserver_credentials: Path, tmp_path: Path) -> World:
+    return World(nameserver, nameserver_credentials, tmp_path)
+
+
+def replace(world: World, lookup: Lookup, asked: ValidationRequest) -> list[str]:
+    """Replace the records there by one for ``asked``; return the names where something is left."""
+    ensure = world.ensure(lookup)
+    standings = ensure.look([asked])
+    (plan,) = make_plans(standings, world.options, "rotation")
+    retire = tuple(v for v in standings[0].found.values if v not in (plan.value, FOREIGN))
+    plan = dataclasses.replace(plan, retire=retire)
+    return [plan.name for plan in ensure.replace([plan], list)]
+
+
+def test_two_that_replace_each_others_record_never_remove_both(world: World) -> None:
+    """One wants the plain record and the other the wide one; each sees both, and removes one."""
+    world.stand(PLAIN, WIDE)
+    first, second = world.lookup(), world.lookup()
+    # The first has looked twice, for its plan and for what it relies on, when the second begins,
+    # and finishes.
+    first.then[2] = lambda: wide.extend(replace(world, second, request(wildcard=True)))
+    wide: list[str] = []
+
+    plain = replace(world, first, request())
+
+    assert world.values == [WIDE]
+    assert (plain, wide) == ([NAME], [])
+
+
+def test_what_takes_over_and_is_gone_again_replaces_nothing(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.stand(WIDE)
+    lookup = world.lookup()
+    lookup.then[2] = lambda: world.stand(WIDE)  # when it was seen, somebody removes it
+
+    left = replace(world, lookup, request())
+
+    assert world.values == [WIDE]
+    assert left == [NAME]
+    assert "The record that was to take over" in caplog.text
+
+
+def test_what_the_provider_no_longer_has_replaces_nothing_though_servers_still_show_it(
+    world: World,
+) -> None:
+    """As where changes reach the name servers late."""
+    world.stand(PLAIN, WIDE)
+    with Nameserver(world.nameserver.zones, resolver=True) as late:
+        late.freeze()
+        lookup = Interrupted(Address(late.address, late.port))
+        lookup.then[2] = lambda: world.stand(WIDE)
+
+        left = replace(world, lookup, request())
+
+    assert world.values == [WIDE]
+    assert left == [NAME]
+
+
+def test_what_another_certificate_has_come_to_need_stays(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.stand(PLAIN, ENDS)
+    ensure = world.ensure()
+    (standing,) = ensure.look([request(OTHER_URI)])
+    (plan,) = make_plans([standing], world.options, "rotation")
+    plan = dataclasses.replace(plan, retire=(PLAIN, ENDS))
+
+    left = ensure.replace([plan], lambda: [request()])
+
+    assert left == [plan]
+    assert world.values == sorted([PLAIN, ENDS, THEIRS])
+    assert f"{DOMAIN} needs it with the account {URI}" in caplog.text
+
+
+def test_a_refresh_beside_one_who_rotates_leaves_a_record_of_each(world: World) -> None:
+    soon = f"{PLAIN}; persistUntil=1900000000"
+    world.stand(soon)
+    world.options = dataclasses.replace(world.options, valid_for=36500)
+    lookup = world.lookup()
+    # The record that expires soon is seen, and then another process replaces it.
+    lookup.then[1] = lambda: rotated.extend(replace(world, world.lookup(), request(OTHER_URI)))
+    rotated: list[str] = []
+
+    world.ensure(lookup).authorize([request()])
+
+    assert rotated == []
+    kept = [value.partition("; persistUntil=")[0] for value in world.values]
+    assert kept == sorted([PLAIN, THEIRS])
+
+
+def test_nobody_publishes_or_removes_while_another_process_holds_the_name(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "SECONDS", 0.1)
+    world.stand()
+    with (
+        Locks(world.locks).hold([NAME]),
+        pytest.raises(NotAuthorized, match="is being changed by"),
+    ):
+        world.ensure().authorize([request()])
+    assert world.values == []
+    dry = world.ensure(dry_run=True)
+    dry.authorize([request()])
+    assert world.values == [PLAIN]
+    with Locks(world.locks).hold([NAME]):
+        dry.withdraw()
+    assert world.values == [PLAIN]
+
+
+def test_without_locks_records_are_published_with_a_warning_and_none_is_removed(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.stand(WIDE)
+    world.locks.parent.mkdir()
+    world.locks.write_text("")  # where the directory should be
+
+    left = replace(world, world.lookup(), request())
+
+    assert world.values == sorted([WIDE, PLAIN])
+    assert left == [NAME]
+    assert "We publish all the same, but remove nothing." in caplog.text
+    world.stand()
+    dry = world.ensure(dry_run=True)
+    dry.authorize([request()])
+    dry.withdraw()
+    assert world.values == [PLAIN]
+    assert "could not be removed. If it is still there, please remove it" in caplog.text
