@@ -1,7 +1,7 @@
 """Two processes that change the records of one name, and processes that cannot lock it."""
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from certbot_dns_persist.change.surroundings import Surroundings
 from certbot_dns_persist.errors import NotAuthorized
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.plan import make_plans
-from certbot_dns_persist.lookup.found import Found
+from certbot_dns_persist.lookup.found import Found, Neighbourhood
 from certbot_dns_persist.lookup.session import Address, Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import validation_domain_name
@@ -50,6 +50,10 @@ class Interrupted(Lookup):
         found = super().find(names)
         self.then.pop(self.looks, lambda: None)()
         return found
+
+    def neighbourhoods(self, found: Iterable[Found]) -> dict[str, Neighbourhood]:
+        """There is no wildcard; whom we would ask is not at port 53, which takes seconds."""
+        return {each.name: Neighbourhood(each.name, each.canonical_name) for each in found}
 
 
 class World:
