@@ -1,0 +1,254 @@
+"""Where others may write, no link leads us elsewhere, no FIFO stops us and no lock holds us."""
+
+import contextlib
+import fcntl
+import os
+import pwd
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.need import need
+
+from certbot_dns_persist.files import lock, opened, read_text, require_private, weakness
+
+NOBODY = pwd.getpwnam("nobody")
+APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT
+
+Make = Callable[[Path], object]
+
+
+@pytest.fixture
+def as_root() -> None:
+    need(os.geteuid() == 0, "only root can give files to somebody else")
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    os.seteuid(NOBODY.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def make_link(path: Path) -> None:
+    (path.parent / "elsewhere").write_text("theirs")
+    path.symlink_to("elsewhere")
+
+
+def make_link_to_nowhere(path: Path) -> None:
+    path.symlink_to("elsewhere")
+
+
+def make_socket(path: Path) -> None:
+    os.mknod(path, stat.S_IFSOCK | 0o600)
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, APPEND], ids=["read", "append"])
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (make_link, "it is a symbolic link"),
+        (make_link_to_nowhere, "it is a symbolic link"),
+        (os.mkfifo, "it is not a regular file"),
+        (make_socket, "it is not a regular file"),
+        (Path.mkdir, "Is a directory"),
+    ],
+)
+def test_only_a_regular_file_is_opened_and_nothing_hangs_us(
+    tmp_path: Path, make: Make, why: str, flags: int
+) -> None:
+    make(tmp_path / "name")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OSError, match=why) as caught, opened(tmp_path / "name", flags):
+        pass
+    assert caught.value.filename == str(tmp_path / "name")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_new_file_is_for_its_owner_and_an_old_one_is_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / "name"
+    for line in (b"1\n", b"2\n"):
+        with opened(path, APPEND) as descriptor:
+            os.write(descriptor, line)
+    assert path.read_bytes() == b"1\n2\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_missing_file_is_created_only_on_demand(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), opened(tmp_path / "name", os.O_RDONLY):
+        pass
+    with pytest.raises(FileNotFoundError):
+        read_text(tmp_path / "name")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_lock_that_others_keep_is_waited_for_until_the_deadline(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with opened(path, APPEND) as theirs, opened(path, APPEND) as ours:
+        fcntl.flock(theirs, fcntl.LOCK_SH)  # as whoever may read the file can
+        began = time.monotonic()
+        with pytest.raises(TimeoutError, match=r"another process has kept it locked for 0\.3 sec"):
+            lock(ours, 0.3)
+        assert time.monotonic() - began >= 0.3
+        fcntl.flock(theirs, fcntl.LOCK_UN)
+        lock(ours, 0)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(theirs, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_a_link_to_read_is_followed_only_where_nobody_else_can_change_it(
+    tmp_path: Path, as_root: None
+) -> None:
+    (tmp_path / "file").write_text("content")
+    link = tmp_path / "link"
+    link.symlink_to("file")
+    assert read_text(link) == "content"  # as Kubernetes mounts a secret
+    os.chown(tmp_path, NOBODY.pw_uid, -1)
+    with pytest.raises(OSError, match=r"it is a symbolic link, and .* belongs to nobody"):
+        read_text(link)
+    assert read_text(tmp_path / "file") == "content"
+
+
+def test_what_belongs_to_root_and_us_has_no_weakness(tmp_path: Path) -> None:
+    assert weakness(Path("/")) is None
+    assert weakness(Path("/etc/passwd")) is None
+    (tmp_path / "file").touch(mode=0o600)
+    assert weakness(tmp_path / "file") is None  # although it is below /tmp
+    assert weakness(tmp_path / "not" / "yet") is None
+
+
+def test_an_owner_other_than_root_and_us_is_a_weakness(tmp_path: Path, as_root: None) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "folder" / "it's"
+    folder.mkdir(mode=0o755)
+    file.touch(mode=0o600)
+    os.chown(file, NOBODY.pw_uid, -1)
+    weak = weakness(file)
+    assert weak is not None
+    assert (weak.path, weak.fault) == (file, f"belongs to nobody (uid {NOBODY.pw_uid})")
+    assert os.system(weak.cure) == 0  # noqa: S605  # what we tell people to type
+    assert weakness(file) is None
+    os.chown(folder, NOBODY.pw_uid, -1)
+    assert str(weakness(file)) == (
+        f"{folder} belongs to nobody (uid {NOBODY.pw_uid}). To change that: chown root {folder}"
+    )
+
+
+def test_what_everybody_may_write_is_a_weakness_wherever_on_the_way_it_is(tmp_path: Path) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "folder" / "file"
+    folder.mkdir()
+    file.touch(mode=0o600)
+    for path, mode in ((folder, 0o777), (file, 0o646)):
+        before = stat.S_IMODE(path.stat().st_mode)
+        path.chmod(mode)
+        weak = weakness(file)
+        assert weak is not None
+        assert weak.path == path
+        assert weak.fault == f"may be written by everybody (mode {mode:04o})"
+        assert weak.cure == f"chmod o-w {path}"
+        path.chmod(before)
+    assert weakness(file) is None
+
+
+def test_the_sticky_bit_protects_what_is_below_but_not_a_folder_for_our_files(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    (folder / "ours").mkdir()
+    assert weakness(folder / "ours") is None
+    weak = weakness(folder)
+    assert weak is not None
+    assert weak.fault == "may be written by everybody (mode 1777)"
+
+
+def test_in_a_sticky_folder_only_what_is_ours_is_protected(tmp_path: Path, as_root: None) -> None:
+    tmp_path.chmod(0o1777)
+    (tmp_path / "link").symlink_to("/etc")
+    os.lchown(tmp_path / "link", NOBODY.pw_uid, -1)
+    weak = weakness(tmp_path / "link" / "passwd")
+    assert weak is not None
+    assert weak.fault == f"belongs to nobody (uid {NOBODY.pw_uid})"
+    assert weak.cure == f"chown -h root {tmp_path / 'link'}"
+
+
+def test_a_group_counts_only_if_somebody_else_is_in_it(tmp_path: Path, as_root: None) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    file.chmod(0o664)
+    assert weakness(file) is None  # root's group
+    os.chown(file, -1, 4_000_000)
+    assert weakness(file) is None  # a group that this machine does not know, as in containers
+    os.chown(file, -1, NOBODY.pw_gid)
+    weak = weakness(file)
+    assert weak is not None
+    assert "nobody" in weak.fault
+    assert weak.cure == f"chmod g-w {file}"
+
+
+def test_weaknesses_are_found_where_links_lead(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    (tmp_path / "a").chmod(0o757)
+    (folder / "file").touch()
+    (tmp_path / "relative").symlink_to("a/b/../b/file")
+    (tmp_path / "absolute").symlink_to(folder)
+    for path in (tmp_path / "relative", tmp_path / "absolute" / "file"):
+        weak = weakness(path)
+        assert weak is not None
+        assert weak.path == tmp_path / "a"
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    assert weakness(tmp_path / "one") is None
+    with pytest.raises(OSError, match=r"it is a symbolic link|Symlink loop|Too many levels"):
+        read_text(tmp_path / "one")
+
+
+def test_a_file_is_private_if_folder_and_file_are(tmp_path: Path) -> None:
+    folder = tmp_path / "dns-persist"
+    require_private(folder / "state.sqlite")  # neither is there yet
+    folder.mkdir(mode=0o700)
+    require_private(folder / "state.sqlite")
+    (folder / "state.sqlite").touch(mode=0o600)
+    require_private(folder / "state.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: path.parent.chmod(0o1777), "dns-persist may be written by everybody"),
+        (lambda path: path.parent.parent.chmod(0o777), "may be written by everybody"),
+        (make_link, "state.sqlite is a symbolic link"),
+        (make_link_to_nowhere, "state.sqlite is a symbolic link"),
+        (os.mkfifo, "state.sqlite is not a regular file"),
+        (Path.mkdir, "state.sqlite is not a regular file"),
+    ],
+)
+def test_a_file_that_others_may_have_prepared_is_not_private(
+    tmp_path: Path, make: Make, why: str
+) -> None:
+    path = tmp_path / "dns-persist" / "state.sqlite"
+    path.parent.mkdir()
+    make(path)
+    with pytest.raises(PermissionError, match=why) as caught:
+        require_private(path)
+    assert caught.value.filename == str(path)
+
+
+def test_an_ordinary_user_trusts_root_and_itself(tmp_path: Path, as_root: None) -> None:
+    for place in [tmp_path, *list(tmp_path.parents)[:-2]]:
+        place.chmod(0o755)
+    roots, own = tmp_path / "roots", tmp_path / "own"
+    roots.touch(mode=0o644)
+    own.touch(mode=0o600)
+    os.chown(own, NOBODY.pw_uid, -1)
+    with as_nobody():
+        assert weakness(roots) is None
+        assert weakness(own) is None
