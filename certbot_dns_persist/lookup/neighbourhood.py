@@ -23,6 +23,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import dns.name
+import dns.rcode
 import dns.rdatatype
 
 from certbot_dns_persist.lookup.found import Found, Level, Neighbourhood, ServerAnswer, ZoneRecord
@@ -39,7 +40,7 @@ KINDS = tuple(
     _Kind.make(kind)
     for kind in ("A", "AAAA", "CAA", 65, "MX", "SRV", "TLSA", "TXT")  # 65: HTTPS
 )
-#: Those whose absence people would notice, or that may permit something.
+#: Those whose absence people would notice, or that may permit something; the commonest first.
 FEW_KINDS = (_Kind.A, _Kind.AAAA, _Kind.MX, _Kind.TXT)
 _ESSENTIAL = (_Kind.A, _Kind.TXT)
 _MAX_NAME = 255  # octets (RFC 1035 section 2.3.4)
@@ -133,7 +134,7 @@ class Neighbours:
     async def _wildcard_above(self, zone: Zone, name: _Labels) -> tuple[ZoneRecord, ...]:
         """Return what a random name beside ``name``, or beside one above it, is answered with."""
         while len(name) > len(zone.apex.labels):
-            beside = await self._beside(zone, name, FEW_KINDS)
+            beside = await self._few_beside(zone, name)
             if beside:
                 return beside
             name = name[1:]
@@ -151,7 +152,7 @@ class Neighbours:
                 for kinds in (KINDS[:1], KINDS[1:]):
                     if await self._ask(zone, asked, kinds):
                         return False
-            if await self._beside(zone, name, FEW_KINDS):
+            if await self._few_beside(zone, name):
                 return True
             name = name[1:]
         return False
@@ -180,17 +181,32 @@ class Neighbours:
         beside = (self._random, *name[1:])
         return self._facts.once("beside", (beside, kinds), lambda: self._ask(zone, beside, kinds))
 
+    def _few_beside(self, zone: Zone, name: _Labels) -> Awaitable[tuple[ZoneRecord, ...]]:
+        """Return the records of few types beside ``name``, with one question if there are none.
+
+        That is enough where a record stands already, and nothing is risked by believing a server
+        that there is no such name.
+        """
+        beside = (self._random, *name[1:])
+        return self._facts.once(
+            "few beside", beside, lambda: self._ask(zone, beside, FEW_KINDS, briefly=True)
+        )
+
     async def _ask(
-        self, zone: Zone, name: _Labels, kinds: Sequence[_Kind]
+        self, zone: Zone, name: _Labels, kinds: Sequence[_Kind], *, briefly: bool = False
     ) -> tuple[ZoneRecord, ...]:
-        """Return the records of a name, as the first server tells that tells."""
+        """Return the records of a name, as the first server tells that tells.
+
+        ``briefly`` is whether to ask no further if the answer for the first type is that there is
+        no such name.
+        """
         if sum(len(label) + 1 for label in name) > _MAX_NAME:
             raise Unanswered(f"{to_text(name[1:])} is too long for names below it")
         troubles = []
         for host in zone.hosts:
             for address in host.addresses:
                 try:
-                    return await self._ask_at(address, name, kinds)
+                    return await self._ask_at(address, name, kinds, briefly)
                 except Unanswered as error:
                     troubles.append(f"{host.name} ({address}) {error}")
         raise Unanswered(
@@ -199,19 +215,24 @@ class Neighbours:
         )
 
     async def _ask_at(
-        self, address: Address, name: _Labels, kinds: Sequence[_Kind]
+        self, address: Address, name: _Labels, kinds: Sequence[_Kind], briefly: bool
     ) -> tuple[ZoneRecord, ...]:
-        asked = [(kind, self._transport.ask(Question(name, kind), address)) for kind in kinds]
         records: dict[ZoneRecord, None] = {}
-        for kind, future in asked:
-            answer = await future
-            if answer.usable and not answer.authoritative:
-                raise Unanswered("is lame: it does not answer for the zone with authority")
-            if answer.usable:
-                records |= dict.fromkeys(_records(answer, name))
-            elif kind in _ESSENTIAL:
-                raise Unanswered(f"answers {answer.rcode_text}")
-            # else it knows nothing of the type, and so has nothing of it to lose
+        for turn in (kinds[:1], kinds[1:]) if briefly else (kinds,):
+            asked = [(kind, self._transport.ask(Question(name, kind), address)) for kind in turn]
+            no_name = False
+            for kind, future in asked:
+                answer = await future
+                if answer.usable and not answer.authoritative:
+                    raise Unanswered("is lame: it does not answer for the zone with authority")
+                if answer.usable:
+                    records |= dict.fromkeys(_records(answer, name))
+                    no_name = answer.rcode == dns.rcode.NXDOMAIN
+                elif kind in _ESSENTIAL:
+                    raise Unanswered(f"answers {answer.rcode_text}")
+                # else it knows nothing of the type, and so has nothing of it to lose
+            if no_name and not records:
+                break
         return tuple(sorted(records))
 
 

@@ -156,13 +156,16 @@ def test_a_server_that_knows_few_types_is_asked_for_those_that_it_knows(world: W
     assert ([record.rdtype for record in level.own], level.by_wildcard) == (["A"], True)
 
 
+@pytest.mark.parametrize(("noerror", "asked"), [(False, 1), (True, len(FEW_KINDS))])
 def test_names_with_one_parent_share_the_questions_about_what_is_beside_them(
-    world: World,
+    world: World, noerror: bool, asked: int
 ) -> None:
+    """One, of a server that says where there is no name; and where the name is the zone's, none."""
+    world.server.faults.noerror = noerror
     world.zones.zones = Zones.from_text(
         *(zone_text(origin, {"ns1": [world.server.address]}) for origin in ("example.test",))
     ).zones
-    domains = [f"n{i}.example.test" for i in range(40)]
+    domains = ["example.test", *(f"n{i}.example.test" for i in range(40))]
     for domain in domains:
         world.zones.set_values(validation_domain_name(domain), ["value"])
     list(world.lookup().inspect(domains, caa=False))
@@ -171,7 +174,7 @@ def test_names_with_one_parent_share_the_questions_about_what_is_beside_them(
     for each in found:
         name = each.found.name
         assert each.neighbourhood == Neighbourhood(name, name, "example.test")
-    assert len(set(world.server.queries) - known) == len(FEW_KINDS)
+    assert len(set(world.server.queries) - known) == asked
 
 
 @pytest.fixture(scope="module")
