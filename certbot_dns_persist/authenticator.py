@@ -138,7 +138,8 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
             journal = order.journal(self.config)
             # One each, as a publisher withdraws all that was added through it.
             persistent, temporary = (
-                Publisher(checked, lookup, journal, here.notify) for _ in range(2)
+                Publisher(checked, lookup, journal, here.notify, temporary=withdrawn)
+                for withdrawn in (here.dry_run, True)
             )
             self._ensure = Ensure(checked, lookup, persistent, here)
             self._dns01 = Dns01(checked, lookup, temporary, here)

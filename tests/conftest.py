@@ -9,9 +9,11 @@ run and which can be made to misbehave.
 import collections
 import contextlib
 import itertools
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,7 @@ SECRETS = re.compile(
     r"|hush-?hush|hush(/|%2F)hush"
 )
 
-WRITTEN = ("letsencrypt.log*", OUTPUT, "*.jsonl", "records.json", "renewal/*.conf")
+WRITTEN = ("letsencrypt.log*", OUTPUT, "*.jsonl", "state.sqlite", "renewal/*.conf")
 
 # How long an example takes says how busy the machine is, and here more is run than it has cores.
 hypothesis.settings.register_profile(
@@ -53,6 +55,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("busy")
 
 StartPebble = Callable[..., Pebble]
+
+_NOBODY = 65534
 
 PACKAGES = Path(__file__).with_name("packages")
 
@@ -253,3 +257,17 @@ def writing(reading: list[str], nameserver_credentials: Path) -> list[str]:
         # Where the zones' own server is not at port 53, nobody can be asked about these.
         "--dns-persist-may-hide=a.example.test,b.example.test,www.example.test,x.other.test",
     ]
+
+
+@pytest.fixture
+def somebody(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be an ordinary user, in a directory of their own, which others may look into."""
+    with tempfile.TemporaryDirectory() as place:
+        monkeypatch.chdir(place)
+        if os.geteuid() != 0:
+            yield
+            return
+        os.chown(place, _NOBODY, _NOBODY)
+        os.seteuid(_NOBODY)
+        yield
+        os.seteuid(0)

@@ -568,4 +568,5 @@ def test_the_directory_is_read_once_for_many_names(
 def test_keys_are_noted_by_account(certbot: Certbot, ca: TestCa, writing: list[str]) -> None:
     ok(certbot.certonly(*writing, "-d", DOMAIN))
     (account,) = ca.accounts
-    assert certbot.records()["keys"] == {account.url: [account.thumbprint]}
+    (key,) = certbot.records()["keys"]
+    assert (key["account_url"], key["thumbprint"]) == (account.url, account.thumbprint)

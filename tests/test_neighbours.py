@@ -222,9 +222,9 @@ def with_bounds(directory: Path, certbot: Certbot) -> Path:
 def test_with_notes_of_ours_that_cannot_be_read_both_renew(
     site: Site, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = site.certbot.config_dir / "dns-persist" / "records.json"
+    records = site.certbot.state_file
     if damage == "text":
-        records.write_text('{"version": 1, "records": [{"na')
+        records.write_text("no database")
     elif damage == "directory":
         records.unlink()
         records.mkdir()

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
+from certbot_dns_persist.change import words
 from certbot_dns_persist.change.locks import Locks
 from certbot_dns_persist.errors import CannotLock, ConfigurationError, ProviderError
-from certbot_dns_persist.journal.notes import Change
+from certbot_dns_persist.journal.notes import OK, WAS_GONE, Change, Intention, Outcome
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.hiding import at_place
 from certbot_dns_persist.lookup.session import Lookup
@@ -53,13 +54,21 @@ class Publisher:
     """
 
     def __init__(
-        self, options: Options, lookup: Lookup, journal: Journal, notify: Callable[[str], None]
+        self,
+        options: Options,
+        lookup: Lookup,
+        journal: Journal,
+        notify: Callable[[str], None],
+        *,
+        temporary: bool = False,
     ) -> None:
+        """``temporary`` is whether all that is added will be withdrawn."""
         self._options = options
         self._lookup = lookup
         self._journal = journal
         self._notify = notify
         self._locks = Locks(journal.state_file.parent / "locks")
+        self._temporary = temporary
         self._credentials: credentials.Credentials | None = None
         self._loaded: dict[tuple[str | None, str], Provider] = {}
         self._added: list[tuple[str, Provider, TxtRecord]] = []
@@ -147,9 +156,14 @@ class Publisher:
                 if record.value in provider.list_values(record.name):
                     continue
                 change = self._change("add", record, reason, name, provider.zone_for(record.name))
+                (intention,) = self._journal.intended(change)
                 # Before the change: it may be interrupted when it has been made.
                 self._added.append((name, provider, record))
-                self._do(change, partial(provider.add_value, record.name, record.value, record.ttl))
+                if not intention.noted:
+                    logger.warning(words.not_noted(record.name, record.value))
+                self._do(
+                    intention, partial(provider.add_value, record.name, record.value, record.ttl)
+                )
 
     @contextlib.contextmanager
     def locked(self, names: Collection[str]) -> Iterator[None]:
@@ -188,8 +202,8 @@ class Publisher:
 
     def forget(self, name: str, values: Collection[str]) -> None:
         """Note that ``values``, of which some may be in our notes, are no longer at ``name``."""
-        for record in self._journal.standing():
-            if record.name == name and record.value in values:
+        for record in self._journal.published(name=name) if values else ():
+            if record.value in values:
                 self._journal.gone(record)
 
     def stands(self, name: str, value: str) -> bool | None:
@@ -230,8 +244,7 @@ class Publisher:
     def note_doubt(self, record: TxtRecord, reason: str, doubt: str) -> None:
         """Log that ``record``, which was added, may not be there. The note of it stays."""
         for name, _ in self._providers(record.name):
-            change = self._change("add", record, reason, name, None)
-            self._journal.done(dataclasses.replace(change, result=f"in doubt: {doubt}"))
+            self._journal.in_doubt(self._change("add", record, reason, name, None), doubt)
 
     def settle(self) -> None:
         """Wait until the services' servers have what was added, where the services say so."""
@@ -249,7 +262,7 @@ class Publisher:
             name, provider, record = self._added.pop()
             try:
                 with self.locked([record.name]):
-                    self._remove(name, provider, record, reason)
+                    self._remove(name, provider, record, reason, undo=True)
             except ProviderError as error:
                 logger.warning(
                     'The TXT record %s with the value "%s" was only needed for a while, but could '
@@ -271,9 +284,28 @@ class Publisher:
                 else:
                     provider.remove_value(record.name, record.value)
 
-    def _remove(self, name: str, provider: "Provider", record: TxtRecord, reason: str) -> None:
+    def _remove(
+        self,
+        name: str,
+        provider: "Provider",
+        record: TxtRecord,
+        reason: str,
+        *,
+        undo: bool = False,
+    ) -> None:
+        """Remove ``record``; only to ``undo`` what this process added, also if it is not noted."""
+        # A service that is told to remove what it does not have does not say so.
+        there = record.value in provider.list_values(record.name)
+        if not there and not _answers(provider):
+            reason += "; no name server that we can ask had it"
         change = self._change("remove", record, reason, name, provider.zone_for(record.name))
-        self._do(change, partial(provider.remove_value, record.name, record.value))
+        (intention,) = self._journal.intended(change)
+        if not intention.noted and not undo:
+            raise ProviderError(words.not_removed(record.name))
+        if not there and _answers(provider):
+            self._journal.done(Outcome(intention, WAS_GONE))
+            return
+        self._do(intention, partial(provider.remove_value, record.name, record.value))
 
     def keep(self, record: TxtRecord, reason: str) -> None:
         """Note that ``record``, which was there already, is needed, if it was to be removed."""
@@ -281,12 +313,12 @@ class Publisher:
             if record.value in self._journal.replaced(record.name):
                 provider = self.names(record.name)
                 change = self._change("add", record, f"{reason}; was there", provider, None)
-                self._journal.done(change)
+                self._journal.note(change)
 
     def note_added_by_hand(self, record: TxtRecord, reason: str) -> None:
         """Log that a person has published ``record``."""
         change = self._change("add", record, f"{reason}; published by hand", "manual", None)
-        self._journal.done(change)
+        self._journal.note(change)
 
     def _change(
         self,
@@ -308,20 +340,23 @@ class Publisher:
             account_url=record.account_url,
             domain=record.domain,
             persist_until=record.persist_until,
+            temporary=self._temporary,
         )
 
-    def _do(self, change: Change, work: Callable[[], int | None]) -> None:
-        """Do ``work``, which may return the TTL in use, and log it, even if it fails."""
+    def _do(self, intention: Intention, work: Callable[[], int | None]) -> None:
+        """Do ``work``, which may return the TTL in use, and note its outcome, even if it fails."""
         try:
             ttl = work()
-        except ProviderError as error:
-            self._journal.done(dataclasses.replace(change, result=str(error)))
-            raise
         except BaseException as error:
-            unknown = f"interrupted by {type(error).__name__}; the outcome is unknown"
-            self._journal.done(dataclasses.replace(change, result=unknown))
+            # The service may have made the change all the same. The next run looks.
+            known = str(error) if isinstance(error, ProviderError) else _interrupted(error)
+            self._journal.done(Outcome(intention, known))
             raise
-        self._journal.done(dataclasses.replace(change, ttl=ttl))
+        self._journal.done(Outcome(intention, OK, ttl))
+
+
+def _interrupted(error: BaseException) -> str:
+    return f"interrupted by {type(error).__name__}; the outcome is unknown"
 
 
 def _answers(provider: "Provider") -> "AnsweringProvider | None":

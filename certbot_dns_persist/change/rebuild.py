@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from certbot_dns_persist.journal.notes import Logged, StandingRecord
+from certbot_dns_persist.journal.notes import Logged, PublishedRecord
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.record import (
@@ -49,7 +49,7 @@ def rebuild(
         return
     aside = journal.set_aside_damaged()
     logged = {(entry.name, entry.value): entry for entry in journal.logged()}
-    found: dict[Key, StandingRecord] = {}
+    found: dict[Key, PublishedRecord] = {}
     complete = True
     asked = source.of_lineages()
     while batch := list(itertools.islice(asked, BATCH)):
@@ -83,7 +83,7 @@ def rebuild(
 
 def _ours(
     subject: Subject, found: Found, logged: dict[Key, Logged], at: int
-) -> Iterator[StandingRecord]:
+) -> Iterator[PublishedRecord]:
     """Yield the records of ours that DNS holds for one domain."""
     request = subject.request
     for finding in request.evaluate(found.values, at).findings:
@@ -95,7 +95,7 @@ def _ours(
                 logged[key], record, request.server, request.account_url, request.domain
             )
             continue
-        yield StandingRecord(
+        yield PublishedRecord(
             name=found.canonical_name,
             value=finding.value,
             ttl=None,
@@ -110,7 +110,7 @@ def _ours(
         )
 
 
-def _by_account(entry: Logged, accounts: KnownAccounts) -> StandingRecord | None:
+def _by_account(entry: Logged, accounts: KnownAccounts) -> PublishedRecord | None:
     """Return what the log says about a record that no lineage needs, or that is not in DNS.
 
     ``None`` if it cannot be determined which of our accounts, or which domain, it is for.
@@ -128,8 +128,8 @@ def _by_account(entry: Logged, accounts: KnownAccounts) -> StandingRecord | None
 
 def _as_logged(
     entry: Logged, record: ValidationRecord, server: str, account_url: str, domain: str
-) -> StandingRecord:
-    return StandingRecord(
+) -> PublishedRecord:
+    return PublishedRecord(
         name=entry.name,
         value=entry.value,
         ttl=entry.ttl,

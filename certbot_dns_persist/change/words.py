@@ -8,7 +8,7 @@ from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.judge.words import lagging, what_stands
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import ValidationRequest
-from certbot_dns_persist.value.txt import to_copy
+from certbot_dns_persist.value.txt import printable, to_copy
 
 #: What there is to say, by domain, of records that stand at a wrong name.
 Misplaced = Mapping[str, Sequence[str]]
@@ -50,6 +50,23 @@ def cannot_publish(plans: Iterable[Plan], why: str, misplaced: Misplaced) -> str
             "Publish what is missing beside what is there, then run the same command again. You "
             "only need to do that once: renewals use the same records.",
         ]
+    )
+
+
+def not_noted(name: str, value: str) -> str:
+    """Return the warning that a record is published and noted nowhere."""
+    return (
+        f'The TXT record {name} with the value "{printable(value)}" is published, but is not noted '
+        "anywhere: no later run knows that it is ours. Keep this message."
+    )
+
+
+def not_removed(name: str) -> str:
+    """Return why nothing is removed at ``name`` where that cannot be noted."""
+    return (
+        f"The removal of a TXT record at {name} can be noted neither in the state nor in the log, "
+        "and we remove nothing without a trace. Fix what the warnings above say, then run the same "
+        "command again."
     )
 
 

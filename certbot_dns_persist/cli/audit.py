@@ -140,7 +140,7 @@ def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAc
         KnownAccounts(
             [*former_accounts(journal, accounts), *accounts], lambda: source.needed_domains
         ),
-        by_domain(journal.standing()) if journal.exists() else None,
+        by_domain(journal.published()) if journal.exists() else None,
         setting.command_line(args, "revoke"),
         published={(entry.name, entry.value): entry.first_published for entry in journal.logged()},
         replaced=journal.replaced,

@@ -8,7 +8,7 @@ from certbot_dns_persist.change.publisher import TxtRecord
 from certbot_dns_persist.change.surroundings import patience
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import Error, ProviderError
-from certbot_dns_persist.journal.notes import StandingRecord
+from certbot_dns_persist.journal.notes import PublishedRecord
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import ServerAnswer
 from certbot_dns_persist.value.txt import printable
@@ -115,14 +115,13 @@ def find_removals(
     return found, list(dict.fromkeys(doubts))
 
 
-def _unseen(group: Group, standing: Standing) -> list[StandingRecord]:
+def _unseen(group: Group, standing: Standing) -> list[PublishedRecord]:
     """Return the account's records in our notes for this name that DNS does not show."""
     found, account_url = standing.found, standing.request.account_url
     return [
         record
-        for record in group.journal.standing()
-        if (record.name, record.account_url) == (found.canonical_name, account_url)
-        and record.value not in found.values
+        for record in group.journal.published(name=found.canonical_name)
+        if record.account_url == account_url and record.value not in found.values
     ]
 
 
@@ -135,8 +134,8 @@ def _with_provider(group: Group, standing: Standing) -> Standing:
 
 
 def _gone(
-    group: Group, standing: Standing, unseen: Iterable[StandingRecord]
-) -> tuple[list[StandingRecord], list[StandingRecord]]:
+    group: Group, standing: Standing, unseen: Iterable[PublishedRecord]
+) -> tuple[list[PublishedRecord], list[PublishedRecord]]:
     """Return which of ``unseen`` are gone, and for which that is unknown."""
     found = standing.found
     gone, unknown = [], []
@@ -154,7 +153,7 @@ def _gone(
     return gone, unknown
 
 
-def _doubt(group: Group, record: StandingRecord) -> str:
+def _doubt(group: Group, record: PublishedRecord) -> str:
     return (
         f'{record.name} TXT "{printable(record.value)}" is noted as published (through '
         f"{record.provider}), but cannot be seen from here. "

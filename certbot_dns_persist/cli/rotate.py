@@ -158,10 +158,8 @@ class _Rotation:
         }
         return [
             record.value
-            for record in self._group.journal.standing()
-            if record.name == standing.found.canonical_name
-            and record.server in servers
-            and record.account_url not in here
+            for record in self._group.journal.published(name=standing.found.canonical_name)
+            if record.server in servers and record.account_url not in here
         ]
 
     @property

@@ -1,12 +1,21 @@
-"""What we note: changes, and the records that stand."""
+"""What we note: changes, before and after they are made, and the records that stand."""
 
 import dataclasses
 from typing import Literal
 
+OK = "ok"
+"""The result of a change that was made."""
+WAS_GONE = "was gone already"
+"""The result of a removal that found nothing to remove."""
+NOT_MADE = "not made"
+"""The result of a change that was interrupted and, as DNS and the provider say, was not made."""
+INTENDED = "intended"
+"""What stands in the log instead of a result until the change was tried."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """One attempt to add or remove a record."""
+    """A record to add or to remove."""
 
     action: Literal["add", "remove"]
     name: str
@@ -26,12 +35,47 @@ class Change:
     """The domain that the record is for."""
     persist_until: int | None = None
     """UNIX seconds."""
-    result: str = "ok"
-    """``ok``, or what went wrong."""
+    temporary: bool = False
+    """Whether the run that adds the record also removes it, as a dry run does."""
 
 
 @dataclasses.dataclass(frozen=True)
-class StandingRecord:
+class Intention:
+    """A change that is about to be made, or whose outcome is unknown."""
+
+    id: str
+    """Ties the lines of the log about one change together."""
+    change: Change
+    in_state: bool
+    in_log: bool
+    time: str = ""
+    """When it was noted (RFC 3339, UTC)."""
+
+    @property
+    def noted(self) -> bool:
+        """Whether the state or the log has it, so that it is not forgotten."""
+        return self.in_state or self.in_log
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of an intended change."""
+
+    intention: Intention
+    result: str = OK
+    """``ok``, ``was gone already``, ``not made``, or what is known if it may have been made."""
+    ttl: int | None = None
+    """Seconds, as the service set it; ``None`` if it was as intended."""
+
+    @property
+    def change(self) -> Change:
+        """The change as it was made."""
+        change = self.intention.change
+        return change if self.ttl is None else dataclasses.replace(change, ttl=self.ttl)
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedRecord:
     """A record that we published and have not removed, as :class:`Change` describes it."""
 
     name: str
@@ -47,6 +91,10 @@ class StandingRecord:
     """RFC 3339, UTC; ``None`` if the notes were lost and we know the record only from DNS."""
     last_changed: str
     """RFC 3339, UTC; if the notes were lost, the time at which we noted it again."""
+    temporary: bool = False
+    """Whether it was only meant to stand until the end of the run that published it."""
+    doubt: str | None = None
+    """Why it may not be there: a change began, and its outcome is unknown. ``None`` if we know."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,3 +110,5 @@ class Logged:
     """RFC 3339, UTC."""
     last_changed: str
     """RFC 3339, UTC."""
+    doubt: str | None = None
+    """As in :class:`PublishedRecord`."""

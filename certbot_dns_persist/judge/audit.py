@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from certbot_dns_persist.journal.notes import StandingRecord
+from certbot_dns_persist.journal.notes import PublishedRecord
 from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.diagnosis import (
     HEALING,
@@ -47,7 +47,7 @@ class Known:
     """What is known before DNS is asked."""
 
     accounts: KnownAccounts
-    noted: Mapping[str, Sequence[StandingRecord]] | None
+    noted: Mapping[str, Sequence[PublishedRecord]] | None
     """Our records that should be in DNS, by domain; ``None`` if there is no journal."""
     revoke: str = "certbot-dns-persist revoke"
     """How the command that removes our records begins."""
@@ -58,7 +58,7 @@ class Known:
     """Returns the values at a name that were replaced and are to be removed."""
 
     @cached_property
-    def by_place(self) -> Mapping[tuple[str, str], StandingRecord]:
+    def by_place(self) -> Mapping[tuple[str, str], PublishedRecord]:
         """The same records by name and value."""
         records = itertools.chain.from_iterable((self.noted or {}).values())
         return {(record.name, record.value): record for record in records}
@@ -70,9 +70,9 @@ class Known:
         return {record.account_uri for record in records if record}
 
 
-def by_domain(records: Iterable[StandingRecord]) -> dict[str, list[StandingRecord]]:
+def by_domain(records: Iterable[PublishedRecord]) -> dict[str, list[PublishedRecord]]:
     """Return ``records`` by the domain that each proves."""
-    found: dict[str, list[StandingRecord]] = {}
+    found: dict[str, list[PublishedRecord]] = {}
     for record in records:
         found.setdefault(record.domain, []).append(record)
     return found

@@ -16,7 +16,7 @@ from acme import challenges
 from certbot_dns_persist.ca.authorization import Authorization, fetch_authorization
 from certbot_dns_persist.ca.challenge import DNSPersist01
 from certbot_dns_persist.ca.directory import Directory, fetch_directory
-from certbot_dns_persist.ca.terms import stated_terms
+from certbot_dns_persist.ca.terms import Terms, stated_terms
 from certbot_dns_persist.errors import ChallengeError, ConfigurationError, DirectoryError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.options import Options, too_wide
@@ -66,20 +66,19 @@ def warn_of_ended_records(config: "NamespaceConfig") -> None:
 
     As draft section 9.4 requires, we look at our notes before the order.
     """
-    names = {name.removeprefix("*.") for name in names_of_order(config)}
-    for standing in journal(config).standing():
-        ends = standing.persist_until
+    domains = {name.removeprefix("*.") for name in names_of_order(config)}
+    for published in journal(config).published(domains=domains):
+        ends = published.persist_until
         if (
-            standing.domain in names
-            and standing.server == config.server
+            published.server == config.server
             and ends is not None
             and ends < time.time() + ORDER_SECONDS
         ):
             logger.warning(
                 "The record that we published for %s at %s expires at %s (persistUntil). Unless "
                 "another one authorises, you need a new one.",
-                standing.domain,
-                standing.name,
+                published.domain,
+                published.name,
                 format_time(ends),
             )
 
@@ -154,6 +153,7 @@ class _Reader:
         self._names = names_of_order(config)
         self._domains = Counter(map(domain_of, achalls))
         self._journal = journal(config)
+        self._noted: Terms | None = None
 
     def request(self, domain: str, achall: Any) -> ValidationRequest:
         """Return what a dns-persist-01 challenge requires."""
@@ -161,7 +161,9 @@ class _Reader:
         if wildcard and self._options.policy == "exact":
             raise too_wide(f"*.{domain}")  # typed at Certbot's prompt, so not checked before
         terms = stated_terms(achall.chall, domain, self._account, lambda: self._directory)
-        self._journal.note_terms(self._account.url, terms)
+        if terms != self._noted:  # the same for every name
+            self._journal.note_terms(self._account.url, terms)
+            self._noted = terms
         return make_request(
             domain,
             wildcard=wildcard,

@@ -117,7 +117,7 @@ class Subjects:
         reading = {key: value for key, value in saved.items() if key in ("resolvers", "check")}
         options = options_of(self._given.options, reading)
         groups: dict[tuple[str, str, str], list[ValidationRecord]] = {}
-        for noted in self._journal.standing():
+        for noted in self._journal.published():
             if noted.domain in needed:
                 continue
             with contextlib.suppress(MalformedRecord):  # a value of dns-01
@@ -185,7 +185,7 @@ class Subjects:
         lineages, unusable = self._ours
         yield from map(Trouble, unusable)
         # Without lineages, there may still be records that are left over.
-        if not lineages and not unusable and not self._journal.standing():
+        if not lineages and not unusable and not self._journal.has_published():
             yield Trouble(
                 f"No certificate in {self._config_dir} has the authenticator {AUTHENTICATOR}. "
                 "Name the domains with -d, or another directory with --config-dir."

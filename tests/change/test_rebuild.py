@@ -1,10 +1,10 @@
 """Notes of our records that were lost are made anew from DNS, the log and Certbot's files."""
 
+import contextlib
 import json
 import multiprocessing
-import os
 import shutil
-from collections.abc import Iterator
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,8 @@ from support.bind import Bind
 from support.certbot import Certbot
 from support.companion import Companion
 
-from certbot_dns_persist.journal.notes import Change, StandingRecord
+from certbot_dns_persist.journal.notes import Change, PublishedRecord
 from certbot_dns_persist.journal.store import Journal
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def certified(certbot: Certbot, domain: str, bind_writing: list[str]) -> str:
 
 @pytest.fixture
 def state(certbot: Certbot) -> Path:
-    return certbot.config_dir / "dns-persist" / "records.json"
+    return certbot.state_file
 
 
 @pytest.mark.parametrize("command", ["check", "audit"])
@@ -42,20 +40,20 @@ def test_a_damaged_state_is_rebuilt_with_one_warning_and_kept_aside(
     damage: str,
 ) -> None:
     records = certbot.records()["records"]
-    half = state.read_text()[:100]
+    half = state.read_bytes()[:5000]
     if damage == "directory":
         state.unlink()
         state.mkdir()
     else:
-        state.write_text(half)
+        state.write_bytes(half)
 
     done = companion(command, "--all")
 
     assert done.returncode == 0, done.output
     assert done.out.startswith(f"{certified}\tok\t")
     (warning,) = done.error.splitlines()
-    (aside,) = state.parent.glob("records.json.damaged-*")
-    assert aside.is_dir() or aside.read_text() == half
+    (aside,) = state.parent.glob("state.sqlite.damaged-*")
+    assert aside.is_dir() or aside.read_bytes() == half
     assert f"{state} was damaged, and is now kept as {aside}. It was rebuilt" in warning
     assert "with 1 record." in warning
     assert certbot.records()["records"] == records
@@ -116,7 +114,7 @@ def test_a_state_that_an_order_has_begun_anew_is_completed_by_the_next_check(
     certbot: Certbot, companion: Companion, certified: str, bind_writing: list[str], state: Path
 ) -> None:
     (first,) = certbot.records()["records"]
-    state.write_text("{")
+    state.write_text("no database")
     done = certbot.certonly(*bind_writing, "-d", f"second.{certified}")
     assert done.returncode == 0, done.output
     assert len(certbot.records()["records"]) == 1
@@ -124,7 +122,7 @@ def test_a_state_that_an_order_has_begun_anew_is_completed_by_the_next_check(
     assert companion("check", "--all").returncode == 0
     assert first in certbot.records()["records"]
     assert len(certbot.records()["records"]) == 2
-    assert "incomplete" not in certbot.records()
+    assert certbot.records()["incomplete"] == []
 
 
 def test_on_a_new_machine_nothing_is_said_and_nothing_written(
@@ -140,24 +138,13 @@ def test_on_a_new_machine_nothing_is_said_and_nothing_written(
 def test_a_state_of_a_newer_version_is_left_alone(
     certbot: Certbot, companion: Companion, certified: str, state: Path
 ) -> None:
-    state.write_text('{"version": 2}')
+    with contextlib.closing(sqlite3.connect(state)) as newer:
+        newer.execute("PRAGMA user_version = 2")
+    before = state.read_bytes()
     done = companion("audit", "--all")
     assert done.returncode == 0, done.output
-    assert state.read_text() == '{"version": 2}'
+    assert state.read_bytes() == before
     assert done.error.count("Update certbot-dns-persist") == 1
-
-
-@pytest.fixture
-def somebody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be an ordinary user, in a directory of their own."""
-    monkeypatch.chdir(tmp_path)
-    if os.geteuid() != 0:
-        yield
-        return
-    os.chown(tmp_path, NOBODY, NOBODY)
-    os.seteuid(NOBODY)
-    yield
-    os.seteuid(0)
 
 
 @pytest.mark.usefixtures("somebody")
@@ -165,22 +152,22 @@ def test_a_state_that_may_not_be_read_is_a_warning_and_nothing_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     journal = Journal("log", "etc")
-    journal.done(_change("one"))
+    journal.note(_change("one"))
     journal.state_file.chmod(0)
     assert not journal.lost()
     assert not journal.exists()
-    assert journal.standing() == []
-    assert journal.standing() == []
+    assert journal.published() == []
+    assert journal.published() == []
     assert len(caplog.records) == 1
     assert "Permission denied" in caplog.text
     journal.state_file.chmod(0o600)
-    assert len(journal.standing()) == 1
+    assert len(journal.published()) == 1
 
 
 @pytest.mark.usefixtures("somebody")
 def test_where_nothing_can_be_written_nothing_is_rebuilt(caplog: pytest.LogCaptureFixture) -> None:
     journal = Journal("log", "etc")
-    journal.done(_change("one"))
+    journal.note(_change("one"))
     journal.state_file.unlink()
     assert journal.lost()
     journal.state_file.parent.chmod(0o500)
@@ -204,8 +191,8 @@ def _change(value: str) -> Change:
     )
 
 
-def _standing(value: str) -> StandingRecord:
-    return StandingRecord(
+def _standing(value: str) -> PublishedRecord:
+    return PublishedRecord(
         name="_validation-persist.example.com",
         value=value,
         ttl=None,
@@ -224,7 +211,7 @@ def _rebuild_or_record(root: Path, writer: int) -> None:
     journal = Journal(str(root / "log"), str(root / "etc"))
     for number in range(20):
         if writer % 2:
-            journal.done(_change(f"writer {writer}, {number}"))
+            journal.note(_change(f"writer {writer}, {number}"))
         else:
             journal.set_aside_damaged()
             journal.rebuild([_standing(f"lost {n}") for n in range(5)], complete=True)
@@ -246,23 +233,23 @@ def test_who_rebuilds_and_who_writes_at_the_same_time_lose_nothing(tmp_path: Pat
 
     expected = {f"lost {number}" for number in range(5)}
     expected |= {f"writer {writer}, {number}" for writer in (1, 3) for number in range(20)}
-    assert {record.value for record in journal.standing()} == expected
+    assert {record.value for record in journal.published()} == expected
     assert len(list(journal.state_file.parent.glob("*.damaged-*"))) == 1
 
 
 def test_what_was_noted_before_is_not_changed_by_rebuilding(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "log"), str(tmp_path / "etc"))
-    journal.done(_change("one"))
-    before = journal.standing()
+    journal.note(_change("one"))
+    before = journal.published()
     assert journal.rebuild([_standing("one"), _standing("two")], complete=True) == 1
-    assert journal.standing()[0] == before[0]
-    assert journal.standing()[1].first_published is None
+    assert journal.published()[0] == before[0]
+    assert journal.published()[1].first_published is None
 
 
 def test_lines_of_the_log_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "log"), str(tmp_path / "etc"))
     for change in (_change("one"), _change("two"), _change("one")):
-        journal.done(change)
+        journal.note(change)
     log = tmp_path / "log" / "dns-persist-changes.jsonl"
     first, second, third = log.read_text().splitlines()
     removed = {**json.loads(second), "action": "remove"}

@@ -138,11 +138,11 @@ def test_a_record_of_a_former_account_is_told_until_rotate_has_removed_it(
     assert f"Remove exactly this TXT value at {name}" in found[by_hand]
 
     # Also when only the log of changes still knows.
-    state = certbot.config_dir / "dns-persist" / "records.json"
-    kept = state.read_text()
+    state = certbot.state_file
+    kept = state.read_bytes()
     state.unlink()
     assert set(former_accounts()) == {noted["value"], by_hand}
-    state.write_text(kept)
+    state.write_bytes(kept)
 
     done = companion("rotate", "--all", "--yes")
     assert done.returncode == 0, done.output

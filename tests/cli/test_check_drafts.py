@@ -132,7 +132,7 @@ def test_while_the_ca_is_away_what_it_said_last_counts(
     after, _ = checked(Companion(certbot), exit_status=0)
     assert after == before
 
-    (certbot.config_dir / "dns-persist" / "records.json").unlink()
+    certbot.state_file.unlink()
     untold = Companion(certbot)("check", "--all", "--json")
     assert untold.returncode == 3
     assert untold.report["records"] == []

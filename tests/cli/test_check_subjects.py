@@ -301,7 +301,7 @@ def test_notes_that_may_not_be_read_are_named_once(certbot: Certbot, companion: 
         notes.chmod(0o700)
     assert done.error == (
         "WARNING: Our notes of DNS records in "
-        f"{notes / 'records.json'} cannot be read: Permission denied\n"
+        f"{certbot.state_file} cannot be read: Permission denied\n"
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from certbot_dns_persist.account import Account, hashed_account_uri
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.journal.notes import StandingRecord
+from certbot_dns_persist.journal.notes import PublishedRecord
 from certbot_dns_persist.judge.audit import (
     Known,
     by_domain,
@@ -62,8 +62,8 @@ def checked(*values: str, of: ValidationRequest | None = None, end_of_chain: str
     return Checked(Subject(asked, options_of({}, {})), standing, diagnosis)
 
 
-def noted(value: str, **changes: object) -> StandingRecord:
-    record = StandingRecord(
+def noted(value: str, **changes: object) -> PublishedRecord:
+    record = PublishedRecord(
         name=NAME,
         value=value,
         ttl=300,
@@ -79,7 +79,7 @@ def noted(value: str, **changes: object) -> StandingRecord:
     return dataclasses.replace(record, **changes)  # type: ignore[arg-type]
 
 
-def known(*accounts: KnownAccount, records: list[StandingRecord] | None = None) -> Known:
+def known(*accounts: KnownAccount, records: list[PublishedRecord] | None = None) -> Known:
     return Known(KnownAccounts(accounts), None if records is None else by_domain(records))
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import select
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -196,14 +197,30 @@ class Certbot:
         )
 
     def journal(self) -> list[dict[str, Any]]:
-        """Return the changes in the log, oldest first."""
+        """Return the changes in the log whose outcome is known, oldest first."""
         path = self.logs_dir / "dns-persist-changes.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line for line in map(json.loads, lines) if line["result"] != "intended"]
+
+    @property
+    def state_file(self) -> Path:
+        """Where the plugin keeps which records stand."""
+        return self.config_dir / "dns-persist" / "state.sqlite"
 
     def records(self) -> Any:
-        """Return the content of the state file; ``None`` if there is none."""
-        path = self.config_dir / "dns-persist" / "records.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        """Return the content of the state, by table; ``None`` if there is none.
+
+        Read without our own code.
+        """
+        if not self.state_file.exists():
+            return None
+        uri = f"file:{self.state_file}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as state:
+            state.row_factory = sqlite3.Row
+            return {
+                table: [dict(row) for row in state.execute(f"SELECT * FROM {table}")]  # noqa: S608
+                for table in ("records", "intentions", "keys", "terms", "replaced", "incomplete")
+            }
 
     def log(self) -> str:
         """Return the debug log of the last run; each run has its own."""

@@ -1,0 +1,133 @@
+"""The log of changes: ``<logs-dir>/dns-persist-changes.jsonl``, for people and log collectors.
+
+One JSON object per line, only ever appended to. A change has two lines with the same ``id``: the
+``result`` of the first is ``intended``, that of the second says what came of it.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import pwd
+import socket
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from certbot_dns_persist.files import lock, opened
+from certbot_dns_persist.journal.notes import INTENDED, NOT_MADE, OK, WAS_GONE, Change, Logged
+
+#: How long another process may keep the log locked.
+_LOCK_SECONDS = 10.0
+
+
+class Log:
+    """The log of one Certbot installation."""
+
+    def __init__(self, path: Path) -> None:
+        """Open nothing yet."""
+        self.path = path
+
+    def append(self, entries: Iterable[tuple[str, Change, str]], time: str) -> None:
+        """Add a line for each id, change and result, all with the same RFC 3339 ``time``.
+
+        Raises :class:`OSError` if they cannot be written.
+        """
+        host, user = socket.gethostname(), _user()
+        octets = b"".join(
+            json.dumps(_line(identity, change, result, time, host, user)).encode() + b"\n"
+            for identity, change, result in entries
+        )
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with opened(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as file:
+            lock(file, _LOCK_SECONDS)
+            size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":
+                octets = b"\n" + octets  # an earlier run crashed in the middle of a line
+            _write(file, octets)
+
+    def published(self) -> list[Logged]:
+        """Return the records that stand or may stand; skip lines that cannot be read."""
+        standing: dict[tuple[str, str], Logged] = {}
+        begun: dict[str, Logged] = {}
+        for entry in self._entries():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                key = (str(entry["name"]), str(entry["value"]))
+                result, identity = str(entry["result"]), str(entry.get("id", ""))
+                before = standing.get(key)
+                logged = Logged(
+                    name=key[0],
+                    value=key[1],
+                    ttl=entry["ttl"] if isinstance(entry["ttl"], int) else None,
+                    provider=str(entry["provider"]),
+                    zone=entry["zone"] if isinstance(entry["zone"], str) else None,
+                    first_published=before.first_published if before else str(entry["time"]),
+                    last_changed=str(entry["time"]),
+                )
+                if entry["action"] == "remove":
+                    if result in (OK, WAS_GONE):
+                        standing.pop(key, None)
+                        begun = {i: o for i, o in begun.items() if (o.name, o.value) != key}
+                elif result == OK:
+                    standing[key] = logged
+                    begun.pop(identity, None)
+                elif result == INTENDED:
+                    begun[identity] = logged
+                elif result == NOT_MADE:
+                    begun.pop(identity, None)
+        for each in begun.values():
+            doubt = f"its publication began at {each.last_changed}, and the outcome is unknown"
+            standing.setdefault((each.name, each.value), dataclasses.replace(each, doubt=doubt))
+        return list(standing.values())
+
+    def exists(self) -> bool:
+        """Whether there is a log: whether anything was changed before."""
+        return self.path.exists()
+
+    def _entries(self) -> Iterator[dict[str, Any]]:
+        try:
+            with self.path.open(encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    with contextlib.suppress(ValueError, RecursionError):
+                        entry = json.loads(line)
+                        if isinstance(entry, dict):
+                            yield entry
+        except OSError:
+            return
+
+
+def _line(
+    identity: str, change: Change, result: str, time: str, host: str, user: str
+) -> dict[str, object]:
+    return {
+        "time": time,
+        "host": host,
+        "user": user,
+        "id": identity,
+        "action": change.action,
+        "name": change.name,
+        "value": change.value,
+        "ttl": change.ttl,
+        "provider": change.provider,
+        "zone": change.zone,
+        "reason": change.reason,
+        "result": result,
+    }
+
+
+def _write(file: int, octets: bytes) -> None:
+    """Write all at once, and wait until it is on the disk."""
+    if os.write(file, octets) < len(octets):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(file)
+
+
+def _user() -> str:
+    """Return our user, and who used sudo to become it. LOGNAME would prove nothing."""
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # as in many containers
+        user = f"uid {os.geteuid()}"
+    behind = os.environ.get("SUDO_USER")
+    return f"{user} (sudo by {behind})" if behind else user
