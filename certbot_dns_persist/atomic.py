@@ -12,15 +12,15 @@ from pathlib import Path
 
 
 def replace_file(path: Path, octets: bytes, *, mode: int | None = None) -> None:
-    """Replace the content of the file ``path``, or of the one that it links to, with ``octets``.
+    """Replace the content of the file ``path`` with ``octets``; a link is not followed.
 
     A file that exists keeps its mode, its extended attributes and, as far as this user may set
     them, its owner and group; a new one is for its owner alone. ``mode`` sets the permissions in
-    either case. Raises :class:`OSError` if it cannot be written: then the file is as it was, and
-    nothing else is left in its directory.
+    either case. Raises :class:`OSError` if it cannot be written, or ``path`` is a link: then the
+    file is as it was, and nothing else is left in its directory.
     """
     if path.is_symlink():
-        path = path.resolve()  # only then: the parents of a relative path may be unreadable
+        raise OSError(errno.ELOOP, "it is a symbolic link", str(path))
     # Programs that read whole directories, such as node exporters, ignore hidden files and other
     # suffixes.
     new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -47,7 +47,7 @@ def replace_file(path: Path, octets: bytes, *, mode: int | None = None) -> None:
 
 def _keep(old: Path, new: Path, descriptor: int) -> None:
     """Copy the attributes of the file ``old`` to ``new``, which is open as ``descriptor``."""
-    status = old.stat()
+    status = old.lstat()
     with contextlib.suppress(PermissionError):
         os.fchown(descriptor, status.st_uid, status.st_gid)
     shutil.copystat(old, new)  # after the owner: changing that clears bits of the mode

@@ -23,20 +23,24 @@ _MOST_LINKS = 40  # as Linux has it
 _ACL = "system.posix_acl_access"
 
 
-def read_text(path: Path) -> str:
-    """Return the content of the regular file ``path``, which is text in UTF-8.
+def read(path: Path) -> bytes:
+    """Return the content of the regular file that a user named as ``path``.
 
-    As root, we follow a link only if nobody else can change where it leads. Raises
-    :class:`OSError` if the file cannot be read, :class:`UnicodeDecodeError` if it is not such text.
+    Raises :class:`OSError` if it cannot be read, as also :func:`followed` does.
     """
     with (
-        opened(_followed(path), os.O_RDONLY) as descriptor,
+        opened(followed(path), os.O_RDONLY) as descriptor,
         open(descriptor, "rb", closefd=False) as file,
     ):
-        return file.read().decode("utf-8")
+        return file.read()
 
 
-def _followed(path: Path) -> Path:
+def followed(path: Path) -> Path:
+    """Return ``path`` or, if that is a link, where it leads.
+
+    As root, we follow a link only if nobody else can change where it leads. Raises
+    :class:`OSError` if somebody can.
+    """
     if not path.is_symlink():
         return path
     weak = weakness(path) if os.geteuid() == 0 else None

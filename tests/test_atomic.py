@@ -66,12 +66,13 @@ def test_owner_and_group_are_kept(path: Path) -> None:
     assert (path.stat().st_uid, path.stat().st_gid, mode_of(path)) == (owner, group, 0o640)
 
 
-def test_a_symbolic_link_stays_one(path: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_is_not_followed_and_stays(path: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(path.name)
-    replace_file(link, b"new")
+    with pytest.raises(OSError, match="it is a symbolic link"):
+        replace_file(link, b"new")
     assert link.is_symlink()
-    assert path.read_bytes() == b"new"
+    assert path.read_bytes() == b"old"
 
 
 def test_who_reads_the_old_file_reads_on_in_it(path: Path) -> None:

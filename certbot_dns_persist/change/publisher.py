@@ -89,7 +89,7 @@ class Publisher:
     def _providers(self, name: str) -> "list[tuple[str, Provider]]":
         """Return each provider that writes ``name``, with the provider's name."""
         if self._credentials is None:
-            self._credentials = credentials.read(self._options.credentials)
+            self._credentials = credentials.read_for_changes(self._options.credentials)
         section = self._credentials.section(name)
         found = []
         for provider in self._credentials.providers(name, self._options.providers):

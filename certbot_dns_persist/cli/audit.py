@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from certbot_dns_persist import files
 from certbot_dns_persist.cli import arguments, lookups, report, setting
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.lookup.session import Around
@@ -113,7 +114,7 @@ def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
     lines: list[str] = []
     if args.known_accounts:
         try:
-            lines = Path(args.known_accounts).read_text(encoding="utf-8").splitlines()
+            lines = files.read(Path(args.known_accounts)).decode("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(
                 f"The accounts in {args.known_accounts} cannot be read: {error}."

@@ -20,9 +20,11 @@ class OutputFile:
         self._option = option
         self._path = path
         self._mode = mode
-        directory = path.resolve().parent
+        directory = path.absolute().parent
         if path.exists() and not path.is_file():  # as /dev/stdout, which must not be replaced
             why = "it is not a regular file"
+        elif path.is_symlink():  # it may lead anywhere, and we may be root
+            why = "it is a symbolic link, which we do not follow; name the file itself"
         elif not directory.is_dir():
             why = f"there is no directory {directory}"
         elif not os.access(directory, os.W_OK | os.X_OK):
@@ -40,5 +42,5 @@ class OutputFile:
             replace_file(self._path, octets, mode=self._mode)
         except OSError as error:
             raise ConfigurationError(
-                f"{self._option} {self._path.resolve()} cannot be written: {error.strerror}."
+                f"{self._option} {self._path.absolute()} cannot be written: {error.strerror}."
             ) from error

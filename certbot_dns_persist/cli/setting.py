@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import functools
 import itertools
+import os
 import re
 import shlex
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from certbot_dns_persist import options
+from certbot_dns_persist import files, options
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.change.surroundings import lookup_of
@@ -27,6 +28,8 @@ from certbot_dns_persist.request.applicants import Given, Identity
 from certbot_dns_persist.request.subjects import Subject, Subjects, Trouble, in_words, normalize
 
 _THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
+#: Also what ``<(command)`` stands for in a shell.
+_OPENED = re.compile("-|/dev/stdin|/(?:dev|proc/self)/fd/([0-9]+)")
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3.1
 
 
@@ -166,10 +169,9 @@ def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
 
 
 def _domains_in(path: str) -> Iterator[str | Trouble]:
-    source: Any = sys.stdin.fileno() if path == "-" else path
     try:
         # Windows' editors put a byte order mark before the first line.
-        with open(source, encoding="utf-8-sig") as file:  # noqa: PTH123  # takes descriptors, too
+        with open(_opened(path), encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 domain = line.partition("#")[0].strip()
                 try:
@@ -185,6 +187,14 @@ def _domains_in(path: str) -> Iterator[str | Trouble]:
         raise ConfigurationError(
             f"The domains in {path} cannot be read: it is not text in UTF-8."
         ) from error
+
+
+def _opened(path: str) -> int:
+    """Open the file that the user names, or what the shell has opened for us."""
+    if standing := _OPENED.fullmatch(path):
+        return os.dup(int(standing[1] or sys.stdin.fileno()))
+    with files.opened(files.followed(Path(path)), os.O_RDONLY) as descriptor:
+        return os.dup(descriptor)
 
 
 def given(args: argparse.Namespace) -> Given:

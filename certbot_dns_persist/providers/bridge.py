@@ -35,7 +35,7 @@ from zope.interface import implementer
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import whole_number
 from certbot_dns_persist.providers import credentials
-from certbot_dns_persist.providers.common import distribution, file_of, flag
+from certbot_dns_persist.providers.common import distribution, file_of, flag, refuse_changeable
 from certbot_dns_persist.providers.interface import IProvider, Served, Settings
 from certbot_dns_persist.value.txt import quoted
 from certbot_dns_persist.wait import look_until
@@ -373,7 +373,9 @@ class Bridge:
         if prefix + "credentials" in parser.options and self._settings.credentials_file:
             given.setdefault("credentials", self._settings.credentials_file)
         if given.get("credentials"):
-            given["credentials"] = str(Path(given["credentials"]).expanduser().absolute())
+            file = Path(given["credentials"]).expanduser().absolute()
+            refuse_changeable(file, f"The credentials file {file}")
+            given["credentials"] = str(file)
 
         arguments = []
         for key, value in given.items():

@@ -1,10 +1,29 @@
-"""What several providers need: their keys, the possible zones of a name, their package."""
+"""What several providers need: their keys, the possible zones of a name, their package, safety."""
 
 import importlib.metadata
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.files import weakness
 
 if TYPE_CHECKING:  # it needs zope.interface, which credentials can be read without
     from certbot_dns_persist.providers.interface import Settings
+
+
+def refuse_changeable(path: Path, what: str) -> None:
+    """Raise if we run as root and somebody else can change ``path``, or where it leads.
+
+    Whoever can would decide what root does. ``what`` begins the message of the
+    :class:`~certbot_dns_persist.errors.ConfigurationError`.
+    """
+    weak = weakness(path) if os.geteuid() == 0 else None
+    if weak is not None:
+        raise ConfigurationError(
+            f"{what} is not used by root, because others can change it: {weak}. Or keep it in a "
+            "directory that only root can write, as all above it."
+        )
 
 
 def file_of(settings: "Settings") -> str:

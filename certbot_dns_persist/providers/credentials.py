@@ -30,8 +30,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from certbot_dns_persist import errors
-from certbot_dns_persist.providers.common import zones_above
+from certbot_dns_persist import errors, files
+from certbot_dns_persist.providers.common import refuse_changeable, zones_above
 from certbot_dns_persist.record import normalize_domain_name
 
 logger = logging.getLogger(__name__)
@@ -157,9 +157,21 @@ def read(path: str | None) -> Credentials:
     return Credentials(path, top, sections)
 
 
+def read_for_changes(path: str | None) -> Credentials:
+    """Return the content of the file at ``path``, as :func:`read` does.
+
+    It decides which program changes DNS, and where. So, for root, it must be a file that nobody
+    else can change: else we raise :class:`~certbot_dns_persist.errors.ConfigurationError`.
+    """
+    found = read(path)
+    if path is not None:
+        refuse_changeable(Path(path), f"The credentials file {path}")
+    return found
+
+
 def _text(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return files.read(Path(path)).decode("utf-8")
     except FileNotFoundError:
         problem = "does not exist. Check the path given with --dns-persist-credentials"
     except IsADirectoryError:
@@ -208,11 +220,13 @@ def entries(path: str) -> list[tuple[str, str]]:
     As far as it can be read and parsed: this is for finding out what may be a secret.
     """
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8", errors="replace")
+        text = files.read(Path(path).expanduser()).decode("utf-8", "replace")
     except OSError:
         return []
     try:
         return list(_leaves("", json.loads(text)))
+    except RecursionError:  # JSON may nest as deep as it likes
+        return []
     except ValueError:
         return list(_leaves("", _understood(text)[0]))
 

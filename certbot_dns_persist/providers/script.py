@@ -18,11 +18,14 @@ with status 0 on success, also if there was nothing to do. Its output is shown.
 
 import os
 import shlex
+import shutil
 import subprocess
+from pathlib import Path
 
 from zope.interface import implementer
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.providers.common import refuse_changeable
 from certbot_dns_persist.providers.interface import IProvider, Settings
 
 _SECONDS = 300
@@ -39,8 +42,8 @@ class Script:
     def __init__(self, settings: Settings) -> None:
         """Parse the command.
 
-        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if there is none, or its
-        quotes do not match.
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if there is none, its quotes
+        do not match, or we run as root and others can change the program.
         """
         self._settings = settings
         try:
@@ -55,6 +58,10 @@ class Script:
                 "The provider script needs a program: name it with --dns-persist-script COMMAND, "
                 "or with dns_persist_script_command in the credentials file."
             )
+
+        program = shutil.which(self._command[0])
+        if program is not None:
+            refuse_changeable(Path(program), f"The program {program}")
 
     def zone_for(self, name: str) -> str | None:
         """Return the zone of ``name``, from DNS."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from configobj import ConfigObj, ConfigObjError
 
+from certbot_dns_persist import files
 from certbot_dns_persist.atomic import replace_file
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.request.certificate import names_of_certificate
@@ -131,7 +132,7 @@ def change_lineage(lineage: Lineage, changes: Mapping[str, str]) -> None:
             parameters[name if name in ("server", "account") else f"{_PREFIX}{name}"] = value
         written = io.BytesIO()
         content.write(written)
-        replace_file(lineage.path, written.getvalue())
+        replace_file(files.followed(lineage.path), written.getvalue())
     except (OSError, ConfigObjError, KeyError) as error:
         raise ConfigurationError(
             f"Certbot's renewal configuration {lineage.path} cannot be changed: {error}."

@@ -451,7 +451,11 @@ def test_a_list_may_have_comments_blank_lines_windows_line_ends_and_mistakes(
         "y.other.test".encode()
     )
     asked = [*WHO, f"--dns-persist-resolvers={nameserver.endpoint}", "--dns-persist-check=resolver"]
-    for source, stdin in ((str(path), ""), ("-", path.read_bytes().decode())):
+    for source, stdin in (
+        (str(path), ""),
+        ("-", path.read_bytes().decode()),
+        ("/dev/stdin", path.read_bytes().decode()),
+    ):
         done = alone("check", "--json", *asked, "--from-file", source, stdin=stdin)
         assert [(domain, wildcard) for domain, wildcard, _, _ in summary(done)] == [
             ("example.test", True),
@@ -472,6 +476,7 @@ def test_a_list_may_have_comments_blank_lines_windows_line_ends_and_mistakes(
         (None, "The domains in {} cannot be read: No such file or directory."),
         (..., "The domains in {} cannot be read: Is a directory."),
         (b"\x7fELF\xff\xfe\x00", "The domains in {} cannot be read: it is not text in UTF-8."),
+        (os.mkfifo, "The domains in {} cannot be read: it is not a regular file."),
     ],
 )
 def test_a_list_that_cannot_be_read_is_told(
@@ -482,6 +487,8 @@ def test_a_list_that_cannot_be_read_is_told(
         path.mkdir()
     elif isinstance(content, bytes):
         path.write_bytes(content)
+    elif callable(content):
+        content(path)
     assert main(["check", *WHO, "--from-file", str(path)]) == 3
     assert capsys.readouterr().err == words.format(path) + "\n"
 

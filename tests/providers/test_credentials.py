@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.need import need
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.providers import credentials
+from certbot_dns_persist.providers.common import refuse_changeable
 
 Write = Callable[[str], str]
 
@@ -212,6 +214,41 @@ def test_a_file_of_somebody_else_is_named_with_a_way_on(write: Write) -> None:
     with ordinary_user():
         shown = refusal(path)
     assert "may not be read" in shown
+
+
+def test_a_file_that_is_no_regular_one_is_refused_and_does_not_hang_us(tmp_path: Path) -> None:
+    path = tmp_path / "dns.ini"
+    os.mkfifo(path)
+    assert "cannot be read: it is not a regular file" in refusal(str(path))
+    assert credentials.entries(str(path)) == []
+
+
+def test_json_that_nests_deeply_has_no_entries(write: Write) -> None:
+    assert credentials.entries(write("[" * 200_000)) == []
+
+
+@pytest.mark.parametrize("part", ["file", "folder above"])
+def test_root_changes_nothing_by_a_file_that_others_can_change(write: Write, part: str) -> None:
+    need(os.geteuid() == 0, "only root is refused")
+    path = Path(write("dns_persist_provider = rfc2136\n"))
+    changeable, mode, private = (
+        (path, 0o602, 0o600) if part == "file" else (path.parent, 0o777, 0o700)
+    )
+    changeable.chmod(mode)
+    with pytest.raises(ConfigurationError) as caught:
+        credentials.read_for_changes(str(path))
+    assert f"{changeable} may be written by everybody (mode {mode:04o})" in str(caught.value)
+    assert f"chmod o-w {changeable}" in str(caught.value)
+    assert credentials.read(str(path)).providers(NAME, ["manual"]) == ["rfc2136"]
+    changeable.chmod(private)
+    assert credentials.read_for_changes(str(path)).providers(NAME, ["manual"]) == ["rfc2136"]
+
+
+def test_only_root_is_held_to_that(write: Write) -> None:
+    path = Path(write(""))
+    path.chmod(0o666)
+    with ordinary_user():
+        refuse_changeable(path, "The credentials file")
 
 
 @contextlib.contextmanager

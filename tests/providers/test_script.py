@@ -1,5 +1,6 @@
 """The provider for a program of the user's."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 from conftest import KEY
 from support.certbot import Certbot
 from support.nameserver import Nameserver
+from support.need import need
 from support.pebble import Pebble
 
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
@@ -75,6 +77,27 @@ def test_output_that_is_no_text_and_very_long_is_cut(make: Make) -> None:
     with pytest.raises(ProviderError) as caught:
         make("head -c 100000 /dev/zero | tr '\\0' '\\377'", "exit 1").add_value(NAME, "v", 300)
     assert len(str(caught.value)) < 3000
+
+
+@pytest.mark.parametrize("part", ["program", "folder above", "folder of a link"])
+def test_root_runs_no_program_that_others_can_change(
+    make: Make, tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need(os.geteuid() == 0, "only root is refused")
+    program = tmp_path / "my program"
+    changeable = {"program": program, "folder above": tmp_path, "folder of a link": tmp_path}[part]
+    make("true").add_value(NAME, "v", 300)
+    changeable.chmod(0o777)
+    command = shlex.quote(str(program))
+    if part == "folder of a link":
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "hook").symlink_to(program)
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+        command = "hook"
+    with pytest.raises(ConfigurationError) as caught:
+        Script(Settings({"command": command}, None, print, lambda _: Served([], None)))
+    assert f"{changeable} may be written by everybody (mode 0777)" in str(caught.value)
+    assert f"chmod o-w {shlex.quote(str(changeable))}" in str(caught.value)
 
 
 def test_a_program_that_is_not_executable_or_missing_is_named(make: Make) -> None:

@@ -121,12 +121,15 @@ def test_without_the_library_it_is_named_before_anything_is_looked_up(
     [
         ("none/check.prom", "there is no directory"),
         (".", "not a regular file"),
+        ("link", "it is a symbolic link, which we do not follow"),
         ("/dev/stdout", "not a regular file"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_looked_up(
     companion: Companion, tmp_path: Path, place: str, why: str
 ) -> None:
+    (tmp_path / "file").write_text("of somebody else")
+    (tmp_path / "link").symlink_to("file")
     done = companion("check", "--from-file", "/nonexistent", "--metrics", tmp_path / place)
     assert done.returncode == 3
     assert done.error.startswith("--metrics ")
