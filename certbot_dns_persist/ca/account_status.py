@@ -7,7 +7,7 @@ change nothing at the CA.
 
 from typing import TYPE_CHECKING
 
-from certbot_dns_persist.ca.authorization import signing_network
+from certbot_dns_persist.ca.authorization import faults_of_answers, signing_network
 from certbot_dns_persist.errors import AccountError, DirectoryError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ def require_valid_account(key: "JWK", account_url: str, server: str, *, verify: 
     not answer as RFC 8555 says.
     """
     from acme import client, messages
-    from acme import errors as acme_errors
 
     network = signing_network(key, account_url, verify=verify)
     try:
@@ -42,13 +41,7 @@ def require_valid_account(key: "JWK", account_url: str, server: str, *, verify: 
             "record that names it would be useless. Choose another account with --account, or "
             f"make one with: certbot register --server {server}"
         ) from error
-    except (
-        acme_errors.Error,
-        OSError,  # all errors of requests, and a missing CA bundle
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except faults_of_answers() as error:
         raise DirectoryError(
             f"The account {account_url} cannot be verified: the CA at {server} does not answer as "
             f"it should: {type(error).__name__}: {error}."

@@ -34,7 +34,6 @@ def fetch_authorization(
     says.
     """
     from acme import client, messages
-    from acme import errors as acme_errors
 
     network = signing_network(achall.account_key, account.url, verify=verify)
     try:
@@ -45,18 +44,19 @@ def fetch_authorization(
         content = network.post(url, None, new_nonce_url=directory["newNonce"]).json()
         offered = tuple(str(challenge["type"]) for challenge in content["challenges"])
         return Authorization(content.get("wildcard") is True, offered)
-    except (
-        acme_errors.Error,
-        messages.Error,
-        OSError,  # all errors of requests, and a missing CA bundle
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except faults_of_answers(messages.Error) as error:
         raise DirectoryError(
             f"The CA at {server} does not say which challenges it offers beside "
             f"{achall.challb.uri}: {type(error).__name__}: {error}"
         ) from error
+
+
+def faults_of_answers(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return what is raised if a CA does not answer as RFC 8555 says, and ``more``."""
+    from acme import errors
+
+    # OSError: all errors of requests, and a missing CA bundle.
+    return (errors.Error, OSError, KeyError, TypeError, ValueError, *more)
 
 
 def signing_network(key: "JWK", account_url: str, *, verify: bool) -> "ClientNetwork":

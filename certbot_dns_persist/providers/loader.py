@@ -24,7 +24,13 @@ from zope.interface.verify import verifyObject
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers import bridge
 from certbot_dns_persist.providers.common import distribution
-from certbot_dns_persist.providers.interface import IProvider, Provider, Settings
+from certbot_dns_persist.providers.interface import (
+    IAnsweringProvider,
+    IProvider,
+    ISettlingProvider,
+    Provider,
+    Settings,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +48,9 @@ def load(name: str, settings: Settings) -> Provider:
     """Make the provider called ``name`` and hold it to its contract.
 
     :raises errors.ConfigurationError: no such provider, it cannot be imported, it does not accept
-        the settings, or it is not an :class:`IProvider`. A fault in a third party's provider is
-        reported with the name and version of its distribution.
+        the settings, or it lacks something of the interfaces that it declares, of which
+        :class:`IProvider` must be one. A fault in a third party's provider is reported with the
+        name and version of its distribution.
     """
     entries = list(importlib.metadata.entry_points(group=GROUP, name=name))
     if not entries and name.startswith("dns-"):
@@ -109,14 +116,17 @@ def _warn_of_unknown_keys(name: str, factory: Any, settings: Settings) -> None:
 
 
 def _faults(provider: Provider) -> list[str]:
-    """Say what ``provider`` lacks to be an :class:`IProvider`, one clause a fault."""
-    try:
-        verifyObject(IProvider, provider)
-    except MultipleInvalid as several:
-        return [_in_words(fault) for fault in several.exceptions]
-    except Invalid as single:
-        return [_in_words(single)]
-    return []
+    """Say what ``provider`` lacks to be what it says it is, one clause a fault."""
+    more = [i for i in (ISettlingProvider, IAnsweringProvider) if i.providedBy(provider)]
+    faults: dict[str, None] = {}
+    for interface in (IProvider, *more):
+        try:
+            verifyObject(interface, provider)
+        except MultipleInvalid as several:
+            faults |= dict.fromkeys(map(_in_words, several.exceptions))
+        except Invalid as single:
+            faults[_in_words(single)] = None
+    return [*faults]
 
 
 def _in_words(fault: Any) -> str:

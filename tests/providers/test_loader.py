@@ -124,6 +124,23 @@ def test_a_broken_contract_is_told_by_fault_and_package(
     assert "acme-dns-provider 1.2.3" in message
 
 
+@pytest.mark.parametrize(
+    ("interface", "method", "fault"),
+    [
+        ("IAnsweringProvider", "def has_value(self, name): pass", "its has_value(name, value): "),
+        ("IAnsweringProvider", "def has(self, name, value): pass", "it lacks has_value(name, val"),
+        ("ISettlingProvider", "def settle(self, names): pass", "its settle(): "),
+    ],
+)
+def test_what_a_provider_declares_beside_the_contract_is_verified_too(
+    install: Install, interface: str, method: str, fault: str
+) -> None:
+    install(SOUND.replace("IProvider", interface) + f"    {method}\n")
+    message = refusal()
+    assert message.count(fault) == 1
+    assert "lacks @implementer" not in message
+
+
 def test_all_faults_are_told_at_once(install: Install) -> None:
     install("class Provider:\n    def __init__(self, settings): self.token = settings\n")
     message = refusal()
