@@ -60,7 +60,7 @@ def obstacle(
 
 def at_place(found: Found, around: Neighbourhood) -> Found:
     """Return ``found`` for publishing: with the place of the record."""
-    if around.trouble is not None:
+    if around.trouble is not None and not around.synthesized:
         return found
     return dataclasses.replace(
         found, canonical_name=around.place, zone=around.zone, synthesized=around.synthesized

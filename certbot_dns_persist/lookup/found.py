@@ -140,7 +140,7 @@ class Neighbourhood:
     """Names above the place, the longest first, as far up as the record may matter."""
 
     trouble: str | None = None
-    """Why this cannot be determined."""
+    """Why the levels cannot be determined."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,9 @@ the wildcard no longer answers for it. So random names are asked for, which nobo
 Else the wildcard answers for ``www``, and the same questions follow for the name above it.
 
 No resolver is asked for any of these names: the proof that a random one does not exist may cover
-the record's name, and a CA that asks the same resolver would be told that there is none.
+the record's name, and a CA that asks the same resolver would be told that there is none. Only
+where the record's name is an alias, it is there; then a resolver may tell of a random one beside
+it whether a wildcard makes the alias, if the zone's servers are out of reach.
 """
 
 import asyncio
@@ -29,7 +31,14 @@ import dns.rdatatype
 from certbot_dns_persist.lookup.found import Found, Level, Neighbourhood, ServerAnswer, ZoneRecord
 from certbot_dns_persist.lookup.message import Answer, Question, text_value
 from certbot_dns_persist.lookup.transport import Address, Transport, Unanswered
-from certbot_dns_persist.lookup.zones import Facts, Zone, to_labels, to_text
+from certbot_dns_persist.lookup.zones import (
+    Facts,
+    Resolvers,
+    Zone,
+    end_of_chain,
+    to_labels,
+    to_text,
+)
 from certbot_dns_persist.value.txt import quoted
 
 _Labels = tuple[bytes, ...]
@@ -51,9 +60,12 @@ AskServers = Callable[[_Labels], Awaitable[tuple[Zone, list[ServerAnswer]]]]
 class Neighbours:
     """Asks for random names around records; of names with one parent, once."""
 
-    def __init__(self, transport: Transport, facts: Facts, ask_servers: AskServers) -> None:
+    def __init__(
+        self, transport: Transport, facts: Facts, resolvers: Resolvers, ask_servers: AskServers
+    ) -> None:
         """``ask_servers`` returns a name's zone, and what the zone's servers say of its TXT."""
         self._transport = transport
+        self._resolvers = resolvers
         self._facts = facts
         self._ask_servers = ask_servers
         # Nobody can foresee it, and the record's name is longer, so that it fits wherever that does
@@ -64,7 +76,22 @@ class Neighbours:
         try:
             return await self._of_record_to_come(found)
         except Unanswered as error:
-            return Neighbourhood(found.name, found.canonical_name, found.zone, trouble=str(error))
+            synthesized = await self._is_made_by_wildcard(found)
+            place = found.name if synthesized else found.canonical_name
+            return Neighbourhood(
+                found.name, place, found.zone, synthesized=synthesized, trouble=str(error)
+            )
+
+    async def _is_made_by_wildcard(self, found: Found) -> bool:
+        """Whether a wildcard makes the alias that resolvers found, as they tell."""
+        if found.canonical_name == found.name:
+            return False
+        beside = dns.name.Name((self._random, *to_labels(found.name)[1:]))
+        try:
+            answer, _, _ = await self._resolvers.ask(beside, _Kind.TXT)
+        except Unanswered:
+            return False
+        return to_text(end_of_chain(answer, beside).labels) == found.canonical_name
 
     async def _of_record_to_come(self, found: Found) -> Neighbourhood:
         chain = [to_labels(found.name)]

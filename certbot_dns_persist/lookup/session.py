@@ -207,7 +207,7 @@ class _Session:
         self._facts = Facts()
         self._resolvers = Resolvers(transport, self._facts, resolvers)
         self._zones = Zones(transport, self._facts, self._resolvers, port, reach)
-        self._neighbours = Neighbours(transport, self._facts, self._ask_servers)
+        self._neighbours = Neighbours(transport, self._facts, self._resolvers, self._ask_servers)
 
     async def find(self, name: str) -> Found:
         return (await self._look(name)).found
@@ -372,7 +372,14 @@ class _Session:
                     + " -> ".join([*map(to_text, chain), target])
                 )
             chain.append(alias)
-            zone, answers = await self._ask_for_target(alias)
+            try:
+                zone, answers = await self._ask_for_target(alias)
+            except Bogus:
+                raise
+            except Final as error:  # nothing stands there, and resolvers would keep the alias
+                nowhere = f"{name} is an alias for {target}, where nothing can be: {error}."
+                found = Found(name, target, None, tuple(others + answers), (nowhere,))
+                return _Outcome(found, tuple(zones))
             zones.append(zone)
         warnings = tuple(dict.fromkeys(z.left_out for z in zones if z.left_out))
         found = Found(name, to_text(chain[-1]), zone.name, tuple(others + answers), warnings)

@@ -150,9 +150,6 @@ def test_aliases_and_zone_cuts_are_followed_to_the_end(
     ("name", "trouble"),
     [
         ("_validation-persist.loop.example.test", "an alias that never ends"),
-        ("_validation-persist.dangling.example.test", "the domain is not in DNS"),
-        # A dot within a label, which is not the name of the record at proof.other.test.
-        ("_validation-persist.dotted.example.test", "the domain is not in DNS"),
         ("_validation-persist.unknown.invalid", "the domain is not in DNS"),
         (f"_validation-persist.{'a' * 64}.test", "cannot stand in DNS"),
         (f"_validation-persist.{'a.' * 120}test", "cannot stand in DNS"),
@@ -165,6 +162,27 @@ def test_trouble_with_one_name_is_told_and_does_not_disturb_the_others(
     found = world.lookup().find([NAME, name])
     assert trouble in (found[name].trouble or "")
     assert found[NAME].values == ["value"]
+
+
+@pytest.mark.parametrize(
+    ("label", "target"),
+    [
+        ("dangling", "nothing.here.invalid"),
+        # A dot within a label, which is not the name of the record at proof.other.test.
+        ("dotted", r"proof\.other.test"),
+    ],
+)
+def test_an_alias_for_a_name_outside_dns_has_no_values_and_no_resolver_keeps_it(
+    world: World, label: str, target: str
+) -> None:
+    """As CAs see it; and where a wildcard makes the alias, a record at the name ends it."""
+    name = f"_validation-persist.{label}.example.test"
+    found = world.lookup().find([name])[name]
+    assert (found.values, found.trouble, found.canonical_name) == ([], None, target)
+    (warning,) = found.warnings
+    assert warning.startswith(f"{name} is an alias for {target}, where nothing can be: ")
+    assert "is not in DNS" in warning
+    assert not [asked for asked, _ in world.resolver.queries if asked == name]
 
 
 @pytest.mark.usefixtures("impatient")

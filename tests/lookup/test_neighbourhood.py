@@ -150,6 +150,34 @@ def test_what_the_zone_s_own_servers_do_not_say_is_not_asked_elsewhere(world: Wo
     assert world.around("example.test", authoritative=False).trouble is None
 
 
+@pytest.mark.parametrize(
+    ("domain", "place"),
+    [("a.example.test", "_validation-persist.a.example.test"), ("b.example.test", "b.other.test")],
+)
+def test_resolvers_tell_whether_a_wildcard_makes_an_alias_where_no_server_can_be_asked(
+    world: World, domain: str, place: str
+) -> None:
+    """They know already that the name of the record is there."""
+    world.serve(
+        {
+            "example.test": "* CNAME lb.other.test.\n_validation-persist.b CNAME b.other.test.\n",
+            "other.test": OTHER,
+        }
+    )
+    world.server.faults.drop = 1.0
+    around = world.around(domain, authoritative=False)
+    assert "no server of example.test could be asked" in (around.trouble or "")
+    assert (around.place, around.synthesized) == (place, domain.startswith("a."))
+
+
+def test_no_resolver_is_asked_beside_a_name_that_is_no_alias(world: World) -> None:
+    world.serve({"example.test": ""})
+    world.server.faults.drop = 1.0
+    assert world.around("a.example.test", authoritative=False).trouble
+    asked = {name for name, _ in world.resolver.queries if name.endswith(".a.example.test")}
+    assert asked == {"_validation-persist.a.example.test"}
+
+
 def test_a_server_that_knows_few_types_is_asked_for_those_that_it_knows(world: World) -> None:
     world.server.faults.rdtype, world.server.faults.rcode = "SRV", Rcode.NOTIMP
     (level,) = world.around("new.example.test").levels
