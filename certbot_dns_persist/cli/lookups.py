@@ -72,5 +72,9 @@ def neighbourhoods(
 
 
 def _resolver_key(subject: Subject) -> tuple[object, ...]:
-    """Return a key: subjects with the same key are looked up through the same resolvers."""
-    return subject.options.resolvers, subject.options.check
+    """Return a key: subjects with the same key are looked up in the same way.
+
+    The credentials file says whether name servers on this machine are asked.
+    """
+    options = subject.options
+    return options.resolvers, options.check, options.credentials

@@ -161,7 +161,7 @@ def _placed(
         if obstacle is not None and obstacle.hidden:
             obstacles.append(obstacle)
             continue
-        if obstacle is not None:
+        if obstacle is not None and not standing.accepted:
             unchecked.append(request.domain)
         found = at_place(standing.found, there)
         placed.append((subject, dataclasses.replace(standing, found=found)))

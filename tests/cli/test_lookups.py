@@ -14,6 +14,8 @@ from certbot_dns_persist.request.subjects import Subject
 
 WINDOW = 5
 NEAR, FAR = (options_of({"resolvers": address}, {}) for address in ("::1", "::2"))
+#: The server that its file names may be on this machine.
+OTHER_FILE = options_of({"resolvers": "::1", "credentials": "/etc/dns.ini"}, {})
 
 
 class Window(Lookup):
@@ -70,8 +72,16 @@ def test_subjects_are_drawn_as_they_are_needed_from_a_list_without_end() -> None
         assert len(drawn) <= place + 1 + WINDOW
 
 
-def test_subjects_with_other_resolvers_have_a_look_up_of_their_own_and_keep_their_order() -> None:
-    subjects = [subject("a.test"), subject("b.test"), subject("c.test", FAR), subject("d.test")]
+def test_subjects_with_other_resolvers_or_credentials_have_a_look_up_of_their_own_and_keep_their_order() -> (
+    None
+):
+    subjects = [
+        subject("a.test"),
+        subject("b.test"),
+        subject("c.test", FAR),
+        subject("d.test"),
+        subject("e.test", OTHER_FILE),
+    ]
     asked: list[Options] = []
 
     def lookup_for(options: Options) -> Lookup:
@@ -83,7 +93,7 @@ def test_subjects_with_other_resolvers_have_a_look_up_of_their_own_and_keep_thei
     assert [inspection.domain for _, inspection in inspected] == [
         each.request.domain for each in subjects
     ]
-    assert asked == [NEAR, FAR, NEAR]
+    assert asked == [NEAR, FAR, NEAR, OTHER_FILE]
 
 
 def test_several_names_of_each_subject_are_found_at_once_by_whom_to_ask() -> None:
