@@ -4,17 +4,21 @@ RFC 8555 section 8.4. The same provider publishes the record at ``_acme-challeng
 for the same servers, and then remove it.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.change import words
 from certbot_dns_persist.change.publisher import Publisher, TxtRecord
-from certbot_dns_persist.change.surroundings import Surroundings, patience
+from certbot_dns_persist.change.surroundings import Surroundings, denied_for, patience
 from certbot_dns_persist.judge import hiding
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import Proof
 from certbot_dns_persist.wait import look_until
+
+logger = logging.getLogger(__name__)
 
 REASON = "dns-01, as the CA does not offer dns-persist-01"
 
@@ -37,6 +41,8 @@ class Dns01:
     def publish(self, proofs: Sequence[Proof]) -> None:
         """Publish ``proofs``; return when every server of each name serves its proof.
 
+        Where the provider has the record and nobody serves it here, the CA decides.
+
         Raises :class:`~certbot_dns_persist.errors.Error` if that cannot be achieved.
         """
         names = ", ".join(sorted({proof.domain for proof in proofs}))
@@ -55,8 +61,9 @@ class Dns01:
                     f"{self._publisher.names(place.canonical_name)}. Choose another one with "
                     "--dns-persist-provider. Nothing was published."
                 )
+        records: dict[Proof, TxtRecord] = {}
         for proof in proofs:
-            record = TxtRecord(
+            records[proof] = record = TxtRecord(
                 name=places[proof.name].canonical_name,
                 value=proof.value,
                 ttl=self._options.ttl,
@@ -73,7 +80,7 @@ class Dns01:
                     "command again."
                 ) from error
         self._publisher.settle()
-        self._wait(proofs)
+        self._wait(records, places)
 
     def withdraw(self) -> None:
         """Remove what was published."""
@@ -105,15 +112,25 @@ class Dns01:
     def _look(self, proofs: Sequence[Proof]) -> dict[str, Found]:
         return self._lookup.find([proof.name for proof in proofs])
 
-    def _wait(self, proofs: Sequence[Proof]) -> None:
+    def _wait(self, records: Mapping[Proof, TxtRecord], places: Mapping[str, Found]) -> None:
+        """Wait until the proofs are seen; ``places`` is what was found before."""
         seconds = patience(self._options, terminal=False)
+        proofs = [*records]
         found = look_until(
             lambda: self._look(proofs),
             lambda found: not _lagging(proofs, found),
             seconds,
-            lambda found, left: None,
+            after=denied_for(places.values(), seconds),
         )
-        lagging = _lagging(proofs, found)
+        lagging: list[str] = []
+        for proof, record in records.items():
+            lines = _lagging([proof], found)
+            served = proof.value in found[proof.name].values
+            if lines and not served and self._publisher.vouches(record):
+                names = self._publisher.names(record.name)
+                logger.warning(words.accepted_unseen("\n".join(lines), names, seconds))
+            else:
+                lagging += lines
         if lagging:
             raise errors.NotAuthorized(
                 f"The records for dns-01 were published, but after {seconds} seconds these "

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from certbot_dns_persist import errors
 from certbot_dns_persist.change import words
 from certbot_dns_persist.change.publisher import Publisher, TxtRecord
-from certbot_dns_persist.change.surroundings import Surroundings, patience
+from certbot_dns_persist.change.surroundings import Surroundings, denied_for, patience
 from certbot_dns_persist.judge import hiding, slips
 from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.retire import not_needed
@@ -23,7 +23,7 @@ from certbot_dns_persist.judge.words import lagging, why_due
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import ValidationRequest
-from certbot_dns_persist.wait import LONGEST_PAUSE, look_until
+from certbot_dns_persist.wait import look_until
 
 logger = logging.getLogger(__name__)
 
@@ -110,12 +110,13 @@ class Ensure:
 
     def replace(
         self, plans: Sequence[Plan], between: Callable[[], Sequence[ValidationRequest]]
-    ) -> list[Plan]:
+    ) -> tuple[list[Plan], list[Plan]]:
         """Publish what ``plans`` add, and retire what they name, even if it is still in use.
 
         Nothing is retired until every server authorises every request without it, and
         ``between`` has returned: the requests of others, who keep the records that they need.
-        Returns the plans that could not be retired completely. Raises
+        Nothing is retired where the provider has the record and nobody serves it here. Returns
+        those plans, and the others that could not be retired completely. Raises
         :class:`~certbot_dns_persist.errors.Error` if the servers do not get that far; then what
         was published stays, and nothing is removed.
         """
@@ -125,12 +126,23 @@ class Ensure:
         for plan in plans:
             if plan not in new:
                 self._publisher.keep(_record(plan), plan.reason)
-        now = self._wait({r: plan.retire for plan in plans for r in plan.requests})
-        unseen = [standing for standing in now.values() if not standing.everywhere]
+        denied = denied_for((s.found for p in new for s in p.standings), self._patience())
+        now = self._wait({r: plan.retire for plan in plans for r in plan.requests}, denied)
+        seen: list[Plan] = []
+        accepted: list[Plan] = []
+        unseen: list[Standing] = []
+        for plan in plans:
+            standings = [now[request] for request in plan.requests]
+            if all(standing.everywhere for standing in standings):
+                seen.append(plan)
+            elif plan in new and self._accepted_unseen(plan, standings):
+                accepted.append(plan)
+            else:
+                unseen += [standing for standing in standings if not standing.everywhere]
         if unseen:
             self._fail(words.not_replaced(unseen, self._patience()), unseen[0].request)
         others = between()
-        return self._conclude(plans, others)
+        return accepted, self._conclude(seen, others)
 
     def withdraw(self) -> None:
         """Remove what this object published, and nothing else: the end of a dry run."""
@@ -222,7 +234,8 @@ class Ensure:
         awaited: dict[ValidationRequest, tuple[str, ...]] = dict.fromkeys(partly, ())
         for plan in published:
             awaited |= dict.fromkeys(plan.requests, plan.retire)
-        standings = self._wait(awaited, self._remembered(published)) if awaited else {}
+        denied = denied_for((s.found for p in published for s in p.standings), self._patience())
+        standings = self._wait(awaited, denied) if awaited else {}
         for request in partly:
             if not standings[request].everywhere:
                 logger.warning(
@@ -243,17 +256,6 @@ class Ensure:
         if unseen:
             self._fail(words.not_seen(unseen, self._patience()), unseen[0].request)
         return seen
-
-    def _remembered(self, published: Sequence[Plan]) -> int:
-        """Return for how many seconds resolvers may say that what was published is not there.
-
-        To ask them sooner is of no use, and another one might begin to remember the same.
-        """
-        ttl = max((s.found.negative_ttl for p in published for s in p.standings), default=0)
-        if ttl <= LONGEST_PAUSE:
-            return 0
-        logger.warning(words.remembered(ttl, self._patience()))
-        return ttl
 
     def _wait(
         self, awaited: Mapping[ValidationRequest, tuple[str, ...]], after: int = 0
@@ -287,12 +289,13 @@ class Ensure:
         names = self._publisher.names(plan.name)
         vouched = self._publisher.vouches(_record(plan))
         if vouched:
-            logger.warning(words.accepted_unseen(standings, names, self._patience()))
+            unseen = words.unseen(standings)
+            logger.warning(words.accepted_unseen(unseen, names, self._patience()))
             return True
         doubt = f"no server showed it within {self._patience()} seconds"
         self._publisher.note_doubt(_record(plan), plan.reason, doubt)
         say = words.in_doubt if vouched is None else words.vanished
-        logger.warning(say(standings, names))
+        logger.warning(say(words.unseen(standings), names))
         return False
 
     def _patience(self) -> int:

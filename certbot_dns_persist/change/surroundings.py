@@ -2,20 +2,26 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from certbot_dns_persist.change import words
 from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.options import (
     MANUAL_PROPAGATION_SECONDS,
     PROPAGATION_SECONDS,
     Options,
 )
+from certbot_dns_persist.wait import LONGEST_PAUSE
 
 if TYPE_CHECKING:
     from certbot_dns_persist.lookup.session import Lookup
+
+logger = logging.getLogger(__name__)
 
 #: Shows how requests stand, and for how many seconds more they are waited for.
 Show = Callable[[Sequence[Standing], float], None]
@@ -66,3 +72,16 @@ def patience(options: Options, *, terminal: bool) -> int:
     if options.providers != ("manual",):
         return PROPAGATION_SECONDS
     return MANUAL_PROPAGATION_SECONDS if terminal else 0
+
+
+def denied_for(before: Iterable[Found], seconds: int) -> int:
+    """Return for how many seconds resolvers may say that what was published is not there.
+
+    ``before`` is what was found before that. To ask them sooner is of no use, and another one might
+    begin to remember the same. This warns of it, as the wait takes ``seconds`` at most.
+    """
+    ttl = max((found.negative_ttl for found in before), default=0)
+    if ttl <= LONGEST_PAUSE:
+        return 0
+    logger.warning(words.remembered(ttl, seconds))
+    return ttl

@@ -120,35 +120,37 @@ differently, too, add --dns-persist-check resolver.
 server has a zone of that name. Compare the domain's NS records with the provider's name servers.
   - The servers get changes late (a secondary, a hidden primary): wait longer, with \
 --dns-persist-propagation-seconds.
-docs/published-but-not-visible.md has the commands to find out."""
+To find out, ask a resolver outside your network for the TXT records, as dig does with @ADDRESS, \
+and compare."""
 
 
-def accepted_unseen(standings: Iterable[Standing], names: str, seconds: int) -> str:
+def accepted_unseen(unseen: str, names: str, seconds: int) -> str:
     """Return the warning that the providers ``names`` have what is not seen after ``seconds``."""
     return (
         f"{names} has the records, but after {seconds} seconds they cannot be seen from here:\n"
-        f"{_unseen(standings)}\n{_UNSEEN}\nThe CA looks for itself, and decides."
+        f"{unseen}\n{_UNSEEN}\nThe CA looks for itself, and decides."
     )
 
 
-def in_doubt(standings: Iterable[Standing], names: str) -> str:
+def in_doubt(unseen: str, names: str) -> str:
     """Return the warning that nobody knows whether the providers ``names`` did what they say."""
     return (
         f"Whether these records are published is in doubt: {names} reported success, but cannot "
-        f"tell what is in DNS, and no server shows them:\n{_unseen(standings)}\n{_UNSEEN}"
+        f"tell what is in DNS, and no server shows them:\n{unseen}\n{_UNSEEN}"
     )
 
 
-def vanished(standings: Iterable[Standing], names: str) -> str:
+def vanished(unseen: str, names: str) -> str:
     """Return the warning that the providers ``names`` do not have what they accepted."""
     return (
-        f"{names} accepted these records, but does not have them now:\n{_unseen(standings)}\n"
+        f"{names} accepted these records, but does not have them now:\n{unseen}\n"
         "Look into its log, for a CNAME at the name, and for a program that takes away what it "
         "does not know."
     )
 
 
-def _unseen(standings: Iterable[Standing]) -> str:
+def unseen(standings: Iterable[Standing]) -> str:
+    """Return which servers do not show the records."""
     standings = list(standings)
     troubles = [f"  {s.request.name}: {s.found.trouble}" for s in standings if s.found.trouble]
     shown = lagging(s for s in standings if not s.found.trouble)

@@ -226,7 +226,7 @@ class _Rotation:
     def carry_out(self) -> list[str]:
         """Replace the records; return messages on what is left to do."""
         try:
-            kept = self._group.ensure.replace(self.plans, self._switch)
+            unseen, kept = self._group.ensure.replace(self.plans, self._switch)
         except Error as error:
             raise NotAuthorized(
                 f"{error}\n\nNothing was removed: what authorised before still does. What was "
@@ -234,6 +234,12 @@ class _Rotation:
                 "from there."
             ) from error
         return [
+            f"The new record at {plan.name} is published, but cannot be seen from here, so nothing "
+            "was removed there. Old records still authorise the accounts that they name: where the "
+            "new one is seen, certbot-dns-persist prune removes those of this account, and "
+            "certbot-dns-persist revoke --account those of another."
+            for plan in unseen
+        ] + [
             f"The new record at {plan.name} is in force, but some old ones could not be removed, "
             "and still authorise the accounts that they name. Remove them with: "
             "certbot-dns-persist prune, or yourself."

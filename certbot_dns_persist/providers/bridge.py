@@ -462,7 +462,11 @@ class Bridge:
                 f"{self._subject} reported success, but {self._patience} seconds later no server "
                 f"serves the TXT record {name}{_in(before)} with the right value:\n"
                 f"{_listed([value])}\nServed now:\n{_listed(now.values)}\n{self._slower} "
-                f"Otherwise check that {self._own_file} is for the account that holds this zone.\n"
+                f"Otherwise check that {self._own_file} is for the account that holds this zone. "
+                "Or this machine sees another view of the zone than the CA does (split view): name "
+                "a resolver that sees what the CA sees with --dns-persist-resolvers, and add "
+                "--dns-persist-check resolver if the zone's servers answer this machine "
+                "differently, too.\n"
             )
         left = [text for text in wrong if text in now.values]
         if left or not taken_back:
