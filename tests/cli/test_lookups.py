@@ -72,9 +72,7 @@ def test_subjects_are_drawn_as_they_are_needed_from_a_list_without_end() -> None
         assert len(drawn) <= place + 1 + WINDOW
 
 
-def test_subjects_with_other_resolvers_or_credentials_have_a_look_up_of_their_own_and_keep_their_order() -> (
-    None
-):
+def test_subjects_with_other_resolvers_or_credentials_have_a_look_up_of_their_own() -> None:
     subjects = [
         subject("a.test"),
         subject("b.test"),
