@@ -5,18 +5,13 @@ Each of these was reported by users of small servers: see the names of the tests
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.rdatatype
-import dns.rrset
 import pytest
-from dns.message import Message
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
-from support.nameserver import Nameserver, Zones
+from support.nameserver import Zones
+from support.odd import Odd, alias_at, only_txt, refuse
 from support.process import claim_address, free_port, release_address
 from support.zones import zone_text
 
@@ -26,58 +21,7 @@ from certbot_dns_persist.lookup.session import Address, Lookup
 
 VALIDATION = "_validation-persist"
 EXAMPLE, TINY = "example.test", f"{VALIDATION}.tiny.example.test"
-SOA, NS, TXT = RdataType.SOA, RdataType.NS, RdataType.TXT
-
-Oddity = Callable[[Message], Message | None]
-"""Returns the answer to a question, or ``None`` where the answer is an ordinary one."""
-
-
-class Odd(Nameserver):
-    """Answers some questions in a way of its own, and others without authority."""
-
-    oddity: Oddity | None = None
-    without_authority = False
-
-    def respond(self, wire: bytes, *, udp: bool) -> bytes | None:
-        query = dns.message.from_wire(wire)
-        answer = self.oddity(query) if self.oddity else None
-        ordinary = super().respond(wire, udp=udp)  # which also counts the question
-        if answer is not None:
-            return bytes(answer.to_wire())
-        if ordinary is not None and self.without_authority:
-            return ordinary[:2] + bytes([ordinary[2] & ~(dns.flags.AA >> 8)]) + ordinary[3:]
-        return ordinary
-
-
-def only_txt(rcode: Rcode, *, below: str = EXAMPLE) -> Oddity:
-    """Answer nothing but TXT: with ``rcode``, and without an SOA record."""
-    return refuse({kind: rcode for kind in RdataType if kind != TXT}, below=below)
-
-
-def refuse(rcodes: Mapping[RdataType, Rcode], *, below: str = ".") -> Oddity:
-    """Answer questions of these types with these codes, at that name and below."""
-
-    def answer(query: Message) -> Message | None:
-        (question,) = query.question
-        if question.rdtype not in rcodes:
-            return None
-        if not question.name.is_subdomain(dns.name.from_text(below)):
-            return None
-        made = dns.message.make_response(query)
-        made.set_rcode(rcodes[RdataType.make(question.rdtype)])
-        made.flags |= dns.flags.AA
-        return made
-
-    return answer
-
-
-def alias_at_the_apex(query: Message) -> Message | None:
-    (question,) = query.question
-    if question.name != dns.name.from_text(EXAMPLE):
-        return None
-    made = dns.message.make_response(query)
-    made.answer.append(dns.rrset.from_text(question.name, 1, "IN", "CNAME", "elsewhere.test."))
-    return made
+SOA, NS = RdataType.SOA, RdataType.NS
 
 
 @dataclasses.dataclass
@@ -161,12 +105,12 @@ def test_who_answers_no_question_for_the_soa_is_no_trouble(
 def test_a_zone_whose_servers_answer_nothing_but_txt_is_found_through_the_zone_above(
     world: World, name: str, rcode: Rcode
 ) -> None:
-    world.server.oddity = world.resolver.oddity = only_txt(rcode)
+    world.server.oddity = world.resolver.oddity = only_txt(rcode, below=EXAMPLE)
     assert straight(world.find(name)[name]) == EXAMPLE
 
 
 def test_an_alias_at_the_top_of_a_zone_does_not_hide_the_zone(world: World) -> None:
-    world.server.oddity = world.resolver.oddity = alias_at_the_apex
+    world.server.oddity = world.resolver.oddity = alias_at(EXAMPLE)
     for name, found in world.find(APEX, WWW).items():
         assert straight(found) == EXAMPLE, name
 

@@ -1,6 +1,5 @@
 """The resolvers of this machine are those that the C library asks (resolver(5))."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from support.certbot import Certbot
 from support.companion import Companion, run
 from support.nameserver import Nameserver, Zones
 from support.need import need
-from support.process import can_bind_port_53, claim_address, release_address
+from support.process import can_bind_port_53, can_mount, claim_address, release_address
 from support.zones import zone_text
 
 from certbot_dns_persist.lookup.resolv_conf import system_resolvers
@@ -101,7 +100,7 @@ def test_a_file_that_cannot_be_read_is_told_of(
 def own_resolver() -> Iterator[str]:
     """The address of a resolver on port 53, as the file of a machine names it."""
     need(can_bind_port_53(), "port 53 of a loopback address cannot be used")
-    need(_can_mount(), "no file can be mounted over another one here")
+    need(can_mount(), "no file can be mounted over another one here")
     server, resolver = claim_address(), claim_address()
     zones = Zones.from_text(
         zone_text(DOMAIN, {"ns1": [server]}, f'_validation-persist TXT "{VALUE}"')
@@ -113,14 +112,6 @@ def own_resolver() -> Iterator[str]:
         yield resolver
     release_address(server)
     release_address(resolver)
-
-
-def _can_mount() -> bool:
-    probe = ["unshare", "--mount", "mount", "--bind", "/dev/null", "/etc/resolv.conf"]
-    try:
-        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
 
 
 def test_check_asks_the_resolver_that_the_file_names_beside_lines_of_no_use(

@@ -33,7 +33,7 @@ import dns.tsig
 import dns.update
 
 from .bootstrap import CACHE, lock
-from .dnssec import Signatures, sign
+from .dnssec import Signatures, policy, sign
 from .nameserver import txt
 from .process import (
     Process,
@@ -46,7 +46,13 @@ from .process import (
 )
 from .relay import Relay
 from .stoppable import Stoppable
-from .zones import Key, absolute, parent, topmost, zone_text
+from .zones import SHORT, Key, absolute, parent, topmost, zone_text
+
+_CHANGING = {
+    dns.rdatatype.from_text(kind)
+    for kind in ("SOA", "RRSIG", "NSEC", "DNSKEY", "CDS", "CDNSKEY", "TYPE65534")
+}
+"""What a server changes by itself; the last is where BIND notes how far its signing is."""
 
 APPARMOR_PROFILE = Path("/etc/apparmor.d/usr.sbin.named")
 
@@ -172,6 +178,20 @@ logging {{
         found = [rdata for rrset in answer if rrset.rdtype == dns.rdatatype.TXT for rdata in rrset]
         return sorted(b"".join(rdata.strings).decode() for rdata in found)
 
+    def records(self, zone: str, address: str = "") -> set[str]:
+        """Return all records of a zone as text, but for its SOA, signatures and proofs."""
+        keyring = self.key.for_dnspython()
+        transfer = dns.query.xfr(
+            address or self.address, zone, keyring={keyring.name: keyring}, relativize=False
+        )
+        return {
+            line
+            for message in transfer
+            for rrset in message.answer
+            if rrset.rdtype not in _CHANGING
+            for line in rrset.to_text().splitlines()
+        }
+
     def serial(self, zone: str) -> int:
         return int(self.ask(zone, "SOA").answer[0][0].serial)
 
@@ -221,6 +241,7 @@ class Bind(Stoppable):
         *,
         max_cache_seconds: int = 0,
         signed: Mapping[str, Signatures] | None = None,
+        ttl: int = SHORT,
     ) -> None:
         """Start all three in ``directory``.
 
@@ -228,8 +249,10 @@ class Bind(Stoppable):
         servers' addresses and the delegation of a zone below another one are added. The resolver
         forgets after ``max_cache_seconds``, also what is not there. ``signed`` says which of the
         zones have DNSSEC signatures, and whether good ones; the resolver insists on them, and
-        these zones take no updates.
+        these zones take no updates, but for those that the server signs. ``ttl`` is that of the
+        zones' records and of negative answers.
         """
+        self._ttl = ttl
         self._signed = signed or {}
         self.key = Key("test-key", base64.b64encode(secrets.token_bytes(32)).decode())
         self.zones = list(zones)
@@ -251,11 +274,12 @@ class Bind(Stoppable):
         nameservers = {"ns1": [self.primary.address], "ns2": [self.secondary.address]}
         for origin, records in zones.items():
             children = [child for child in zones if parent(child, self.zones) == origin]
-            text = zone_text(origin, nameservers, records, dict.fromkeys(children, nameservers))
+            delegated = dict.fromkeys(children, nameservers)
+            text = zone_text(origin, nameservers, records, delegated, ttl=self._ttl)
             (directory / "primary" / f"{origin}.zone").write_text(text)
         root = {"ns1": [self.primary.address]}
         delegations = dict.fromkeys(topmost(self.zones), nameservers)
-        text = zone_text(".", root, delegations=delegations)
+        text = zone_text(".", root, delegations=delegations, ttl=self._ttl)
         (directory / "primary" / "root.zone").write_text(text)
         anchors = [
             sign(directory / "primary" / f"{origin}.zone", origin, signatures)
@@ -265,6 +289,11 @@ class Bind(Stoppable):
             f". 3600 NS ns1.\nns1. 3600 A {self.primary.address}\n"
         )
         self.primary.start(*self._primary_configuration(notify=True))
+        for origin, signatures in self._signed.items():
+            if signatures is Signatures.KEPT_UP:
+                wait_until(
+                    functools.partial(self._is_signed, origin), f"the server has signed {origin}"
+                )
         self.secondary.start(
             "recursion no; dnssec-validation no; notify no; serial-query-rate 1000;",
             "\n".join(
@@ -292,11 +321,24 @@ class Bind(Stoppable):
             'zone "." { type primary; file "root.zone"; notify no; };\n'
             + "\n".join(
                 f'zone "{origin}" {{ type primary; file "{origin}.zone";'
-                + ("" if origin in self._signed else f' allow-update {{ key "{self.key.name}"; }};')
+                + self._changes(origin)
                 + " };"
                 for origin in self.zones
             ),
         )
+
+    def _changes(self, origin: str) -> str:
+        """Return what the primary's statement of a zone says of who changes it."""
+        signatures = self._signed.get(origin)
+        if signatures not in (None, Signatures.KEPT_UP):
+            return ""
+        update = f' allow-update {{ key "{self.key.name}"; }};'
+        return update if signatures is None else f"{update} {policy(origin)}"
+
+    def _is_signed(self, origin: str) -> bool:
+        query = dns.message.make_query(origin, "SOA", want_dnssec=True)
+        answer = dns.query.tcp(query, self.primary.address, timeout=5).answer
+        return any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in answer)
 
     def hold_back(self) -> None:
         """Let the secondary lag: it hears of no change until :meth:`catch_up`."""

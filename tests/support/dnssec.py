@@ -17,6 +17,8 @@ class Signatures(enum.Enum):
     """The resolver trusts another key, as with a wrong DS record in the parent zone."""
     TAMPERED = "tampered"
     """The TXT records differ from those that were signed."""
+    KEPT_UP = "kept up"
+    """Good, and made by the server itself, also for what updates change."""
 
 
 def missing() -> str | None:
@@ -32,6 +34,8 @@ def sign(path: Path, origin: str, signatures: Signatures) -> str:
     """Sign the zone file at ``path``; return the trust anchor as BIND's configuration has it."""
     keys = path.parent / f"{origin}.keys"
     keys.mkdir()
+    if signatures is Signatures.KEPT_UP:
+        return _make_key(keys, origin, "-k", "default")
     anchor = _make_key(keys, origin)
     period = LONG_AGO if signatures is Signatures.EXPIRED else []
     places: list[str | Path] = ["-K", keys, "-d", keys]
@@ -46,8 +50,14 @@ def sign(path: Path, origin: str, signatures: Signatures) -> str:
     return anchor
 
 
-def _make_key(directory: Path, origin: str) -> str:
-    name = _run("dnssec-keygen", "-f", "KSK", "-a", "ECDSAP256SHA256", "-K", directory, origin)
+def policy(origin: str) -> str:
+    """Return the statements for a zone that the server signs with the key that we made."""
+    return f'dnssec-policy default; key-directory "{origin}.keys";'
+
+
+def _make_key(directory: Path, origin: str, *kind: str) -> str:
+    kind = kind or ("-f", "KSK", "-a", "ECDSAP256SHA256")
+    name = _run("dnssec-keygen", *kind, "-K", directory, origin)
     (line,) = (
         line
         for line in (directory / f"{name.strip()}.key").read_text().splitlines()

@@ -181,6 +181,18 @@ class Zones:
             found = zone.get(at, RdataType.TXT) if zone else None
         return sorted(b"".join(rdata.strings).decode() for rdata in found or ())
 
+    def records(self) -> set[str]:
+        """Return all that the zones hold, as text, but for their SOA."""
+        with self.lock:
+            return {
+                f"{owner} {rdtype.name} {rdata.to_text()}"
+                for zone in self.zones.values()
+                for owner, node in zone.nodes.items()
+                for rdtype, rdataset in node.items()
+                for rdata in rdataset
+                if rdtype != RdataType.SOA
+            }
+
     def set_values(self, name: str, values: Iterable[str], ttl: int = 1) -> None:
         """Make these the TXT values at a name, whatever was there, and without any update."""
         at = dns.name.from_text(name)

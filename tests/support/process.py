@@ -149,3 +149,12 @@ def can_bind_port_53() -> bool:
         return False
     finally:
         release_address(address)
+
+
+def can_mount() -> bool:
+    """Whether a file can be mounted over the machine's ``resolv.conf``, for a process of ours."""
+    probe = ["unshare", "--mount", "mount", "--bind", "/dev/null", "/etc/resolv.conf"]
+    try:
+        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False

@@ -42,19 +42,22 @@ def zone_text(
     nameservers: Mapping[str, Sequence[str]],
     records: str = "",
     delegations: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    *,
+    ttl: int = SHORT,
 ) -> str:
     """Return a zone file.
 
     ``nameservers`` maps labels (``ns1``) to addresses: the NS records name ``ns1.<origin>``, and
     its A and AAAA records hold the addresses. ``delegations`` has the same for each child zone,
-    by its origin. ``records`` is zone file text, relative to the origin.
+    by its origin. ``records`` is zone file text, relative to the origin. ``ttl`` is that of all
+    records, and of negative answers.
     """
     origin = absolute(origin)
     primary = _host(next(iter(nameservers)), origin)
     lines = [
         f"$ORIGIN {origin}",
-        f"$TTL {SHORT}",
-        f"@ SOA {primary} hostmaster.example. 1 3600 600 86400 {SHORT}",
+        f"$TTL {ttl}",
+        f"@ SOA {primary} hostmaster.example. 1 3600 600 86400 {ttl}",
         *_delegation(origin, nameservers),
     ]
     for child, servers in (delegations or {}).items():
