@@ -1,12 +1,15 @@
 """Records that were entered with a slip: told, with the correction, by an order and by commands."""
 
+from pathlib import Path
+
 import pytest
 from support.bind import Bind
 from support.certbot import Certbot
-from support.companion import Companion
+from support.companion import PROGRAM, Companion, run
 from support.pebble import ISSUER
 
 from certbot_dns_persist.record import validation_domain_name
+from certbot_dns_persist.value.txt import quoted
 
 URI = "https://ca.example/my-account/1"
 VALUE = f"ca.example; accounturi={URI}"
@@ -36,6 +39,39 @@ def test_a_slip_in_the_value_is_told_with_its_correction(
     if command == "audit":
         (notice,) = record["notices"]
         assert VALUE in notice["reason"] or URI in notice["reason"]
+
+
+def test_an_order_and_explain_tell_every_slip_in_a_value_with_its_correction(
+    certbot: Certbot, bind: Bind, domain: str, bind_reading: list[str], tmp_path: Path
+) -> None:
+    uri = certbot.register()
+    value = f"{ISSUER}; accounturi={uri}"
+    who = ("--issuer", ISSUER, "--account-uri", uri)
+    slips = {
+        "quoted": (f'"{value}"', "which only zone files need", value),
+        "escaped": (value.replace(";", "\\;"), "which only zone files need", value),
+        "case": (value.replace("my-account", "My-Account"), "pper and lower case count", uri),
+    }
+    for label, (slip, *_) in slips.items():
+        bind.add_txt(validation_domain_name(f"{label}.{domain}"), slip)
+    before = bind.primary.records("example.test")
+
+    domains = ",".join(f"{label}.{domain}" for label in slips)
+    ordered = certbot.certonly(*bind_reading, "-d", domains)
+    assert ordered.returncode == 1, ordered.output
+    shown = " ".join(ordered.output.split())
+    for label, (slip, why, right) in slips.items():
+        told = shown.partition(f"Now at {validation_domain_name(f'{label}.{domain}')}:")[2]
+        told = told.partition("Now at ")[0]
+        assert why in told
+        assert f"Enter it without them: {right}" in told or f"Enter it as {right}" in told
+        explained = run([PROGRAM, "explain", *who, quoted(slip)], keep=tmp_path / "explained")
+        assert explained.returncode == 1, explained.output
+        said = " ".join(explained.out.split())
+        assert why in said
+        assert right in said
+    assert bind.primary.records("example.test") == before
+    assert certbot.journal() == []
 
 
 def test_a_record_at_a_wrong_name_is_told_with_the_right_one(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import StartPebble
 from support import bind as bind_support
+from support.acme_ca import TestCa
 from support.aws import Aws
 from support.bind import Bind
 from support.certbot import Certbot
@@ -57,6 +58,7 @@ def test_in_a_split_view_the_ca_decides_and_revoking_finds_the_record(
     domain = f"{what}.{DOMAIN}"
     name = validation_domain_name(domain)
     views.add_txt(name, FOREIGN[0])
+    before = views.server.records(DOMAIN, views.outside)
     ca = start_pebble(f"{views.outside}:53")
     certbot = Certbot(tmp_path / "certbot", ca.directory_url, ca.ca_bundle)
     server = {"key": views.inside, "address": views.outside}[what]
@@ -73,6 +75,8 @@ def test_in_a_split_view_the_ca_decides_and_revoking_finds_the_record(
     shown = done.output
 
     value = f"{ISSUER}; accounturi={certbot.account_url}"
+    (added,) = views.server.records(DOMAIN, views.outside) - before
+    assert added == f'{name}. 1 IN TXT "{value}"'  # with the TTL of what stands there
     assert views.values(name) == sorted([FOREIGN[0], value])
     assert views.server.values(name) == []
     assert "rfc2136 has the records, but after 1 seconds they cannot be seen" in shown
@@ -90,14 +94,41 @@ def test_in_a_split_view_the_ca_decides_and_revoking_finds_the_record(
     assert views.values(name) == sorted([FOREIGN[0], value])
     assert noted(certbot) == [value]
 
+    rotated = failed(companion("rotate", *subject, "--dns-persist-valid-for=90"))
+    assert "rfc2136 has the records, but after 1 seconds they cannot be seen" in rotated.error
+    assert f"The new record at {name} is published, but cannot be seen from here" in rotated.error
+    (longer,) = {*views.values(name)} - {FOREIGN[0], value}
+    assert noted(certbot) == [value, longer]
+
     unable = failed(companion("revoke", *subject, f"--dns-persist-credentials={tmp_path / 'no'}"))
     assert "the provider cannot say" in unable.error
-    assert noted(certbot) == [value]
+    assert noted(certbot) == [value, longer]
     revoked = ok(companion("revoke", *subject))
-    assert f"- {value} (revoked)" in revoked.out
-    assert views.values(name) == [FOREIGN[0]]
+    for each in (value, longer):
+        assert f"- {each} (revoked)" in revoked.out
+    assert views.server.records(DOMAIN, views.outside) == before
     assert noted(certbot) == []
     assert "nothing to revoke" in ok(companion("revoke", *subject)).out
+
+
+def test_in_a_split_view_the_ca_decides_on_dns_01_too(views: Views, tmp_path: Path) -> None:
+    before = views.server.records(DOMAIN, views.outside)
+    credentials = views.key.write_credentials(tmp_path / "dns.ini", views.inside, 53)
+    with TestCa(dns=(views.outside, 53), challenges=["dns-01"]) as ca:
+        certbot = Certbot(tmp_path / "certbot", ca.directory_url, ca.root_certificate)
+        done = certbot.certonly(
+            f"--dns-persist-resolvers={views.inside}",
+            "--dns-persist-provider=rfc2136",
+            f"--dns-persist-credentials={credentials}",
+            "--dns-persist-fallback=dns-01",
+            SOON,
+            *("-d", f"fallback.{DOMAIN}"),
+        )
+    assert done.returncode == 0, done.output
+    assert "rfc2136 has the records, but after 1 seconds they cannot be seen" in done.output
+    assert "The CA looks for itself, and decides." in done.output
+    assert outcomes(certbot) == [("add", "ok"), ("remove", "ok")]
+    assert views.server.records(DOMAIN, views.outside) == before
 
 
 def test_a_program_that_ends_well_proves_nothing(
