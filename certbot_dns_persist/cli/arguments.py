@@ -100,6 +100,12 @@ def add_report(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
         action="store_true",
         help="do not look up CAA records, which saves a query per domain",
     )
+    add_rate(group)
+    return group
+
+
+def add_rate(group: "argparse._ActionsContainer") -> None:
+    """Add the limit for queries."""
     group.add_argument(
         "--queries-per-second",
         type=_rate,
@@ -107,7 +113,23 @@ def add_report(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
         metavar="N",
         help="limit the queries to each name server to this many per second (default: %(default)s)",
     )
-    return group
+
+
+def add_remove_up_to(group: "argparse._ActionsContainer") -> None:
+    """Add how many names may be left without a record."""
+    group.add_argument(
+        "--remove-up-to",
+        type=_names,
+        metavar="N",
+        help="leave up to this many names without any record of ours; needed if that is more than "
+        "five, and more than a third of all names in our notes",
+    )
+
+
+def _names(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        return options.whole_number(text, 0, 999_999_999)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of names from 0 to 999999999")
 
 
 def _rate(text: str) -> int:

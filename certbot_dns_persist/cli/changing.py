@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from certbot_dns_persist.change.ensure import Ensure
 from certbot_dns_persist.change.publisher import Publisher
-from certbot_dns_persist.change.surroundings import Surroundings, lookup_of
+from certbot_dns_persist.change.surroundings import Surroundings
 from certbot_dns_persist.change.words import cannot_be_looked_up
-from certbot_dns_persist.cli import arguments, setting
+from certbot_dns_persist.cli import arguments, lookups, setting
 from certbot_dns_persist.cli.terminal import fitted
 from certbot_dns_persist.errors import ConfigurationError, LookupFailed
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.render import live
 from certbot_dns_persist.request.applicants import Given
@@ -38,10 +39,11 @@ def add_command(
     examples: str,
     options: Collection[str] = (*arguments.READING, *arguments.WRITING),
     writes: bool = True,
-) -> None:
+) -> "argparse._ArgumentGroup":
     """Add a command that changes DNS, with the options to confirm a change.
 
     ``options`` are those of the plugin that affect it; ``writes`` is whether it publishes records.
+    Returns the group of options for the change, to add more to it.
     """
     parser = arguments.command(commands, name, summary=summary, examples=examples)
     arguments.add_subject(parser)
@@ -53,11 +55,15 @@ def add_command(
         "--dry-run", action="store_true", help="show what would change, and change nothing"
     )
     group.add_argument("-q", "--quiet", action="store_true", help="print only what went wrong")
+    arguments.add_rate(group)
     if writes:
         arguments.add_may_hide(group)
+    else:
+        arguments.add_remove_up_to(group)
     arguments.add_certbot(parser)
     arguments.add_options(parser, options)
     parser.set_defaults(run=run, failed=FAILED)
+    return group
 
 
 def say(args: argparse.Namespace, words: str) -> None:
@@ -102,7 +108,7 @@ def at_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Group:
     """Subjects with the same options, and the tools made from these options."""
 
@@ -118,7 +124,7 @@ class Group:
     @cached_property
     def publisher(self) -> Publisher:
         """What changes DNS."""
-        return Publisher(self.options, lookup_of(self.options), self.journal, self._notify)
+        return Publisher(self.options, self._lookup, self.journal, self._notify)
 
     @cached_property
     def ensure(self) -> Ensure:
@@ -127,7 +133,11 @@ class Group:
         here = Surroundings(
             notify=self._notify, watch=partial(live.watching, terminal), terminal=terminal
         )
-        return Ensure(self.options, lookup_of(self.options), self.publisher, here)
+        return Ensure(self.options, self._lookup, self.publisher, here)
+
+    @cached_property
+    def _lookup(self) -> Lookup:
+        return setting.lookup_for(self.args)(self.options)
 
     def _notify(self, words: str) -> None:
         say(self.args, words)
@@ -144,11 +154,19 @@ class Group:
         return standings
 
 
-def find_groups(args: argparse.Namespace) -> list[Group]:
-    """Return the subjects that ``args`` name, grouped by their options.
+class Asked(NamedTuple):
+    """What a command is to change."""
 
-    Raises :class:`~certbot_dns_persist.errors.Error` if one of them cannot be determined: we
-    change all of them or none.
+    subjects: list[Subject]
+    source: Subjects
+    """What makes them."""
+
+
+def find_asked(args: argparse.Namespace) -> Asked:
+    """Return what ``args`` name.
+
+    Raises :class:`~certbot_dns_persist.errors.Error` if one of the subjects cannot be determined:
+    we change all of them or none.
     """
     asked = setting.find_subjects(args)
     subjects = list(asked)
@@ -156,7 +174,20 @@ def find_groups(args: argparse.Namespace) -> list[Group]:
         raise ConfigurationError("\n".join([*asked.troubles, "Nothing was changed."]))
     if not subjects:
         raise ConfigurationError("There is nothing to do: no domain was given or found.")
-    return group_by_options(args, subjects)
+    return Asked(subjects, asked.source)
+
+
+def find_groups(args: argparse.Namespace) -> list[Group]:
+    """Return the subjects that ``args`` name, grouped by their options.
+
+    Raises what :func:`find_asked` does.
+    """
+    return group_by_options(args, find_asked(args).subjects)
+
+
+def look_up(args: argparse.Namespace, subjects: Iterable[Subject]) -> list[Standing]:
+    """Return how ``subjects`` stand, in their order, all looked up at once."""
+    return lookups.standings(subjects, setting.lookup_for(args), at=int(time.time()))
 
 
 def require_valid_accounts(args: argparse.Namespace, groups: Iterable[Group]) -> None:
@@ -210,12 +241,7 @@ def standings_of_others(args: argparse.Namespace, *, but: Collection[str]) -> li
     source = Subjects(
         Path(args.config_dir), setting.journal(args), Given(verify=not args.no_verify_ssl)
     )
-    names = [lineage.name for lineage in source.lineages if lineage.name not in but]
-    return [
-        standing
-        for group in group_by_options(args, only_subjects(source.of_lineages(names)))
-        for standing in group.ensure.look([subject.request for subject in group.subjects])
-    ]
+    return look_up(args, only_subjects(source.of_lineages(but=but)))
 
 
 def conclude(left: Sequence[str]) -> int:

@@ -4,6 +4,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
+from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Found, Inspection, Neighbourhood
 from certbot_dns_persist.lookup.session import Around, Lookup
 from certbot_dns_persist.options import Options
@@ -55,6 +56,25 @@ def find(
         lookup = lookup_for(group[0].options)
         found |= lookup.find([name for subject in group for name in names(subject)])
     return found
+
+
+def standings(subjects: Iterable[Subject], lookup_for: LookupFor, *, at: int) -> list[Standing]:
+    """Return how ``subjects`` stand, in their order, all looked up at once.
+
+    ``at`` is the time of judgement, in UNIX seconds.
+    """
+    subjects = list(subjects)
+    groups: dict[object, list[Subject]] = {}
+    for subject in subjects:
+        groups.setdefault(_resolver_key(subject), []).append(subject)
+    found = {
+        key: lookup_for(group[0].options).find([subject.request.name for subject in group])
+        for key, group in groups.items()
+    }
+    return [
+        Standing(subject.request, found[_resolver_key(subject)][subject.request.name], at)
+        for subject in subjects
+    ]
 
 
 def neighbourhoods(

@@ -2,11 +2,12 @@
 
 import argparse
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from certbot_dns_persist.cli import arguments, changing, removing, setting
-from certbot_dns_persist.judge.retire import needed_by, prunable
-from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.judge.retire import superfluous
+from certbot_dns_persist.request.subjects import Subject, only_subjects
 
 EXAMPLES = """\
   certbot-dns-persist prune --all --dry-run
@@ -33,26 +34,26 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove what is expired or superseded; return the exit status."""
     setting.rebuild_state(args, at=int(time.time()))
-    groups = changing.find_groups(args)
-    others = changing.standings_of_others(args, but=())
+    journal = setting.journal(args)
 
-    def superfluous(group: changing.Group, standing: Standing) -> dict[str, str]:
-        name = standing.found.canonical_name
-        going: dict[str, str] = {}
-        for value, reason in prunable(standing, group.journal.replaced(name)).items():
-            if not needed_by(others, name, [*going, value]):
-                going[value] = reason
-        return going
+    def choose(place: removing.Place) -> dict[str, str]:
+        asked, others = place.standings_asked, place.standings_of_others
+        # Something that was replaced has another record beside it.
+        marked = journal.replaced(place.name) if len(place.values) > 1 else ()
+        return superfluous(asked, others, marked)
 
-    found, doubts = removing.find_removals(args, groups, superfluous, ask_all=False)
-    for doubt in doubts:
+    def others(asked: changing.Asked) -> Iterator[Subject]:
+        return only_subjects(asked.source.as_saved().of_lineages())
+
+    found = removing.Search(args, choose, others, ask_all=False)
+    for doubt in found.doubts:
         changing.say(args, doubt)
-    if not found:
+    if not found.removals:
         changing.say(args, "There is nothing to prune.")
         return 0
-    if not changing.agreed(args, f"To be removed:\n{removing.describe(found)}"):
+    if not found.agreed(f"To be removed:\n{found.describe()}"):
         return 0 if args.dry_run else changing.FAILED
-    left = [words for together in found for words in together.carry_out()]
+    left = found.carry_out()
     if not left:
         changing.say(args, "Removed.")
     return changing.conclude(left)

@@ -1,175 +1,369 @@
-"""What ``prune`` and ``revoke`` share: which records to remove and why, and removing them."""
+"""What ``prune`` and ``revoke`` share: which records to remove and why, and removing them.
+
+They look at everything twice: to show what they would remove, and again under a lock right before
+they remove it. A value that was shown goes only if it may still go then.
+"""
 
 import argparse
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from certbot_dns_persist.change.ensure import LOCKED_AT_ONCE
 from certbot_dns_persist.change.publisher import TxtRecord
 from certbot_dns_persist.change.surroundings import patience
+from certbot_dns_persist.change.words import cannot_be_looked_up
+from certbot_dns_persist.cli import changing, setting
 from certbot_dns_persist.cli.changing import Group
-from certbot_dns_persist.errors import Error, ProviderError
+from certbot_dns_persist.errors import ConfigurationError, Error, LookupFailed, ProviderError
 from certbot_dns_persist.journal.notes import PublishedRecord
+from certbot_dns_persist.judge.retire import is_bare, ours
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import ServerAnswer
+from certbot_dns_persist.request.subjects import Subject
 from certbot_dns_persist.value.txt import printable
 from certbot_dns_persist.wait import look_until
+
+#: How many names may be left without a record of ours before we ask whether that is meant: this
+#: number, or this part of all names in our notes.
+FEW, PART = 5, 1 / 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Party:
+    """A domain and account of this machine, and what DNS has for them."""
+
+    subject: Subject
+    standing: Standing
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A name where records of ours may be, and all on this machine whose look-ups lead there."""
+
+    name: str
+    """After CNAMEs."""
+    asked: tuple[Party, ...]
+    """Those that the command is about."""
+    others: tuple[Party, ...]
+
+    @property
+    def standings_asked(self) -> list[Standing]:
+        """How those stand that the command is about."""
+        return [party.standing for party in self.asked]
+
+    @property
+    def standings_of_others(self) -> list[Standing]:
+        """How the others stand."""
+        return [party.standing for party in self.others]
+
+    @property
+    def values(self) -> set[str]:
+        """All values that a server has for one of them."""
+        return {
+            value for party in (*self.asked, *self.others) for value in party.standing.found.values
+        }
+
+    def with_lists(self, listed: Mapping[str, Sequence[str]]) -> "Place":
+        """Return the place as if each provider were one more server."""
+
+        def seen(parties: Iterable[Party]) -> tuple[Party, ...]:
+            return tuple(
+                dataclasses.replace(party, standing=party.standing.with_lists(listed))
+                for party in parties
+            )
+
+        return dataclasses.replace(self, asked=seen(self.asked), others=seen(self.others))
+
+
+#: Returns the values at a place that may go, and why.
+Choose = Callable[[Place], Mapping[str, str]]
+
+#: Returns those besides the subjects of a command who may need the same records.
+Others = Callable[[changing.Asked], Iterable[Subject]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Removal:
-    """A record of ours to remove."""
+    """What may go at one place."""
 
-    standing: Standing
-    value: str
-    reason: str
+    place: Place
+    values: Mapping[str, str]
+    """Each with the reason."""
+    bare: bool
+    """Whether no record of ours would be left there."""
+
+
+class Search:
+    """One look at all that a command is about, and at who else may need the same records."""
+
+    def __init__(
+        self, args: argparse.Namespace, choose: Choose, others: Others, *, ask_all: bool
+    ) -> None:
+        """Look, and find what may go.
+
+        If DNS does not show a record that is in our notes, we ask the provider, and note the record
+        as gone if the provider does not have it either. With ``ask_all`` we ask it for every name,
+        otherwise only then. Raises :class:`~certbot_dns_persist.errors.LookupFailed` if the records
+        cannot be looked up.
+        """
+        self._args, self._choose, self._others, self._ask_all = args, choose, others, ask_all
+        asked = changing.find_asked(args)
+        self._groups = {
+            group.options: group for group in changing.group_by_options(args, asked.subjects)
+        }
+        notes: dict[str, list[PublishedRecord]] = {}
+        for record in setting.journal(args).published():
+            notes.setdefault(record.name, []).append(record)
+        self._noted = len(notes)
+        self._doubts: list[str] = []
+        gone = []
+        self.places: list[Place] = []
+        """Where the command may find something."""
+        self.removals: list[Removal] = []
+        for place in _places(args, asked.subjects, list(others(asked))):
+            noted = notes.get(place.name, [])
+            unseen = _unseen(place, noted)
+            if unseen or ask_all:
+                place, missing = self._ask_provider(place, unseen)
+                gone += [(place, missing)] if missing else []
+            self.places.append(place)
+            if values := choose(place):
+                everybody = [*place.standings_asked, *place.standings_of_others]
+                bare = is_bare(everybody, values, [record.value for record in noted])
+                self.removals.append(Removal(place, values, bare))
+        if not args.dry_run:
+            self._note_gone(gone)
 
     @property
-    def name(self) -> str:
-        """The name of the record, after CNAMEs."""
-        return self.standing.found.canonical_name
+    def doubts(self) -> list[str]:
+        """Messages on records that may or may not be there."""
+        return list(dict.fromkeys(self._doubts))
 
+    def describe(self) -> str:
+        """Return what may go, for people."""
+        lines = []
+        for removal in self.removals:
+            lines.append(f"  {removal.place.name} TXT")
+            lines += [f"    - {printable(v)} ({why})" for v, why in removal.values.items()]
+        return "\n".join(lines)
 
-@dataclasses.dataclass(frozen=True)
-class Removals:
-    """What to remove for the subjects of one group."""
+    def agreed(self, plan: str) -> bool:
+        """Show ``plan`` and return whether the user agrees to it.
 
-    group: Group
-    removals: Sequence[Removal]
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if many names would be left
+        without a record, and the user has not said so with an option, or if there is no terminal.
+        """
+        refusal = self._too_much()
+        if refusal is None:
+            return changing.agreed(self._args, plan)
+        if self._args.dry_run:
+            return changing.agreed(self._args, f"{plan}\n{refusal}")
+        changing.say(self._args, plan)
+        raise ConfigurationError(f"{refusal} Nothing was changed.")
+
+    def _too_much(self) -> str | None:
+        """Say that this leaves too many names without a record; ``None`` if it does not."""
+        lost = sum(removal.bare for removal in self.removals)
+        if lost <= max(FEW, self._noted * PART, self._args.remove_up_to or 0):
+            return None
+        return (
+            f"This would leave {lost} names without any record of ours; our notes have records at "
+            f"{self._noted} names. If you mean that, add --remove-up-to {lost}."
+        )
 
     def carry_out(self) -> list[str]:
-        """Remove them; return messages on what is left to do."""
+        """Remove what may go and still may when we come to it; return messages on what is left.
+
+        If a person was asked, that may have taken hours, so we look at everything again.
+        """
+        if self._args.yes:
+            return self._carry_out(self.removals)
+        now = Search(self._args, self._choose, self._others, ask_all=self._ask_all)
+        if refusal := now._too_much():
+            raise ConfigurationError(f"Things have changed. {refusal} Nothing was removed.")
+        return now._carry_out(self.removals)
+
+    def _carry_out(self, shown: Sequence[Removal]) -> list[str]:
+        left: list[str] = []
+        places = {place.name: place for place in self.places}
+        by_group: dict[Group, list[Removal]] = {}
+        for removal in shown:
+            if place := places.get(removal.place.name):
+                by_group.setdefault(self._group(place), []).append(removal)
+            else:
+                left.append(f"{removal.place.name} is not looked up any more, so all of it stays.")
+        for group, removals in by_group.items():
+            for start in range(0, len(removals), LOCKED_AT_ONCE):
+                batch = removals[start : start + LOCKED_AT_ONCE]
+                try:
+                    with group.publisher.locked([removal.place.name for removal in batch]):
+                        now = _look_again(self._args, [places[r.place.name] for r in batch])
+                        for removal in batch:
+                            left += self._remove(group, removal, now.get(removal.place.name))
+                except ProviderError as error:
+                    others = sum(len(removal.values) for removal in removals[start:])
+                    left.append(f"{error} So {others} of the records were not removed.")
+                    break
+        return left
+
+    def _remove(self, group: Group, shown: Removal, now: Place | None) -> list[str]:
+        """Remove what ``now`` permits of ``shown``; return messages on the rest."""
+        name, publisher = shown.place.name, group.publisher
         left = []
-        for removal in self.removals:
-            request = removal.standing.request
-            record = TxtRecord(
-                name=removal.name,
-                value=removal.value,
-                ttl=self.group.options.ttl,
-                domain=request.domain,
-                server=request.server,
-                account_url=request.account_url,
-            )
-            try:
-                written = self.group.publisher.writes(removal.name)
-                self.group.publisher.remove(record, removal.reason)
-            except ProviderError as error:
-                left.append(f'{removal.name} TXT "{removal.value}" could not be removed. {error}')
-                continue
-            if not written:
-                left.append(
-                    f'Remove {removal.name} TXT "{removal.value}" yourself: its provider is manual.'
-                )
+        try:
+            if now is None:
+                raise ProviderError("They cannot be looked up again.")
+            now = now.with_lists(publisher.listed(name))
+            may_go = self._choose(now)
+            there = now.values
+            publisher.forget(name, shown.values.keys() - there)
+            for value in (value for value in shown.values if value in there):
+                record = f'{name} TXT "{printable(value)}"'
+                if value not in may_go:
+                    left.append(f"{record} stays: it is needed now.")
+                    continue
+                publisher.remove(_record(group, now, value), shown.values[value])
+                if not publisher.writes(name):
+                    left.append(f"Remove {record} yourself: its provider is manual.")
+        except ProviderError as error:
+            left.append(f"The records at {name} could not be removed. {error}")
         return left
 
     def wait(self) -> list[str]:
-        """Wait until no server serves them any more; return a message for each that still does."""
+        """Wait until no server serves what was removed; return a message for each that does."""
+        removed = {removal.place.name: removal.values for removal in self.removals}
+        subjects = [p.subject for removal in self.removals for p in removal.place.asked]
 
         def look() -> list[str]:
-            requests = list(dict.fromkeys(removal.standing.request for removal in self.removals))
-            found = {s.request: s.found for s in self.group.ensure.look(requests)}
             return [
-                f'{removal.name} TXT "{removal.value}" is still served by {server}.'
-                for removal in self.removals
-                for server in found[removal.standing.request].answers
-                if removal.value in (server.values or ())
+                f'{name} TXT "{printable(value)}" is still served by {server}.'
+                for name, servers in self._servers(subjects).items()
+                for value in removed.get(name, ())
+                for server in servers
+                if value in (server.values or ())
             ]
 
-        seconds = patience(self.group.options, terminal=False)
+        seconds = max(patience(subject.options, terminal=False) for subject in subjects)
         return look_until(look, lambda still: not still, seconds, lambda still, left: None)
 
+    def _servers(self, subjects: Sequence[Subject]) -> dict[str, list[ServerAnswer]]:
+        standings = changing.look_up(self._args, subjects)
+        return {s.found.canonical_name: s.found.answers for s in standings}
 
-def find_removals(
-    args: argparse.Namespace,
-    groups: Iterable[Group],
-    choose: Callable[[Group, Standing], Mapping[str, str]],
-    *,
-    ask_all: bool,
-) -> tuple[list[Removals], list[str]]:
-    """Return what to remove, and messages on records that may or may not be there.
+    def _group(self, place: Place) -> Group:
+        """Return the tools for a place: of its subjects, the first whose provider can write."""
+        first, *rest = groups = self._groups_of(place)
+        if not rest:
+            return first  # without a look at its credentials
+        return next((group for group in groups if group.publisher.writes(place.name)), first)
 
-    We remove the values that ``choose`` returns, with their reasons. If DNS does not show a record,
-    we ask the provider, and note the record as gone if the provider does not have it either. With
-    ``ask_all`` we ask it for every name, otherwise only if our notes have more than DNS. Raises
-    :class:`~certbot_dns_persist.errors.LookupFailed` if the records cannot be looked up.
-    """
-    found, doubts = [], []
-    for group in groups:
-        removals = []
-        for seen in group.look():
-            unseen = _unseen(group, seen)
-            try:
-                standing = _with_provider(group, seen) if unseen or ask_all else seen
-                gone, unknown = _gone(group, standing, unseen)
-                doubts += [_doubt(group, record) for record in unknown]
-            except Error as error:
-                standing, gone = seen, []
-                doubts.append(f"{seen.found.canonical_name}: the provider cannot say. {error}")
-            if not args.dry_run:
-                for record in gone:
-                    group.journal.gone(record)
-            removals += [
-                Removal(standing, value, why) for value, why in choose(group, standing).items()
-            ]
-        if removals:
-            found.append(Removals(group, removals))
-    return found, list(dict.fromkeys(doubts))
+    def _groups_of(self, place: Place) -> list[Group]:
+        return list(dict.fromkeys(self._groups[party.subject.options] for party in place.asked))
 
+    # What the notes have and DNS does not
 
-def _unseen(group: Group, standing: Standing) -> list[PublishedRecord]:
-    """Return the account's records in our notes for this name that DNS does not show."""
-    found, account_url = standing.found, standing.request.account_url
-    return [
-        record
-        for record in group.journal.published(name=found.canonical_name)
-        if record.account_url == account_url and record.value not in found.values
-    ]
+    def _ask_provider(
+        self, place: Place, unseen: Sequence[PublishedRecord]
+    ) -> tuple[Place, list[PublishedRecord]]:
+        """Return the place with what its provider has, and which of ``unseen`` are gone."""
+        try:
+            place = self._with_provider(place)
+            gone = [record for record in unseen if self._is_gone(place, record)]
+        except Error as error:
+            self._doubts.append(f"{place.name}: the provider cannot say. {error}")
+            return place, []
+        return place, gone
 
+    def _with_provider(self, place: Place) -> Place:
+        listed: dict[str, list[str]] = {}
+        for group in self._groups_of(place):
+            listed |= group.publisher.listed(place.name)
+        return place.with_lists(listed)
 
-def _with_provider(group: Group, standing: Standing) -> Standing:
-    """Return ``standing`` with the provider's own values, as if it were one more server."""
-    listed = group.publisher.listed(standing.found.canonical_name)
-    servers = [ServerAnswer(name, name, tuple(values)) for name, values in listed.items()]
-    found = dataclasses.replace(standing.found, servers=(*standing.found.servers, *servers))
-    return dataclasses.replace(standing, found=found)
-
-
-def _gone(
-    group: Group, standing: Standing, unseen: Iterable[PublishedRecord]
-) -> tuple[list[PublishedRecord], list[PublishedRecord]]:
-    """Return which of ``unseen`` are gone, and for which that is unknown."""
-    found = standing.found
-    gone, unknown = [], []
-    for record in unseen:
-        if record.value in found.values:
-            continue  # the provider has it
-        stands = group.publisher.stands(record.name, record.value)
+    def _is_gone(self, place: Place, record: PublishedRecord) -> bool:
+        """Whether a noted record is neither in DNS nor at the provider; note a doubt."""
+        if record.value in place.values:
+            return False  # the provider has it
+        publisher = self._group(place).publisher
+        stands = publisher.stands(record.name, record.value)
         # What a person published was seen from here before it was noted.
         if stands is None and record.provider == "manual":
             stands = False
         if stands is None:
-            unknown.append(record)
-        elif not (stands or found.silent or found.warnings):
-            gone.append(record)
-    return gone, unknown
+            self._doubts.append(
+                f'{record.name} TXT "{printable(record.value)}" is noted as published (through '
+                f"{record.provider}), but cannot be seen from here. "
+                f"{publisher.names(record.name)} cannot tell whether it is gone, so it stays "
+                "noted. --dns-persist-resolvers names a resolver that sees what the CA sees."
+            )
+            return False
+        found = place.asked[0].standing.found
+        return not (stands or found.silent or found.warnings)
+
+    def _note_gone(self, gone: Sequence[tuple[Place, Sequence[PublishedRecord]]]) -> None:
+        """Note that records are gone, unless somebody has just published them again."""
+        journal = setting.journal(self._args)
+        for place, records in gone:
+            try:
+                with self._group(place).publisher.locked([place.name]):
+                    now = _look_again(self._args, [place]).get(place.name)
+                    for record in records:
+                        if now and self._is_gone(self._with_provider(now), record):
+                            journal.gone(record)
+            except Error as error:
+                self._doubts.append(f"{place.name}: our notes cannot be corrected. {error}")
 
 
-def _doubt(group: Group, record: PublishedRecord) -> str:
-    return (
-        f'{record.name} TXT "{printable(record.value)}" is noted as published (through '
-        f"{record.provider}), but cannot be seen from here. "
-        f"{group.publisher.names(record.name)} cannot tell whether it is gone, so it stays noted. "
-        "--dns-persist-resolvers names a resolver that sees what the CA sees."
+def _places(
+    args: argparse.Namespace, asked: Sequence[Subject], others: Sequence[Subject]
+) -> list[Place]:
+    """Look all up at once; return the names where ``asked`` lead, in their order."""
+    standings = changing.look_up(args, [*asked, *others])
+    unknown = [standing for standing in standings[: len(asked)] if standing.found.trouble]
+    if unknown:
+        raise LookupFailed(cannot_be_looked_up(unknown))
+    parties = [Party(*each) for each in zip([*asked, *others], standings, strict=True)]
+    return _placed(parties[: len(asked)], parties[len(asked) :])
+
+
+def _placed(asked: Iterable[Party], others: Iterable[Party]) -> list[Place]:
+    by_name: dict[str, tuple[list[Party], list[Party]]] = {}
+    for party in asked:
+        name = party.standing.found.canonical_name
+        by_name.setdefault(name, ([], []))[0].append(party)
+    for party in others:
+        name = party.standing.found.canonical_name
+        if name in by_name:
+            by_name[name][1].append(party)
+    return [Place(name, tuple(mine), tuple(theirs)) for name, (mine, theirs) in by_name.items()]
+
+
+def _look_again(args: argparse.Namespace, places: Sequence[Place]) -> dict[str, Place]:
+    """Return how the places are now, by name; without those that cannot be looked up."""
+    asked = [party.subject for place in places for party in place.asked]
+    others = [party.subject for place in places for party in place.others]
+    standings = changing.look_up(args, [*asked, *others])
+    parties = [Party(*each) for each in zip([*asked, *others], standings, strict=True)]
+    known = [party for party in parties[: len(asked)] if not party.standing.found.trouble]
+    return {place.name: place for place in _placed(known, parties[len(asked) :])}
+
+
+def _record(group: Group, place: Place, value: str) -> TxtRecord:
+    """Return a record of the place, for the provider and our notes."""
+    requests = [party.standing.request for party in place.asked if value in ours(party.standing)]
+    request = (requests or [place.asked[0].standing.request])[0]
+    return TxtRecord(
+        name=place.name,
+        value=value,
+        ttl=group.options.ttl,
+        domain=request.domain,
+        server=request.server,
+        account_url=request.account_url,
     )
 
 
-def describe(found: Iterable[Removals]) -> str:
-    """Return what to remove, for people."""
-    lines = []
-    name = None
-    for together in found:
-        for removal in together.removals:
-            if removal.name != name:
-                name = removal.name
-                lines.append(f"  {name} TXT")
-            lines.append(f"    - {printable(removal.value)} ({removal.reason})")
-    return "\n".join(lines)
+def _unseen(place: Place, noted: Iterable[PublishedRecord]) -> list[PublishedRecord]:
+    """Return the records in our notes for the accounts of the command that DNS does not show."""
+    accounts = {party.standing.request.account_url for party in place.asked}
+    there = place.values
+    return [r for r in noted if r.account_url in accounts and r.value not in there]

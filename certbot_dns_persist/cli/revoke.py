@@ -1,12 +1,17 @@
 """``certbot-dns-persist revoke``: remove our records."""
 
 import argparse
-from collections.abc import Iterable
+import logging
+import shlex
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from certbot_dns_persist.cli import arguments, changing, removing
-from certbot_dns_persist.judge.retire import ours
-from certbot_dns_persist.request.subjects import Subject
+from certbot_dns_persist.cli.removing import Party, Place, Removal
+from certbot_dns_persist.judge.retire import needed_by, not_needed, ours
+from certbot_dns_persist.request.subjects import Subject, only_subjects
+
+logger = logging.getLogger(__name__)
 
 EXAMPLES = """\
   certbot-dns-persist revoke -d example.com
@@ -18,7 +23,7 @@ exit status: 0 no server serves them any more, 1 something is left, or may be
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
-    changing.add_command(
+    group = changing.add_command(
         commands,
         "revoke",
         run,
@@ -27,43 +32,112 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         options=(*arguments.LOOKING, *arguments.REMOVING),
         writes=False,
     )
+    group.add_argument(
+        "--also-needed-by",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="remove records even if this other certificate, or this other domain, needs them; "
+        "repeatable",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Remove every record of the account at the CA; return the exit status."""
-    groups = changing.find_groups(args)
-    found, doubts = removing.find_removals(
-        args,
-        groups,
-        lambda group, standing: dict.fromkeys(ours(standing), "revoked"),
-        ask_all=True,
-    )
-    if not found and not doubts:
-        changing.say(
-            args,
-            "There is nothing to revoke: DNS, the provider and our notes have no record of this "
-            "account.",
-        )
-        return 0
-    if not found:
-        return changing.conclude(doubts)
-    subjects = [subject for group in groups for subject in group.subjects]
-    plan = ["To be removed:", removing.describe(found), *doubts, _consequences(subjects)]
-    if not changing.agreed(args, "\n".join(plan)):
+
+    def choose(place: Place) -> dict[str, str]:
+        free, _ = _needing(args, place)
+        return dict.fromkeys(free, "revoked")
+
+    def others(asked: changing.Asked) -> Iterator[Subject]:
+        return _who_else(args, asked)
+
+    found = removing.Search(args, choose, others, ask_all=True)
+    needed = _needed(args, found.places)
+    if not found.removals:
+        if not found.doubts and not needed:
+            changing.say(
+                args,
+                "There is nothing to revoke: DNS, the provider and our notes have no record of "
+                "this account.",
+            )
+        return changing.conclude([*found.doubts, *needed])
+    plan = ["To be removed:", found.describe(), *found.doubts, *needed]
+    plan += _consequences(found.removals)
+    if not found.agreed("\n".join(plan)):
         return 0 if args.dry_run else changing.FAILED
-    left = [words for together in found for words in together.carry_out() or together.wait()]
+    left = found.carry_out() or found.wait()
     if not left:
         changing.say(args, "Removed: no name server that we can ask serves them any more.")
-    changing.say(args, _afterwards(args, subjects))
-    return changing.conclude([*left, *doubts])
+    changing.say(args, _afterwards(found.places))
+    return changing.conclude([*left, *found.doubts, *needed])
 
 
-def _consequences(subjects: Iterable[Subject]) -> str:
+def _ours(place: Place) -> list[str]:
+    return list(dict.fromkeys(v for standing in place.standings_asked for v in ours(standing)))
+
+
+def _who_else(args: argparse.Namespace, asked: changing.Asked) -> Iterator[Subject]:
+    """Yield the subjects that the command does not name: of other certificates, or left over."""
+    saved = asked.source.as_saved()
+    if saved.needed_domains is None:
+        logger.warning(
+            "A certificate cannot be read (certbot-dns-persist check --all says which), so it is "
+            "unknown whether it needs one of the records."
+        )
+    domains = {subject.request.domain for subject in asked.subjects}
+    for subject in (*only_subjects(saved.of_lineages(but=args.cert_name)), *saved.left_over()):
+        if args.cert_name or subject.request.domain not in domains:
+            yield subject
+
+
+def _unconfirmed(args: argparse.Namespace, subject: Subject) -> list[str]:
+    """Return the names of those who need what ``subject`` needs, as --also-needed-by lacks them."""
+    domain = subject.request.domain
+    if domain in args.also_needed_by:
+        return []
+    names = [lineage.name for lineage in subject.lineages] or [domain]
+    return [name for name in names if name not in args.also_needed_by]
+
+
+def _needing(args: argparse.Namespace, place: Place) -> tuple[list[str], list[Party]]:
+    """Return which of our values at a place may go, and whom the others are left for."""
+    others = [party for party in place.others if _unconfirmed(args, party.subject)]
+    free, needing = not_needed([o.standing for o in others], place.name, _ours(place))
+    return free, [party for party in others if party.standing in needing]
+
+
+def _needed(args: argparse.Namespace, places: Iterable[Place]) -> list[str]:
+    """Say which records are left because others need them, and how to remove them as well."""
+    lines: list[str] = []
+    names: dict[str, None] = {}
+    for place in places:
+        _, needing = _needing(args, place)
+        who = []
+        for party in needing:
+            unconfirmed = _unconfirmed(args, party.subject)
+            names |= dict.fromkeys(unconfirmed)
+            domain = party.subject.request.domain
+            lineages = ", ".join(lineage.name for lineage in party.subject.lineages)
+            who.append(f"the certificate {lineages} ({domain})" if lineages else domain)
+        if who:
+            lines.append(f"A record at {place.name} stays: it is also needed by {'; '.join(who)}.")
+    if names:
+        options = shlex.join(word for name in names for word in ("--also-needed-by", name))
+        lines.append(f"To remove what others need, too, add {options}")
+    return lines
+
+
+def _consequences(removals: Iterable[Removal]) -> list[str]:
     """Say for which certificates the next renewal fails, or publishes the records again."""
     needed: dict[str, list[Subject]] = {}
-    for subject in subjects:
-        for lineage in subject.lineages:
-            needed.setdefault(lineage.name, []).append(subject)
+    for removal in removals:
+        place = removal.place
+        lose = needed_by(place.standings_of_others, place.name, list(removal.values))
+        others = [party for party in place.others if party.standing in lose]
+        for party in (*place.asked, *others):
+            for lineage in party.subject.lineages:
+                needed.setdefault(lineage.name, []).append(party.subject)
     lines = []
     for name, together in needed.items():
         then = "fails."
@@ -73,17 +147,19 @@ def _consequences(subjects: Iterable[Subject]) -> str:
                 f"  certbot delete --cert-name {name}"
             )
         domains = ", ".join(
-            domain
-            for subject in together
-            for domain in (subject.request.domain, f"*.{subject.request.domain}")
-            if any(domain in lineage.domains for lineage in subject.lineages)
+            dict.fromkeys(
+                domain
+                for subject in together
+                for domain in (subject.request.domain, f"*.{subject.request.domain}")
+                if any(domain in lineage.domains for lineage in subject.lineages)
+            )
         )
         lines.append(f"The certificate {name} needs them ({domains}): its next renewal {then}")
-    return "\n".join(lines)
+    return lines
 
 
-def _afterwards(args: argparse.Namespace, subjects: Iterable[Subject]) -> str:
-    requests = {subject.request.server: subject.request for subject in subjects}
+def _afterwards(places: Iterable[Place]) -> str:
+    requests = {s.request.server: s.request for place in places for s in place.standings_asked}
     commands = [
         f"  certbot unregister --server {request.server}  (the account {request.account_url})"
         for request in requests.values()

@@ -39,7 +39,8 @@ def prunable(standing: Standing, marked: Collection[str] = ()) -> dict[str, str]
         if finding.verdict == Verdict.ACCEPTED_BY_SOME
     }
     found = {value: "expired" for value, record in records.items() if record.expired(standing.at)}
-    for value, record in records.items():
+    # Sorted, so that all who look choose the same of two that do the same.
+    for value, record in sorted(records.items()):
         others = [
             other
             for v, other in records.items()
@@ -63,6 +64,35 @@ def _does_as_much(standing: Standing, new: ValidationRecord, old: ValidationReco
         new.account_uri == uris.published and uris.serves_all_of(old.account_uri)
     )
     return serves and reaches_as_far(new, old)
+
+
+def superfluous(
+    asked: Sequence[Standing], others: Sequence[Standing], marked: Collection[str]
+) -> dict[str, str]:
+    """Return which of our records at one name nobody needs, and why.
+
+    ``asked`` and ``others`` are all requests of this machine that lead there; records of the
+    accounts of ``asked``, and those ``marked`` as replaced, may go.
+    """
+    going: dict[str, str] = {}
+    everybody = [*asked, *others]
+    for standing in asked:
+        name = standing.found.canonical_name
+        for value, reason in prunable(standing, marked).items():
+            if not needed_by(everybody, name, [*going, value]):
+                going.setdefault(value, reason)
+    return going
+
+
+def is_bare(standings: Sequence[Standing], going: Collection[str], noted: Collection[str]) -> bool:
+    """Whether no record of ours is left at a name without ``going``.
+
+    ``standings`` are all requests of this machine that lead there; ``noted`` are values that we
+    published there, perhaps for others.
+    """
+    left = {value for standing in standings for value in standing.found.values} - set(going)
+    mine = {value for standing in standings for value in ours(standing)}
+    return left.isdisjoint({*mine, *noted})
 
 
 def needed_by(standings: Iterable[Standing], name: str, values: Collection[str]) -> list[Standing]:

@@ -67,18 +67,29 @@ class Subjects:
         self._given = given
         self._applicants = Applicants(config_dir, journal, given)
 
+    def as_saved(self) -> "Subjects":
+        """Return the same lineages, each with the CA, account and options that are saved for it."""
+        saved = Subjects(self._config_dir, self._journal, Given(verify=self._given.verify))
+        saved._ours = self._ours
+        return saved
+
     @property
     def without_certbot(self) -> bool:
         """Whether the account comes from the command line, not from Certbot's files."""
         return self._given.identity is not None
 
-    def of_lineages(self, names: Iterable[str] | None = None) -> Iterator[Subject | Trouble]:
+    def of_lineages(
+        self, names: Iterable[str] | None = None, *, but: Collection[str] = ()
+    ) -> Iterator[Subject | Trouble]:
         """Yield the domains of the lineages ``names``, by default of all that are ours.
 
-        A domain of several lineages is yielded once for each account that needs it.
+        Those of the lineages ``but`` are left out, unless others need them, too. A domain of
+        several lineages is yielded once for each account that needs it.
         """
         needed: dict[tuple[str, str, str], list[Lineage]] = {}
         for lineage in self._all() if names is None else self._named(names):
+            if isinstance(lineage, Lineage) and lineage.name in but:
+                continue
             if isinstance(lineage, Trouble):
                 yield lineage
                 continue

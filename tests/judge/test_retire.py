@@ -1,11 +1,19 @@
 """Which records of ours may go, and which never do."""
 
 import dataclasses
+import itertools
 
 import pytest
 from test_plan import REQUEST, URI
 
-from certbot_dns_persist.judge.retire import needed_by, ours, prunable
+from certbot_dns_persist.judge.retire import (
+    is_bare,
+    needed_by,
+    not_needed,
+    ours,
+    prunable,
+    superfluous,
+)
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Found, ServerAnswer
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest
@@ -177,3 +185,43 @@ def test_a_record_that_a_ca_may_accept_is_needed() -> None:
     now = standing(SOME)
     assert needed_by([now], REQUEST.name, [SOME]) == [now]
     assert needed_by([standing(SOME, PLAIN)], REQUEST.name, [SOME]) == []
+
+
+def test_whoever_looks_chooses_the_same_of_several_that_do_the_same() -> None:
+    names = ("ca.example", "ca2.example", "ca3.example")
+    asked = dataclasses.replace(REQUEST, issuer_domain_names=names)
+    for order in itertools.permutations(f"{name}; accounturi={URI}" for name in names):
+        gone = prunable(standing(*order, request=asked))
+        assert sorted(gone) == [f"{name}; accounturi={URI}" for name in names[:2]]
+
+
+def test_a_record_is_needed_if_one_server_has_no_other() -> None:
+    lagging = standing(PLAIN, WIDE, lagging=True)
+    assert needed_by([lagging], REQUEST.name, [WIDE]) == []
+    assert needed_by([lagging], REQUEST.name, [PLAIN]) == [lagging]
+    assert needed_by([lagging], "elsewhere.example", [PLAIN]) == []
+
+
+def test_of_several_values_those_that_nobody_needs_may_go() -> None:
+    theirs = dataclasses.replace(REQUEST, account_uris=AccountUris(f"{URI}0"))
+    there = standing(PLAIN, FOREIGN[0], request=theirs)
+    values = [PLAIN, FOREIGN[0]]
+    assert not_needed([there], REQUEST.name, values) == ([PLAIN], [there])
+    assert not_needed([], REQUEST.name, values) == (values, [])
+
+
+def test_what_one_certificate_no_longer_needs_stays_for_another_at_the_same_name() -> None:
+    """Each was replaced by the other's account at some time, and both are marked."""
+    theirs = dataclasses.replace(REQUEST, account_uris=AccountUris(f"{URI}0"))
+    marked = [PLAIN, FOREIGN[0]]
+    mine, other = standing(*marked), standing(*marked, request=theirs)
+    assert superfluous([mine], [], marked) == {FOREIGN[0]: "replaced"}
+    assert superfluous([mine], [other], marked) == {}
+    assert superfluous([mine, other], [], marked) == {}
+
+
+def test_a_name_is_bare_without_the_last_record_of_ours() -> None:
+    now = standing(*FOREIGN, PLAIN, WIDE)
+    assert is_bare([now], [PLAIN, WIDE], [])
+    assert not is_bare([now], [PLAIN], [])
+    assert not is_bare([now], [PLAIN, WIDE], [FOREIGN[0]])

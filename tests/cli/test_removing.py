@@ -1,0 +1,348 @@
+"""What ``prune``, ``revoke`` and ``rotate`` remove when others change the same names, and how much.
+
+Certbot's files are made by hand, and no CA is asked; the DNS server is real.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import dns.name
+import pytest
+from dns.rdatatype import RdataType
+from support.home import Home
+from support.nameserver import Nameserver
+
+from certbot_dns_persist.cli import changing, main
+from certbot_dns_persist.lookup.session import Lookup
+from certbot_dns_persist.record import validation_domain_name
+
+FOREIGN = "v=spf1 -all"
+SHARED = "_shared.other.test"
+
+
+@dataclasses.dataclass
+class Done:
+    status: int
+    out: str
+    error: str
+
+
+class World:
+    """Certificates of two accounts, ``old`` and ``new``, for names of one server."""
+
+    def __init__(
+        self,
+        root: Path,
+        nameserver: Nameserver,
+        writing: dict[str, str | int],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        self.nameserver, self.home = nameserver, Home(root)
+        self.old, self.new = self.home.add_account("old"), self.home.add_account("new")
+        self._writing, self._monkeypatch, self._capsys = writing, monkeypatch, capsys
+
+    def add(self, name: str, *domains: str, account: str = "old") -> None:
+        """Add a certificate."""
+        self.home.add_certificate(name, domains, account, self._writing)
+
+    def publish(self, *names: str) -> None:
+        """Publish the records of certificates, so that they are noted."""
+        assert self("publish", *(w for n in names for w in ("--cert-name", n)), "--yes").status == 0
+
+    def values(self, domain: str) -> list[str]:
+        return self.nameserver.values(validation_domain_name(domain))
+
+    def stand(self, domain: str, *values: str) -> None:
+        self.nameserver.zones.set_values(validation_domain_name(domain), values)
+
+    def alias(self, domain: str) -> None:
+        """Make the name for a domain an alias of ``SHARED``."""
+        name, target = (
+            dns.name.from_text(each) for each in (validation_domain_name(domain), SHARED)
+        )
+        zone = self.nameserver.zones.closest(name)
+        assert zone
+        rdata = dns.rdata.from_text("IN", "CNAME", target.to_text())
+        zone.put(name, RdataType.CNAME, 1, [rdata])
+
+    def __call__(self, command: str, *arguments: str) -> Done:
+        places = self.home.places[:4] if command == "rotate" else self.home.places
+        status = main([command, *arguments, *places])
+        shown = self._capsys.readouterr()
+        return Done(status, shown.out, shown.err)
+
+    def at_terminal(self, command: str, *arguments: str, meanwhile: Callable[[], object]) -> Done:
+        """Run a command at a terminal, and answer its question with yes after ``meanwhile()``."""
+
+        before = []
+
+        def answer(_: str) -> str:
+            before.append(self._capsys.readouterr().out)
+            meanwhile()
+            return "y"
+
+        with self._monkeypatch.context() as patched:
+            patched.setattr(changing, "at_terminal", lambda: True)
+            patched.setattr("builtins.input", answer)
+            done = self(command, *arguments)
+        return dataclasses.replace(done, out="".join(before) + done.out)
+
+    def at_look(self, number: int, then: Callable[[], object]) -> None:
+        """Let something happen right after DNS was looked at for the ``number``-th time."""
+        looks = 0
+        find = Lookup.find
+
+        def counted(lookup: Lookup, names: list[str]) -> object:
+            nonlocal looks
+            looks += 1
+            found = find(lookup, names)
+            if looks == number:
+                then()
+            return found
+
+        self._monkeypatch.setattr(Lookup, "find", counted)
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path,
+    nameserver: Nameserver,
+    nameserver_credentials: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> World:
+    writing: dict[str, str | int] = {
+        "resolvers": nameserver.endpoint,
+        "check": "resolver",
+        "provider": "rfc2136",
+        "credentials": str(nameserver_credentials),
+        "propagation_seconds": 10,
+    }
+    monkeypatch.setattr(changing, "require_valid_accounts", lambda args, groups: None)  # no CA
+    return World(tmp_path / "certbot", nameserver, writing, monkeypatch, capsys)
+
+
+# Between the question and the answer
+
+
+def test_what_another_command_has_changed_while_prune_asks_is_looked_at_again(
+    world: World,
+) -> None:
+    world.add("one", "n1.example.test")
+    wide = f"{world.old}; policy=wildcard"
+    world.stand("n1.example.test", FOREIGN, world.old, wide)
+
+    def rotate() -> None:
+        done = world("rotate", "--cert-name", "one", "--dns-persist-policy", "exact", "--yes")
+        assert done.status == 0, done.error
+        assert world.values("n1.example.test") == [world.old, FOREIGN]
+
+    done = world.at_terminal("prune", "--cert-name", "one", meanwhile=rotate)
+
+    assert f"- {world.old} (superseded)" in done.out
+    assert world.values("n1.example.test") == [world.old, FOREIGN]
+    assert done.status == 1
+    assert f'"{world.old}" stays: it is needed now.' in done.error
+
+
+def test_what_a_certificate_has_come_to_need_while_prune_asks_stays(world: World) -> None:
+    """A rotation to another account and back is what the renewal files say, not DNS."""
+    world.add("one", "n1.example.test")
+    world.stand("n1.example.test", world.old, world.new)
+    world.home.journal.note_replaced({validation_domain_name("n1.example.test"): [world.new]})
+
+    done = world.at_terminal(
+        *("prune", "--all"), meanwhile=lambda: world.add("one", "n1.example.test", account="new")
+    )
+
+    assert f"- {world.new} (replaced)" in done.out
+    assert world.new in world.values("n1.example.test")
+
+
+def test_two_that_prune_at_the_same_time_never_remove_both_of_two_twins(world: World) -> None:
+    world.add("one", "n1.example.test")
+    ends = f"{world.old}; persistUntil=4000000000"
+    world.stand("n1.example.test", world.old, ends)
+
+    def another() -> None:
+        # It saw the plain record only after somebody had published one that ends later.
+        world.stand("n1.example.test", ends)
+
+    done = world.at_terminal("prune", "--all", meanwhile=another)
+
+    assert f"- {ends} (superseded)" in done.out
+    assert world.values("n1.example.test") == [ends]
+
+
+def test_what_prune_relies_on_must_stand_when_the_name_is_locked(world: World) -> None:
+    world.add("one", "n1.example.test")
+    ends = f"{world.old}; persistUntil=4000000000"
+    world.stand("n1.example.test", world.old, ends)
+    world.at_look(1, lambda: world.stand("n1.example.test", ends))
+
+    done = world("prune", "--all", "--yes")
+
+    assert done.status == 1
+    assert world.values("n1.example.test") == [ends]
+
+
+def test_revoke_leaves_what_another_certificate_has_come_to_need_while_it_asks(
+    world: World,
+) -> None:
+    world.add("one", "n1.example.test")
+    world.stand("n1.example.test", world.old)
+
+    done = world.at_terminal(
+        *("revoke", "--cert-name", "one"), meanwhile=lambda: world.add("two", "n1.example.test")
+    )
+
+    assert done.status == 1
+    assert "stays: it is needed now" in done.error
+    assert world.values("n1.example.test") == [world.old]
+
+
+# Who else needs it
+
+
+def test_revoke_leaves_what_other_certificates_and_aliases_need_until_they_are_named(
+    world: World,
+) -> None:
+    world.add("one", "n1.example.test", "www.example.test")
+    world.add("two", "n1.example.test")
+    world.add("three", "n3.example.test")
+    for domain in ("www.example.test", "n3.example.test"):
+        world.alias(domain)
+    world.publish("one")
+    arguments = ("revoke", "--cert-name", "one", "--yes")
+
+    done = world(*arguments)
+
+    assert done.status == 1
+    assert done.error.splitlines()[-3:] == [
+        "A record at _validation-persist.n1.example.test stays: it is also needed by the "
+        "certificate two (n1.example.test).",
+        f"A record at {SHARED} stays: it is also needed by the certificate three "
+        "(n3.example.test).",
+        "To remove what others need, too, add --also-needed-by two --also-needed-by three",
+    ]
+    assert world.values("n1.example.test") == [world.old]
+    assert world.nameserver.values(SHARED) == [world.old]
+
+    done = world(*arguments, "--also-needed-by", "two")
+
+    assert done.status == 1
+    assert done.error.splitlines()[-1].endswith("add --also-needed-by three")
+    assert "The certificate two needs them (n1.example.test)" in done.out
+    assert world.values("n1.example.test") == []
+    assert world.nameserver.values(SHARED) == [world.old]
+
+    done = world(*arguments, "--also-needed-by", "n3.example.test")
+
+    assert (done.status, done.error) == (0, "")
+    assert world.nameserver.values(SHARED) == []
+
+
+def test_revoke_leaves_what_was_published_for_an_alias_without_a_certificate(world: World) -> None:
+    world.add("one", "n1.example.test")
+    world.add("two", "n2.example.test")
+    for domain in ("n1.example.test", "n2.example.test"):
+        world.alias(domain)
+    world.publish("one")
+    (world.home.config_dir / "renewal" / "one.conf").unlink()
+
+    done = world("revoke", "--cert-name", "two", "--yes")
+
+    assert done.status == 1
+    assert f"A record at {SHARED} stays: it is also needed by n1.example.test." in done.error
+    assert world.nameserver.values(SHARED) == [world.old]
+    both = ("-d", "n1.example.test", "-d", "n2.example.test", "--account", "old")
+    assert world("revoke", *both, "--yes").status == 0
+    assert world.nameserver.values(SHARED) == []
+
+
+def test_revoking_a_domain_or_all_asks_nobody_who_was_named(world: World) -> None:
+    world.add("one", "n1.example.test", "n2.example.test")
+    world.add("two", "n1.example.test", account="new")
+    world.publish("one", "two")
+
+    assert world("revoke", "-d", "n1.example.test", "--yes").status == 0
+
+    assert world.values("n1.example.test") == []
+    assert world.values("n2.example.test") == [world.old]
+    assert world("revoke", "--all", "--yes").status == 0
+    assert world.values("n2.example.test") == []
+
+
+# How much
+
+
+def test_many_names_lose_their_records_only_if_their_number_is_given(world: World) -> None:
+    many = [f"n{number}.example.test" for number in range(12)]
+    world.add("many", *many)
+    world.add("few", *(f"f{number}.example.test" for number in range(3)))
+    world.publish("many", "few")
+    arguments = ("revoke", "--cert-name", "many", "--yes")
+
+    dry, refused, low = (
+        world(*arguments, *more) for more in (["--dry-run"], [], ["--remove-up-to", "11"])
+    )
+
+    words = (
+        "This would leave 12 names without any record of ours; our notes have records at 15 names. "
+        "If you mean that, add --remove-up-to 12."
+    )
+    assert (dry.status, words in dry.out) == (0, True)
+    for done in (refused, low):
+        assert done.status == 1
+        assert f"{words} Nothing was changed." in done.error
+    assert all(world.values(domain) for domain in many)
+    assert world("revoke", "--cert-name", "few", "--yes").status == 0
+    assert world(*arguments, "--remove-up-to", "12").status == 0
+    assert not any(world.values(domain) for domain in many)
+
+
+def test_prune_may_not_leave_many_names_without_a_record_but_removes_any_number_beside_others(
+    world: World,
+) -> None:
+    domains = [f"n{number}.example.test" for number in range(8)]
+    world.add("one", *domains)
+    expired = f"{world.old}; persistUntil=1700000000"
+    for domain in domains:
+        world.stand(domain, expired)
+
+    refused = world("prune", "--all", "--yes")
+
+    assert refused.status == 1
+    assert "add --remove-up-to 8." in refused.error
+    assert world.values(domains[0]) == [expired]
+    for domain in domains:
+        world.stand(domain, expired, world.old)
+    assert world("prune", "--all", "--yes").status == 0
+    assert {tuple(world.values(domain)) for domain in domains} == {(world.old,)}
+
+
+def test_rotating_all_in_an_emergency_is_not_stopped(world: World) -> None:
+    domains = [f"n{number}.example.test" for number in range(12)]
+    world.add("one", *domains)
+    world.publish("one")
+
+    done = world("rotate", "--all", "--account", "new", "--yes")
+
+    assert done.status == 0, done.error
+    assert {tuple(world.values(domain)) for domain in domains} == {(world.new,)}
+
+
+def test_pruning_with_nothing_to_prune_asks_each_name_once_and_no_provider(world: World) -> None:
+    domains = [f"n{number}.example.test" for number in range(30)]
+    for number, domain in enumerate(domains):
+        world.add(f"c{number}", domain)
+        world.stand(domain, world.old)
+    world.home.config_dir.joinpath("..", "..", "ns.ini").resolve().unlink()
+
+    done = world("prune", "--all", "--yes")
+
+    assert (done.status, done.out) == (0, "There is nothing to prune.\n")
+    asked = world.nameserver.queries
+    assert {asked[validation_domain_name(domain), "TXT"] for domain in domains} == {1}
