@@ -47,7 +47,7 @@ class Database:
         """Whether there is a file, of whatever content, or that is hidden from this user."""
         try:
             self.path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return False
         except OSError:  # opening it says why
             return True

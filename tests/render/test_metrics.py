@@ -122,7 +122,7 @@ def test_without_the_library_it_is_named_before_anything_is_looked_up(
         ("none/check.prom", "there is no directory"),
         (".", "not a regular file"),
         ("link", "it is a symbolic link, which we do not follow"),
-        ("/dev/stdout", "not a regular file"),
+        ("/dev/null", "not a regular file"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_looked_up(
