@@ -6,7 +6,6 @@ import only what Certbot itself has loaded; everything else is imported where it
 
 import contextlib
 import functools
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +20,7 @@ from certbot.plugins import common
 from certbot_dns_persist import options
 from certbot_dns_persist.ca.challenge import DNSPersist01
 from certbot_dns_persist.errors import Error
+from certbot_dns_persist.shown import logger_of, shown
 
 if TYPE_CHECKING:
     from certbot_dns_persist.change.dns01 import Dns01
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from certbot_dns_persist.lookup.session import Lookup
     from certbot_dns_persist.request.order import Order
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 class _PluginError(errors.PluginError):
@@ -43,7 +43,20 @@ def _errors_for_certbot() -> Iterator[None]:
     try:
         yield
     except Error as error:
-        raise _PluginError(str(error)) from error
+        raise _PluginError(shown(str(error))) from error
+    except errors.Error:  # Certbot's own, also what its signal handlers raise
+        raise
+    except Exception as error:
+        raise _PluginError(_unexpected(error)) from error
+
+
+def _unexpected(error: Exception) -> str:
+    """Return what to tell of an unexpected error, and log its details."""
+    logger.debug("An unexpected error in certbot-dns-persist.", exc_info=error)
+    return shown(
+        f"An unexpected error stopped certbot-dns-persist: {type(error).__name__}: "
+        f"{str(error)[:500]}. Certbot's log has the details."
+    )
 
 
 @contextlib.contextmanager
@@ -128,7 +141,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
             self._order = order.read_order(self.config, checked, achalls)
             terminal = not self.config.noninteractive_mode and _at_a_terminal()
             here = Surroundings(
-                notify=display_util.notify,
+                notify=_notify,
                 watch=functools.partial(live.watching, terminal),
                 terminal=terminal,
                 dry_run=self.config.dry_run,
@@ -158,6 +171,17 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
 
     def auth_hint(self, failed_achalls: list[achallenges.AnnotatedChallenge]) -> str:
         """Explain why the CA refused: what DNS serves now, and what is wrong with it."""
+        try:
+            explained = shown(self._hint(failed_achalls))
+        except errors.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - the CA's own words must still be shown
+            return _unexpected(error)
+        if self.config.quiet:
+            logger.error(explained)  # with --quiet, Certbot does not show hints
+        return explained
+
+    def _hint(self, failed_achalls: list[achallenges.AnnotatedChallenge]) -> str:
         with _importing():
             from certbot_dns_persist.judge import hint
             from certbot_dns_persist.request import order
@@ -175,10 +199,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
             (r.domain for r in requests), elsewhere=True
         )
         said = order.kinds_of_errors(failed_achalls)
-        explained = hint.explain(requests, inspections, said=said, at=int(time.time()))
-        if self.config.quiet:
-            logger.error(explained)  # with --quiet, Certbot does not show hints
-        return explained
+        return hint.explain(requests, inspections, said=said, at=int(time.time()))
 
     def _options(self) -> options.Options:
         known = None
@@ -193,6 +214,10 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         from certbot_dns_persist.change.surroundings import lookup_of
 
         return lookup_of(checked)
+
+
+def _notify(words: str) -> None:
+    display_util.notify(shown(words))
 
 
 def _at_a_terminal() -> bool:

@@ -14,6 +14,10 @@ class ConfigurationError(Error):
     """An option or the credentials file cannot be used."""
 
 
+class UsageError(ConfigurationError):
+    """The command line itself is wrong, whatever there is in files and DNS."""
+
+
 class AccountError(Error):
     """Our ACME account cannot be determined: Certbot's account files are missing or unreadable."""
 

@@ -5,8 +5,9 @@ would be useless, or would authorise a stranger. So draft section 4.5 requires a
 change nothing at the CA.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from certbot_dns_persist.ca import http
 from certbot_dns_persist.ca.authorization import faults_of_answers, signing_network
 from certbot_dns_persist.errors import AccountError, DirectoryError
 
@@ -26,9 +27,13 @@ def require_valid_account(key: "JWK", account_url: str, server: str, *, verify: 
     from acme import client, messages
 
     network = signing_network(key, account_url, verify=verify)
-    try:
+
+    def ask() -> Any:
         new_nonce = client.ClientV2.get_directory(server, network)["newNonce"]
-        answer = network.post(account_url, None, new_nonce_url=new_nonce, allow_redirects=False)
+        return network.post(account_url, None, new_nonce_url=new_nonce, allow_redirects=False)
+
+    try:
+        answer = http.within(http.SECONDS, ask)
         if answer.status_code != 200:
             raise DirectoryError(
                 f"The CA answers {answer.status_code} instead of showing the account "

@@ -8,6 +8,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from certbot_dns_persist.account import Account
+from certbot_dns_persist.ca import http
 from certbot_dns_persist.errors import DirectoryError
 
 if TYPE_CHECKING:
@@ -36,12 +37,16 @@ def fetch_authorization(
     from acme import client, messages
 
     network = signing_network(achall.account_key, account.url, verify=verify)
-    try:
+
+    def ask() -> Any:
         directory = client.ClientV2.get_directory(server, network)
         challenge = network.post(achall.challb.uri, None, new_nonce_url=directory["newNonce"])
         # RFC 8555 section 7.5.1: the challenge has a link "up" to its authorization.
         url = challenge.links["up"]["url"]
-        content = network.post(url, None, new_nonce_url=directory["newNonce"]).json()
+        return network.post(url, None, new_nonce_url=directory["newNonce"]).json()
+
+    try:
+        content = http.within(http.SECONDS, ask)
         offered = tuple(str(challenge["type"]) for challenge in content["challenges"])
         return Authorization(content.get("wildcard") is True, offered)
     except faults_of_answers(messages.Error) as error:
@@ -55,20 +60,23 @@ def faults_of_answers(*more: type[Exception]) -> tuple[type[Exception], ...]:
     """Return what is raised if a CA does not answer as RFC 8555 says, and ``more``."""
     from acme import errors
 
-    # OSError: all errors of requests, and a missing CA bundle.
-    return (errors.Error, OSError, KeyError, TypeError, ValueError, *more)
+    # OSError: all errors of requests, and a missing CA bundle. RecursionError: JSON that nests too
+    # deep.
+    return (errors.Error, OSError, KeyError, TypeError, ValueError, RecursionError, *more)
 
 
 def signing_network(key: "JWK", account_url: str, *, verify: bool) -> "ClientNetwork":
     """Return a client that signs requests with the ``key`` of the account at ``account_url``."""
     from acme import client, messages
 
-    return client.ClientNetwork(
+    network = client.ClientNetwork(
         key,
         account=messages.RegistrationResource(body=messages.Registration(), uri=account_url),
         alg=_algorithm(key),
         verify_ssl=verify,
     )
+    http.limit(network.session)
+    return network
 
 
 def _algorithm(key: Any) -> Any:

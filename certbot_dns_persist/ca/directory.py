@@ -8,12 +8,10 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
+from certbot_dns_persist.ca import http
 from certbot_dns_persist.ca.challenge import fault_of_names
 from certbot_dns_persist.errors import ChallengeError, DirectoryError
-from certbot_dns_persist.record import is_parameter_value
-
-#: How long to wait for the directory, in seconds.
-TIMEOUT = 30
+from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +32,19 @@ def fetch_directory(url: str, *, verify: bool = True) -> Directory:
     """
     import requests
 
-    try:
-        response = requests.get(url, verify=verify, timeout=TIMEOUT)
+    def get() -> Any:
+        with http.limit(requests.Session()) as session:
+            response = session.get(url, verify=verify, timeout=http.SECONDS)
         response.raise_for_status()
-        document = response.json()
-    except (OSError, ValueError) as error:  # OSError also if REQUESTS_CA_BUNDLE is missing
+        return response.json()
+
+    try:
+        document = http.within(http.SECONDS, get)
+    except (
+        OSError,  # also if REQUESTS_CA_BUNDLE is missing
+        ValueError,
+        RecursionError,  # JSON that nests too deep
+    ) as error:
         raise DirectoryError(f"The CA's directory {url} cannot be read: {error}") from error
     meta = document.get("meta") if isinstance(document, dict) else None
     return parse_meta(url, meta if isinstance(meta, dict) else {})
@@ -76,9 +82,8 @@ def parse_meta(url: str, meta: dict[str, Any]) -> Directory:
     return Directory(
         url=url,
         caa_identities=(
-            # Compared without regard to case and the trailing dot (draft section 3.2).
-            tuple(name.lower().removesuffix(".") for name in identities)
-            if isinstance(identities, list) and all(isinstance(name, str) for name in identities)
+            tuple(filter(None, map(_identity, identities)))
+            if isinstance(identities, list)
             else None
         ),
         issuer_domain_names=None if fault_of_names(names) else tuple(names or ()),
@@ -86,3 +91,16 @@ def parse_meta(url: str, meta: dict[str, Any]) -> Directory:
             prefix if isinstance(prefix, str) and prefix and is_parameter_value(prefix) else None
         ),
     )
+
+
+def _identity(name: object) -> str | None:
+    """Return one of caaIdentities as it is compared: in lower case, without trailing dot.
+
+    Draft section 3.2. ``None`` if it is no domain name.
+    """
+    if not isinstance(name, str):
+        return None
+    try:
+        return normalize_domain_name(name)
+    except ValueError:
+        return None

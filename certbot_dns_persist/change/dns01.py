@@ -4,7 +4,6 @@ RFC 8555 section 8.4. The same provider publishes the record at ``_acme-challeng
 for the same servers, and then remove it.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 
 from certbot_dns_persist import errors
@@ -16,9 +15,10 @@ from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import Proof
+from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.wait import look_until
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 REASON = "dns-01, as the CA does not offer dns-persist-01"
 

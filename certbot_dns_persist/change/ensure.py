@@ -23,9 +23,10 @@ from certbot_dns_persist.judge.words import lagging, why_due
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import ValidationRequest
+from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.wait import look_until
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 #: Why a record is published, as the change log says it.
 MISSING, EXPIRING_OR_OUTDATED = "no record authorises", "the record expires soon or is outdated"

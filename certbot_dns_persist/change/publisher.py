@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
@@ -16,6 +15,7 @@ from certbot_dns_persist.judge.hiding import at_place
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.providers import credentials
+from certbot_dns_persist.shown import logger_of
 
 if TYPE_CHECKING:
     from certbot_dns_persist.providers.interface import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         SettlingProvider,
     )
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,6 @@ account of a lineage at the lineage's CA is ours.
 """
 
 import itertools
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -22,8 +21,9 @@ from certbot_dns_persist.record import (
 )
 from certbot_dns_persist.request.known_accounts import KnownAccounts, accounts_of_machine
 from certbot_dns_persist.request.subjects import Subject, Subjects, only_subjects
+from certbot_dns_persist.shown import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 #: Names that are looked up at once.
 BATCH = 500

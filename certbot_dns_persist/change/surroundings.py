@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -16,12 +15,13 @@ from certbot_dns_persist.options import (
     PROPAGATION_SECONDS,
     Options,
 )
+from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.wait import LONGEST_PAUSE
 
 if TYPE_CHECKING:
     from certbot_dns_persist.lookup.session import Lookup
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 #: Shows how requests stand, and for how many seconds more they are waited for.
 Show = Callable[[Sequence[Standing], float], None]

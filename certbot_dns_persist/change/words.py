@@ -8,7 +8,8 @@ from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.judge.words import lagging, what_stands
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import ValidationRequest
-from certbot_dns_persist.value.txt import printable, to_copy
+from certbot_dns_persist.shown import printable
+from certbot_dns_persist.value.txt import to_copy
 
 #: What there is to say, by domain, of records that stand at a wrong name.
 Misplaced = Mapping[str, Sequence[str]]

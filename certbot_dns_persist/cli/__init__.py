@@ -1,9 +1,9 @@
 """The command ``certbot-dns-persist``, for everything except issuing. One file per command."""
 
 import argparse
+import contextlib
 import gc
 import io
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from certbot_dns_persist.cli import (
     audit,
     check,
     explain,
+    last_resort,
     prune,
     publish,
     record,
@@ -21,7 +22,8 @@ from certbot_dns_persist.cli import (
     rotate,
 )
 from certbot_dns_persist.cli.terminal import fitted
-from certbot_dns_persist.errors import Error
+from certbot_dns_persist.errors import Error, UsageError
+from certbot_dns_persist.shown import ShownStream
 
 COMMANDS = (record, check, audit, publish, rotate, revoke, prune, explain)
 
@@ -31,15 +33,17 @@ revoke them. Accounts, options and certificates are read from Certbot's files.
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Exits with the command's own status for failure, not always with 2.
+#: The exit status of every command if it is not used as it should be, or something unexpected
+#: happens. To a monitoring system that is "unknown".
+UNKNOWN = 3
 
-    To a monitoring system that runs ``check``, 2 means that a record is missing.
-    """
+
+class _Parser(argparse.ArgumentParser):
+    """Exits with 3 instead of 2, which would mean that a record is missing."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(self.get_default("failed") or 1, f"{self.prog}: {message}\n")
+        self.exit(UNKNOWN, f"{self.prog}: {message}\n")
 
 
 class _PrintVersion(argparse.Action):
@@ -99,31 +103,48 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # values of strangers, in any locale
+            stream.reconfigure(errors="backslashreplace")
+    with (
+        contextlib.redirect_stdout(ShownStream(sys.stdout)),
+        contextlib.redirect_stderr(ShownStream(sys.stderr)),
+    ):
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     made = parser()
     args, unknown = made.parse_known_args(arguments)
     if unknown:
         args.parser.error(f"unknown arguments: {' '.join(unknown)}")
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # values of strangers, in any locale
-            stream.reconfigure(errors="backslashreplace")
+    last_resort.set_up_logging(args)
     gc.freeze()  # imported modules are never garbage, and searching them takes 1/10 of the time
     try:
         status: int = args.run(args)
         sys.stdout.flush()
     except Error as error:
         print(fitted(str(error), sys.stderr), file=sys.stderr)
-        return int(args.failed)
+        return UNKNOWN if isinstance(error, UsageError) else int(args.failed)
     except KeyboardInterrupt:
         print(_interrupted(args), file=sys.stderr)
         return 130
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # as when "head" has read enough
-            print(f"The command could not finish: {error}.", file=sys.stderr)
-        # Python would complain when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # as when "head" has read enough
+        _close_output()
         return int(args.failed)
+    except Exception as error:  # noqa: BLE001 - the last resort
+        with contextlib.suppress(OSError):
+            print(last_resort.sentence(args, error), file=sys.stderr)
+        if isinstance(error, OSError):  # which standard output may be the cause of
+            _close_output()
+        return UNKNOWN
     return status
+
+
+def _close_output() -> None:
+    """Have Python not complain when it closes the stream."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupted(args: argparse.Namespace) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from certbot_dns_persist import options
+from certbot_dns_persist.cli import last_resort
 from certbot_dns_persist.judge.standing import WARN_DAYS
 from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
 
@@ -43,6 +44,7 @@ def command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    last_resort.add_option(made)
     made.set_defaults(parser=made)  # for its usage, if other arguments turn out to be wrong
     return made
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from certbot_dns_persist.cli import arguments
-from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.cli.setting import usage
+from certbot_dns_persist.errors import ConfigurationError, UsageError
 from certbot_dns_persist.record import parse_time
 
 EXAMPLES = """\
@@ -19,7 +20,8 @@ You can paste values as they are: in quotes, or as a line of a zone file or of
 dig.
 
 exit status: 0 if every value is well-formed or, with --issuer, --account-uri
-or --wildcard, if at least one authorises; else 1
+or --wildcard, if at least one authorises; 3 after wrong usage or an unexpected
+error; else 1
 """
 
 
@@ -69,8 +71,10 @@ def run(args: argparse.Namespace) -> int:
     from certbot_dns_persist.request.subjects import normalize
     from certbot_dns_persist.value.explanation import Question, explain
 
+    with usage():
+        issuers = tuple(map(normalize, args.issuer))
     question = Question(
-        issuers=tuple(map(normalize, args.issuer)),
+        issuers=issuers,
         account_uris=tuple(args.account_uri),
         wildcard=args.wildcard,
         at=int(time.time()) if args.at is None else args.at,
@@ -82,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
             print()
         print(render(explained[-1], question))
     if not explained:
-        raise ConfigurationError("There is nothing to explain: you gave no value.")
+        raise UsageError("There is nothing to explain: you gave no value.")
     judged = [each.authorizes if question.asks else each.well_formed for each in explained]
     return 0 if (any if question.asks else all)(judged) else 1
 

@@ -21,10 +21,10 @@ class OutputFile:
         self._path = path
         self._mode = mode
         directory = path.absolute().parent
-        if path.exists() and not path.is_file():  # as /dev/stdout, which must not be replaced
-            why = "it is not a regular file"
-        elif path.is_symlink():  # it may lead anywhere, and we may be root
+        if path.is_symlink():  # as /dev/stdout; others may lead anywhere, and we may be root
             why = "it is a symbolic link, which we do not follow; name the file itself"
+        elif path.exists() and not path.is_file():  # as /dev/null, which must not be replaced
+            why = "it is not a regular file"
         elif not directory.is_dir():
             why = f"there is no directory {directory}"
         elif not os.access(directory, os.W_OK | os.X_OK):

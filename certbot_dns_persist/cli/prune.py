@@ -13,7 +13,7 @@ EXAMPLES = """\
   certbot-dns-persist prune --all --dry-run
   certbot-dns-persist prune --cert-name example.com --yes
 
-exit status: 0 no such record is left, 1 some are left
+exit status: 0 no such record is left, 1 some are left, 3 wrong usage or an unexpected error
 """
 
 

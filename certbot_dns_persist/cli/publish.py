@@ -11,7 +11,8 @@ EXAMPLES = """\
   certbot-dns-persist publish -d example.com -d '*.example.com' --yes \\
       --dns-persist-provider rfc2136 --dns-persist-credentials /etc/letsencrypt/dns.ini
 
-exit status: 0 every server serves the records, or the provider has them, 1 not
+exit status: 0 every server serves the records, or the provider has them, 1 not, 3 wrong usage or
+an unexpected error
 """
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,8 +31,9 @@ from certbot_dns_persist.render import (
     zone,
 )
 from certbot_dns_persist.request.subjects import Subject, Subjects
+from certbot_dns_persist.shown import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 FORMATS: dict[str, Callable[[Sequence[PreparedRecord]], str]] = {
     "text": copy_paste.render,
@@ -55,7 +55,7 @@ EXAMPLES = """\
       --issuer letsencrypt.org \\
       --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1
 
-exit status: 0 all records were printed, 1 some were not
+exit status: 0 all records were printed, 1 some were not, 3 wrong usage or an unexpected error
 """
 
 

@@ -20,7 +20,7 @@ from certbot_dns_persist.judge.retire import is_bare, ours
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import ServerAnswer
 from certbot_dns_persist.request.subjects import Subject
-from certbot_dns_persist.value.txt import printable
+from certbot_dns_persist.shown import printable
 from certbot_dns_persist.wait import look_until
 
 #: How many names may be left without a record of ours before we ask whether that is meant: this

@@ -13,8 +13,9 @@ from certbot_dns_persist.errors import Error
 from certbot_dns_persist.judge.checkup import Checked, worst
 from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF, Severity
 from certbot_dns_persist.render.as_json import Json
+from certbot_dns_persist.render.console import console
 from certbot_dns_persist.render.lines import Lines
-from certbot_dns_persist.value.txt import printable
+from certbot_dns_persist.shown import printable
 
 UNKNOWN = EXIT_STATUS_OF[Severity.UNKNOWN]
 
@@ -97,11 +98,9 @@ def _report(args: argparse.Namespace, at: int) -> Report:
         return Json(sys.stdout, at=at)
     if not sys.stdout.isatty():
         return Lines(sys.stdout, quiet=args.quiet)
-    from rich.console import Console
-
     from certbot_dns_persist.render.table import OnScreen
 
-    return OnScreen(Console(), quiet=args.quiet)
+    return OnScreen(console(), quiet=args.quiet)
 
 
 @contextlib.contextmanager
@@ -113,9 +112,8 @@ def progress(count: int) -> Iterator[Callable[[], None]]:
     if count < PROGRESS_FROM or not sys.stderr.isatty():
         yield lambda: None
         return
-    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task("Looking up", total=count)
         yield lambda: bar.advance(task)

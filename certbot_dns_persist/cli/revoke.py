@@ -17,7 +17,8 @@ EXAMPLES = """\
   certbot-dns-persist revoke -d example.com
   certbot-dns-persist revoke --cert-name example.com --yes
 
-exit status: 0 no server serves them any more, 1 something is left, or may be
+exit status: 0 no server serves them any more, 1 something is left, or may be, 3 wrong usage or an
+unexpected error
 """
 
 

@@ -32,7 +32,8 @@ EXAMPLES = """\
 NEW is the other account: Certbot's id, which is the name of its directory below accounts/, or its
 URL.
 
-exit status: 0 replaced, 1 not; the message says what is in DNS now, and what to do next
+exit status: 0 replaced, 1 not; the message says what is in DNS now, and what to do next; 3 wrong
+usage or an unexpected error
 """
 
 REASON = "rotation"

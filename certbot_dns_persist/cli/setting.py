@@ -1,6 +1,7 @@
 """What the command line and Certbot's files mean: the subjects, the account and the tools."""
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -18,7 +19,7 @@ from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.change.surroundings import lookup_of
 from certbot_dns_persist.cli import lookups
 from certbot_dns_persist.cli.arguments import CONFIG_DIR, LOGS_DIR, PREFIX
-from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.errors import ConfigurationError, UsageError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
@@ -69,16 +70,17 @@ def find_subjects(args: argparse.Namespace) -> Asked:
     each other.
     """
     said = given(args)
-    options.options_of(said.options, {})  # raises once what is wrong, not for every domain
+    with usage():
+        options.options_of(said.options, {})  # raises once what is wrong, not for every domain
     source = Subjects(Path(args.config_dir), journal(args), said)
     ways = [args.cert_name, args.domains, args.all, args.from_file]
     if sum(map(bool, ways)) != 1:
-        raise ConfigurationError("Give exactly one of --cert-name, -d, --all and --from-file.")
+        raise UsageError("Give exactly one of --cert-name, -d, --all and --from-file.")
     if not source.without_certbot:
         _refuse_closed(args)
     if args.all or args.cert_name:
         if source.without_certbot:
-            raise ConfigurationError(
+            raise UsageError(
                 "--issuer is for domains without Certbot's files: give them with -d or --from-file."
             )
         found = list(source.of_lineages(args.cert_name or None))
@@ -89,8 +91,18 @@ def find_subjects(args: argparse.Namespace) -> Asked:
         troubles = [line for line in lines if isinstance(line, Trouble)]
         domains = [line for line in lines if isinstance(line, str)]
     else:
-        domains = [normalize(part.strip()) for name in args.domains for part in name.split(",")]
+        with usage():
+            domains = [normalize(part.strip()) for name in args.domains for part in name.split(",")]
     return Asked(itertools.chain(troubles, source.of_domains(domains)), source, len(domains))
+
+
+@contextlib.contextmanager
+def usage() -> Iterator[None]:
+    """Raise what is wrong with the command line as :class:`UsageError`."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from error
 
 
 def _refuse_closed(args: argparse.Namespace) -> None:
@@ -198,7 +210,10 @@ def _opened(path: str) -> int:
 
 
 def given(args: argparse.Namespace) -> Given:
-    """Return the CA, account and options on the command line."""
+    """Return the CA, account and options on the command line.
+
+    Raises :class:`~certbot_dns_persist.errors.UsageError` if they contradict each other.
+    """
     names = [option.name for option in options.OPTIONS]
     collected: dict[str, Any] = {
         name: getattr(args, f"{PREFIX}{name}".replace("-", "_"), None) for name in names
@@ -226,12 +241,12 @@ def _identity(args: argparse.Namespace) -> Identity | None:
     plain = uri and not thumbprint and not prefix
     hashed = url and thumbprint and prefix and not uri
     if not issuers or not (plain or hashed):
-        raise ConfigurationError(
+        raise UsageError(
             "Without Certbot's files, give --issuer with --account-uri or, for a CA that hashes "
             "account URIs, with --account-url, --thumbprint and --hash-prefix."
         )
     if args.account is not None:
-        raise ConfigurationError(
+        raise UsageError(
             "--account and --issuer exclude each other: --account is an account in Certbot's "
             "files, --issuer does without these files."
         )
@@ -241,19 +256,19 @@ def _identity(args: argparse.Namespace) -> Identity | None:
         ("--hash-prefix", prefix),
     ):
         if value and not is_parameter_value(value):
-            raise ConfigurationError(
+            raise UsageError(
                 f"{option} {value!r} cannot be part of a record: it has a blank, a semicolon or "
                 "a character that is not printable ASCII."
             )
         if value and not _SCHEME.match(value):
-            raise ConfigurationError(
+            raise UsageError(
                 f"{option} {value!r} is not a URI: it does not begin with a scheme such as https:."
             )
     names = tuple(sorted(map(_issuer, issuers)))
     if plain:
         return Identity(Terms(names, uri), Account(url or uri, ""))
     if not _THUMBPRINT.fullmatch(thumbprint):
-        raise ConfigurationError(
+        raise UsageError(
             f"--thumbprint {thumbprint!r} is not a SHA-256 thumbprint in base64url, which has 43 "
             "characters (RFC 7638)."
         )
@@ -264,4 +279,4 @@ def _issuer(name: str) -> str:
     try:
         return normalize_domain_name(name)
     except ValueError as error:
-        raise ConfigurationError(f"--issuer {name!r} cannot be used: {error}.") from error
+        raise UsageError(f"--issuer {name!r} cannot be used: {error}.") from error

@@ -7,7 +7,6 @@ by whoever comes next for that name.
 Neither may prevent a certificate: if it cannot be read or written, we warn and continue.
 """
 
-import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -31,8 +30,9 @@ from certbot_dns_persist.journal.notes import (
 from certbot_dns_persist.journal.state import State
 from certbot_dns_persist.journal.takeover import Damaged, Newer
 from certbot_dns_persist.record import format_time
+from certbot_dns_persist.shown import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _T = TypeVar("_T")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from certbot_dns_persist.judge import slips
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.record import format_time
-from certbot_dns_persist.value.txt import printable
+from certbot_dns_persist.shown import printable
 
 
 def what_stands(standing: Standing) -> str:

@@ -2,16 +2,15 @@
 
 import functools
 import ipaddress
-import logging
 import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from certbot_dns_persist.lookup.transport import Address
-from certbot_dns_persist.value.txt import printable
+from certbot_dns_persist.shown import logger_of, printable
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 

@@ -24,7 +24,6 @@ import contextlib
 import dataclasses
 import ipaddress
 import json
-import logging
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,8 +32,9 @@ from typing import Any
 from certbot_dns_persist import errors, files
 from certbot_dns_persist.providers.common import refuse_changeable, zones_above
 from certbot_dns_persist.record import normalize_domain_name
+from certbot_dns_persist.shown import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _PROVIDER = "dns_persist_provider"
 

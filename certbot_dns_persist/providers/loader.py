@@ -7,7 +7,6 @@ whose name begins with ``dns-`` is reached through the :class:`~.bridge.Bridge`.
 
 import difflib
 import importlib.metadata
-import logging
 import traceback
 from typing import Any
 
@@ -31,8 +30,9 @@ from certbot_dns_persist.providers.interface import (
     Provider,
     Settings,
 )
+from certbot_dns_persist.shown import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 GROUP = "certbot_dns_persist.providers"
 """The entry-point group in which providers register."""

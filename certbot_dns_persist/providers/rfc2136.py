@@ -76,7 +76,7 @@ _PROTOCOLS = {
     "udp_first": ("UDP", "TCP"),
 }
 
-_TIMEOUT = 10.0  # seconds: to connect, and each time that we wait for octets
+_TIMEOUT = 10.0  # seconds for one exchange, from connecting to the last octet
 _SETTLE = 10.0  # seconds within which a server must serve a removal, if it may be of no effect
 _UDP_PAYLOAD = 1232  # octets that an answer over UDP may have without being fragmented
 _PAUSE = 0.2  # seconds between two looks at what it serves
@@ -650,16 +650,23 @@ def _addition(
 def _over_tcp(family: int, endpoint: tuple[Any, ...], request: "Message") -> bytes:
     """Return the answer to ``request`` in wire format (RFC 1035 section 4.2.2)."""
     message = request.to_wire()
+    deadline = time.monotonic() + _TIMEOUT
     with socket.socket(family, socket.SOCK_STREAM) as connection:
         connection.settimeout(_TIMEOUT)
         connection.connect(endpoint)
         connection.sendall(len(message).to_bytes(2, "big") + message)
-        with connection.makefile("rb") as stream:
-            length = int.from_bytes(stream.read(2), "big")
-            answer = stream.read(length)
-    if not answer or len(answer) < length:
-        raise ConnectionError("the connection closed in the middle of the answer")
-    return answer
+
+        def read(octets: int) -> bytes:
+            received = b""
+            while len(received) < octets:
+                connection.settimeout(max(deadline - time.monotonic(), 0.001))
+                more = connection.recv(octets - len(received))
+                if not more:
+                    raise ConnectionError("the connection closed in the middle of the answer")
+                received += more
+            return received
+
+        return read(int.from_bytes(read(2), "big"))
 
 
 def _over_udp(family: int, endpoint: tuple[Any, ...], request: "Message") -> bytes:

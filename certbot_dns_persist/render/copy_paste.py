@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from certbot_dns_persist.judge.prepared import PreparedRecord
-from certbot_dns_persist.value.txt import printable, to_copy
+from certbot_dns_persist.shown import printable
+from certbot_dns_persist.value.txt import to_copy
 
 
 def render(records: Sequence[PreparedRecord]) -> str:

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator
 
 from certbot_dns_persist.record import ValidationRecord, Verdict, format_time
+from certbot_dns_persist.shown import printable
 from certbot_dns_persist.value.explanation import MILLISECONDS, Explanation, Question
-from certbot_dns_persist.value.txt import printable
 
 #: The widest that text is set, however wide the terminal is.
 _WIDEST = 100

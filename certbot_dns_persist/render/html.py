@@ -22,7 +22,7 @@ from certbot_dns_persist.judge.diagnosis import SEVERITIES, Severity
 from certbot_dns_persist.judge.notice import Notice
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.render.as_json import server_status
-from certbot_dns_persist.value.txt import printable
+from certbot_dns_persist.shown import printable
 
 TEMPLATE = Path(__file__).with_name("report.html")
 

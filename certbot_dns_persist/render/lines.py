@@ -5,7 +5,7 @@ from typing import TextIO
 
 from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.diagnosis import Severity
-from certbot_dns_persist.value.txt import printable
+from certbot_dns_persist.shown import printable
 
 
 class Lines:

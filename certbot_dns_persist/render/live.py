@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import ServerAnswer
+from certbot_dns_persist.render.console import console
+from certbot_dns_persist.shown import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,7 +28,14 @@ def watching(terminal: bool) -> Iterator[Show]:
     if not terminal:
         yield lambda standings, left: None
         return
-    with Live(auto_refresh=False, transient=True) as view:
+    # Not redirected: that would bring colours back that others put into our messages.
+    with Live(
+        console=console(),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as view:
         yield lambda standings, left: view.update(
             _table(standings, left, view.console.height), refresh=True
         )
@@ -49,16 +58,16 @@ def _table(standings: Sequence[Standing], left: float, height: int) -> "Table":
     # A long name or server may take a second line.
     compact = 2 * sum(len(standing.found.servers) for standing in waiting) > room
     for standing in waiting[: room // 2 if compact else None]:
-        name, servers = standing.found.canonical_name, standing.found.servers
+        name, servers = printable(standing.found.canonical_name), standing.found.servers
         if compact and not standing.found.trouble:
             there = len(servers) - len(standing.lagging) - len(standing.found.silent)
             table.add_row(name, f"{there} of {len(servers)} servers", "")
             continue
         for server in servers:
-            table.add_row(name, str(server), _state(standing, server))
+            table.add_row(name, printable(str(server)), printable(_state(standing, server)))
             name = ""
         if standing.found.trouble:
-            table.add_row(name, "", standing.found.trouble)
+            table.add_row(name, "", printable(standing.found.trouble))
     if compact and len(waiting) > room // 2:
         table.add_row(f"and {len(waiting) - room // 2} more names", "", "")
     return table

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF, Severity
+from certbot_dns_persist.shown import printable
 
 _OF_RECORD = ("command", "domain", "server", "account")
 
@@ -85,7 +86,8 @@ class Metrics:
     def add(self, checked: Checked) -> None:
         """Add the numbers of one domain."""
         request, diagnosis = checked.subject.request, checked.diagnosis
-        labels = (self._command, request.domain, request.server, request.account_url)
+        of_record = (request.domain, request.server, request.account_url)
+        labels = (self._command, *map(printable, of_record))
         self._status.labels(*labels, diagnosis.status, diagnosis.severity).set(1)
         if checked.end is not None:
             self._expiry.labels(*labels).set(checked.end)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.diagnosis import SEVERITIES, Severity
-from certbot_dns_persist.value.txt import printable
+from certbot_dns_persist.shown import printable
 
 COLOURS = {
     Severity.OK: "green",
@@ -95,7 +95,9 @@ def _table(rows: Sequence[Checked]) -> Table:
         diagnosis = checked.diagnosis
         table.add_row(
             _status(checked),
-            Text.assemble((_domains(checked), "bold"), "\n", printable(diagnosis.reason)),
+            Text.assemble(
+                (printable(_domains(checked)), "bold"), "\n", printable(diagnosis.reason)
+            ),
         )
     return table
 

@@ -1,7 +1,6 @@
 """The account that requests a certificate, its CA, and what that CA wants in its records."""
 
 import dataclasses
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from certbot_dns_persist.errors import DirectoryError, Error
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.request.accounts import find_account
 from certbot_dns_persist.request.lineages import Lineage
+from certbot_dns_persist.shown import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 #: Certbot's own default.
 DEFAULT_SERVER = "https://acme-v02.api.letsencrypt.org/directory"

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
@@ -13,8 +12,9 @@ from certbot_dns_persist.errors import AccountError, ConfigurationError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.record import is_parameter_value
 from certbot_dns_persist.request.accounts import read_account
+from certbot_dns_persist.shown import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 # The CA chooses the prefix, which is not part of the hash (draft section 4.1 item 3).
 _HASHED = re.compile(r"sha-256/[A-Za-z0-9_-]{43}$")

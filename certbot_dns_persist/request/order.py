@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import ipaddress
-import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,13 +23,14 @@ from certbot_dns_persist.record import format_time, normalize_domain_name
 from certbot_dns_persist.request.accounts import account_of_key, read_account, read_accounts
 from certbot_dns_persist.request.certificate import names_of_certificate
 from certbot_dns_persist.request.request import Proof, ValidationRequest, make_request
+from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.value.slips import too_long
 
 if TYPE_CHECKING:
     from certbot.achallenges import AnnotatedChallenge
     from certbot.configuration import NamespaceConfig
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 #: How long an order may take until the CA has validated, in seconds.
 ORDER_SECONDS = 3600

@@ -7,7 +7,6 @@ and is enough on a machine without Certbot.
 import contextlib
 import dataclasses
 import ipaddress
-import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,9 +23,10 @@ from certbot_dns_persist.record import (
 from certbot_dns_persist.request.applicants import Applicants, Given
 from certbot_dns_persist.request.lineages import AUTHENTICATOR, Lineage, our_lineages, read_lineage
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest, make_request
+from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.value.slips import too_long
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 #: How many of the domains with the same trouble a message names.
 _NAMED = 5

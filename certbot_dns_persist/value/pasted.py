@@ -62,8 +62,8 @@ def _joined(text: str, *, always: bool = False) -> str:
     """
     for curly, straight in QUOTES.items():
         text = text.replace(curly, straight)
-    if text[:1] in ("'", "`") and text[:1] == text[-1:] and len(text) > 1:
-        return _joined(text[1:-1].strip(), always=always)
+    while text[:1] in ("'", "`") and text[:1] == text[-1:] and len(text) > 1:
+        text = text[1:-1].strip()
     if text.startswith('"') or always:
         try:
             rdata: Any = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.TXT, text)

@@ -66,13 +66,6 @@ def unescaped(text: str, *, octal: bool = False) -> str:
     return from_octets(_unescaped(to_octets(text), octal))
 
 
-def printable(value: str) -> str:
-    """Return ``value`` safe for a terminal: other people's records may hold anything."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value
-    )
-
-
 def zone_line(name: str, ttl: int, value: str) -> str:
     """Return the record as a line of a zone file (RFC 1035 section 5.1), split as required."""
     return f"{name}. {ttl} IN TXT {quoted(value)}"

@@ -227,8 +227,8 @@ def test_at_a_terminal_it_is_said_what_is_awaited(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--at=soon", VALUE], [], ["--issuer=not a name", VALUE]])
-def test_what_cannot_be_explained_fails_with_1(explain: Explain, arguments: list[str]) -> None:
+def test_what_cannot_be_explained_fails_with_3(explain: Explain, arguments: list[str]) -> None:
     done = explain(*arguments)
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert done.out == ""
     assert "Traceback" not in done.error

@@ -42,7 +42,7 @@ def test_an_option_that_a_command_does_not_have_is_told_with_that_commands_usage
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([name, "--nonsense"])
-    assert ended.value.code == subparser(name).get_default("failed")
+    assert ended.value.code == 3
     assert capsys.readouterr().err == (
         f"{subparser(name).format_usage()}"
         f"certbot-dns-persist {name}: unknown arguments: --nonsense\n"
@@ -62,7 +62,7 @@ def test_what_only_removes_takes_no_option_that_shapes_a_new_record(
     for option in pointless:
         with pytest.raises(SystemExit) as ended:
             cli.main([name, "--all", f"--dns-persist-{option}=1"])
-        assert ended.value.code == 1
+        assert ended.value.code == 3
         assert f"unknown arguments: --dns-persist-{option}=1" in capsys.readouterr().err
         assert f"--dns-persist-{option}" not in subparser(name).format_help()
 

@@ -1,6 +1,7 @@
 """Against BIND: the traps of dynamic updates, and the words for each failure."""
 
 import base64
+import contextlib
 import socket
 import socketserver
 import threading
@@ -535,6 +536,33 @@ def test_what_a_sick_server_answers_is_told(
         small.list_values(name)
 
     assert f"the DNS server {nameserver.address} port {nameserver.port}" in str(caught.value)
+
+
+def test_an_answer_that_comes_an_octet_at_a_time_is_waited_for_no_longer(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certbot_dns_persist.providers.rfc2136._TIMEOUT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip(client: socket.socket) -> None:
+            with client, contextlib.suppress(OSError):
+                for octet in b"\x03\xe8" + b"x" * 60:
+                    client.sendall(bytes([octet]))
+                    time.sleep(0.1)
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=drip, args=server.accept()[:1], daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        host, port = server.getsockname()
+        began = time.monotonic()
+        with pytest.raises(ProviderError, match=r"gives no answer over TCP .*timed out"):
+            make(server=host, port=str(port)).list_values("example.test")
+        took = time.monotonic() - began
+        server.shutdown(socket.SHUT_RDWR)
+    assert 1 <= took < 5  # two connections, instead of six seconds for each
 
 
 def test_every_address_of_a_host_name_is_tried(

@@ -123,6 +123,7 @@ def test_without_the_library_it_is_named_before_anything_is_looked_up(
         (".", "not a regular file"),
         ("link", "it is a symbolic link, which we do not follow"),
         ("/dev/null", "not a regular file"),
+        ("/dev/stdout", "it is a symbolic link, which we do not follow"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_looked_up(

@@ -1,0 +1,86 @@
+"""HTTP to the CA, with an end: whatever it sends, we wait and read only so much.
+
+The time-outs of ``requests`` are for each wait for octets, and it has no limit on their number, nor
+on what they are when they are decompressed.
+"""
+
+import concurrent.futures
+import io
+import threading
+import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import requests
+
+#: How long all of an answer, or of several that belong together, may take, in seconds.
+SECONDS = 30.0
+
+#: How many octets an answer may have. Directories, accounts and authorizations have a few thousand.
+MOST_OCTETS = 1 << 20
+
+MOST_REDIRECTS = 5
+
+_T = TypeVar("_T")
+
+
+def within(seconds: float, work: Callable[[], _T]) -> _T:
+    """Return what ``work`` returns, in a thread that we leave behind after ``seconds``.
+
+    Raises what ``work`` raises, and :class:`TimeoutError` when time is up.
+    """
+    outcome: concurrent.futures.Future[_T] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    if not concurrent.futures.wait([outcome], seconds).done:
+        raise TimeoutError(f"there was no complete answer within {seconds:g} seconds")
+    return outcome.result()
+
+
+def limit(session: "requests.Session") -> "requests.Session":
+    """Limit what ``session`` reads and how often it follows; return it.
+
+    What goes beyond is a :class:`requests.RequestException`, which is an :class:`OSError`.
+    """
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    class Limited(HTTPAdapter):
+        def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+            request.headers["Accept-Encoding"] = "identity"
+            response = super().send(request, *args, **kwargs)
+            try:
+                octets = _read(response)
+            except Exception as error:  # of urllib3, zlib, the system, and ours
+                raise requests.RequestException(str(error), request=request) from error
+            finally:
+                response.raw.release_conn()
+            response.raw = io.BytesIO(octets)
+            return response
+
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, Limited())
+    session.max_redirects = MOST_REDIRECTS
+    return session
+
+
+def _read(response: "requests.Response") -> bytes:
+    """Return the body, decompressed if the server compressed it unasked."""
+    octets = b""
+    while more := response.raw.read(MOST_OCTETS + 1 - len(octets), decode_content=False):
+        octets += more
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding in ("gzip", "x-gzip") and len(octets) <= MOST_OCTETS:
+        octets = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(octets, MOST_OCTETS + 1)
+    elif encoding != "identity":
+        raise OSError(f"the answer has the Content-Encoding {encoding!r}, which was not asked for")
+    if len(octets) > MOST_OCTETS:
+        raise OSError(f"the answer has more than the {MOST_OCTETS} octets that we read")
+    return octets
