@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.change import words
+from certbot_dns_persist.change.interrupted import clear_up
 from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings, denied_for, patience
 from certbot_dns_persist.judge import hiding
@@ -51,6 +52,7 @@ class Dns01:
             "--dns-persist-fallback says."
         )
         places = self._places(proofs)
+        clear_up(self._publisher, places.values(), {})
         for proof in proofs:
             place = places[proof.name]
             if not self._publisher.writes(place.canonical_name):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.change import words
+from certbot_dns_persist.change.interrupted import clear_up
 from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings, denied_for, patience
 from certbot_dns_persist.judge import hiding, slips
@@ -64,6 +65,7 @@ class Ensure:
         has the record and nobody serves it here: we may see another view than the CA.
         """
         standings = self.look(requests)
+        self.clear_up(standings)
         self._report(standings)
         known = [s for s in standings if not s.found.trouble]
         missing = self.placed([s for s in known if not s.accepted])
@@ -78,6 +80,14 @@ class Ensure:
         # A dry run does not care when a record expires, but whether the CA accepts it.
         self._refresh([s for s in known if s.authorized and not self._here.dry_run] + doubtful)
         return seen
+
+    def clear_up(self, standings: Sequence[Standing]) -> None:
+        """Finish or clear what interrupted runs have left at the names; never fails."""
+        needed: dict[str, set[str]] = {}
+        for standing in standings:
+            values = needed.setdefault(standing.found.canonical_name, set())
+            values.update(standing.evaluation.accepted)
+        clear_up(self._publisher, [s.found for s in standings], needed, dry_run=self._here.dry_run)
 
     def plan(self, standings: Sequence[Standing]) -> list[Plan]:
         """Return what :meth:`authorize` would publish for ``standings``."""

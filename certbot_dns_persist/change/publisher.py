@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from certbot_dns_persist.change import words
 from certbot_dns_persist.change.locks import Locks
 from certbot_dns_persist.errors import CannotLock, ConfigurationError, ProviderError
-from certbot_dns_persist.journal.notes import OK, WAS_GONE, Change, Intention, Outcome
+from certbot_dns_persist.journal.notes import INTERRUPTED, OK, WAS_GONE, Change, Intention, Outcome
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.hiding import at_place
 from certbot_dns_persist.lookup.session import Lookup
@@ -65,7 +65,7 @@ class Publisher:
         """``temporary`` is whether all that is added will be withdrawn."""
         self._options = options
         self._lookup = lookup
-        self._journal = journal
+        self.journal = journal
         self._notify = notify
         self._locks = Locks(journal.state_file.parent / "locks")
         self._temporary = temporary
@@ -156,7 +156,7 @@ class Publisher:
                 if record.value in provider.list_values(record.name):
                     continue
                 change = self._change("add", record, reason, name, provider.zone_for(record.name))
-                (intention,) = self._journal.intended(change)
+                (intention,) = self.journal.intended(change)
                 # Before the change: it may be interrupted when it has been made.
                 self._added.append((name, provider, record))
                 if not intention.noted:
@@ -200,11 +200,20 @@ class Publisher:
             if _answers(provider)
         }
 
+    def inherit(self, record: TxtRecord) -> None:
+        """Withdraw ``record``, which an interrupted run has left, with what is added."""
+        with self._locked_if_possible(record.name):
+            for published in self.journal.published(name=record.name):
+                if published.value == record.value:
+                    self.journal.keep(published, temporary=True)
+        for name, provider in self._providers(record.name):
+            self._added.append((name, provider, record))
+
     def forget(self, name: str, values: Collection[str]) -> None:
         """Note that ``values``, of which some may be in our notes, are no longer at ``name``."""
-        for record in self._journal.published(name=name) if values else ():
+        for record in self.journal.published(name=name) if values else ():
             if record.value in values:
-                self._journal.gone(record)
+                self.journal.gone(record)
 
     def stands(self, name: str, value: str) -> bool | None:
         """Whether a provider has ``value`` at ``name``; ``None`` when they cannot tell."""
@@ -244,7 +253,7 @@ class Publisher:
     def note_doubt(self, record: TxtRecord, reason: str, doubt: str) -> None:
         """Log that ``record``, which was added, may not be there. The note of it stays."""
         for name, _ in self._providers(record.name):
-            self._journal.in_doubt(self._change("add", record, reason, name, None), doubt)
+            self.journal.in_doubt(self._change("add", record, reason, name, None), doubt)
 
     def settle(self) -> None:
         """Wait until the services' servers have what was added, where the services say so."""
@@ -299,26 +308,26 @@ class Publisher:
         if not there and not _answers(provider):
             reason += "; no name server that we can ask had it"
         change = self._change("remove", record, reason, name, provider.zone_for(record.name))
-        (intention,) = self._journal.intended(change)
+        (intention,) = self.journal.intended(change)
         if not intention.noted and not undo:
             raise ProviderError(words.not_removed(record.name))
         if not there and _answers(provider):
-            self._journal.done(Outcome(intention, WAS_GONE))
+            self.journal.done(Outcome(intention, WAS_GONE))
             return
         self._do(intention, partial(provider.remove_value, record.name, record.value))
 
     def keep(self, record: TxtRecord, reason: str) -> None:
         """Note that ``record``, which was there already, is needed, if it was to be removed."""
         with self._locked_if_possible(record.name):
-            if record.value in self._journal.replaced(record.name):
+            if record.value in self.journal.replaced(record.name):
                 provider = self.names(record.name)
                 change = self._change("add", record, f"{reason}; was there", provider, None)
-                self._journal.note(change)
+                self.journal.note(change)
 
     def note_added_by_hand(self, record: TxtRecord, reason: str) -> None:
         """Log that a person has published ``record``."""
         change = self._change("add", record, f"{reason}; published by hand", "manual", None)
-        self._journal.note(change)
+        self.journal.note(change)
 
     def _change(
         self,
@@ -350,13 +359,13 @@ class Publisher:
         except BaseException as error:
             # The service may have made the change all the same. The next run looks.
             known = str(error) if isinstance(error, ProviderError) else _interrupted(error)
-            self._journal.done(Outcome(intention, known))
+            self.journal.done(Outcome(intention, known))
             raise
-        self._journal.done(Outcome(intention, OK, ttl))
+        self.journal.done(Outcome(intention, OK, ttl))
 
 
 def _interrupted(error: BaseException) -> str:
-    return f"interrupted by {type(error).__name__}; the outcome is unknown"
+    return f"{INTERRUPTED} by {type(error).__name__}; the outcome is unknown"
 
 
 def _answers(provider: "Provider") -> "AnsweringProvider | None":

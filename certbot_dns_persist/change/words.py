@@ -62,6 +62,14 @@ def not_noted(name: str, value: str) -> str:
     )
 
 
+def left_behind(name: str, value: str, why: str) -> str:
+    """Return the warning that an interrupted run's record is still there."""
+    return (
+        f'The TXT record {name} with the value "{printable(value)}" was only meant to stand during '
+        f"a run that was interrupted, and could not be removed. Please remove it. {why}"
+    )
+
+
 def not_removed(name: str) -> str:
     """Return why nothing is removed at ``name`` where that cannot be noted."""
     return (

@@ -20,6 +20,7 @@ from certbot_dns_persist.cli import (
     record,
     revoke,
     rotate,
+    signals,
 )
 from certbot_dns_persist.cli.terminal import fitted
 from certbot_dns_persist.errors import Error, UsageError
@@ -119,6 +120,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     if unknown:
         args.parser.error(f"unknown arguments: {' '.join(unknown)}")
     last_resort.set_up_logging(args)
+    signals.end_like_ctrl_c()
     gc.freeze()  # imported modules are never garbage, and searching them takes 1/10 of the time
     try:
         status: int = args.run(args)
@@ -126,9 +128,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Error as error:
         print(fitted(str(error), sys.stderr), file=sys.stderr)
         return UNKNOWN if isinstance(error, UsageError) else int(args.failed)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(_interrupted(args), file=sys.stderr)
-        return 130
+        return signals.exit_status(error)
     except BrokenPipeError:  # as when "head" has read enough
         _close_output()
         return int(args.failed)

@@ -151,6 +151,8 @@ class Group:
         unknown = [standing for standing in standings if standing.found.trouble]
         if unknown:
             raise LookupFailed(cannot_be_looked_up(unknown))
+        if not self.args.dry_run:
+            self.ensure.clear_up(standings)
         return standings
 
 

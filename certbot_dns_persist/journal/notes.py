@@ -9,6 +9,8 @@ WAS_GONE = "was gone already"
 """The result of a removal that found nothing to remove."""
 NOT_MADE = "not made"
 """The result of a change that was interrupted and, as DNS and the provider say, was not made."""
+INTERRUPTED = "interrupted"
+"""How the result of a change begins whose outcome nobody has told."""
 INTENDED = "intended"
 """What stands in the log instead of a result until the change was tried."""
 
@@ -50,11 +52,18 @@ class Intention:
     in_log: bool
     time: str = ""
     """When it was noted (RFC 3339, UTC)."""
+    outcome: str | None = None
+    """What is known of its outcome."""
 
     @property
     def noted(self) -> bool:
         """Whether the state or the log has it, so that it is not forgotten."""
         return self.in_state or self.in_log
+
+    @property
+    def refused(self) -> bool:
+        """Whether the provider said that it did not make the change."""
+        return self.outcome is not None and not self.outcome.startswith(INTERRUPTED)
 
 
 @dataclasses.dataclass(frozen=True)

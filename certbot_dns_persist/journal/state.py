@@ -152,7 +152,7 @@ class State:
                 if outcome is None and run not in ended:
                     ended[run] = has_ended(self._runs, run)
                 if outcome is not None or ended[run]:
-                    found.append(Intention(identity, _change(change), True, False, time))
+                    found.append(Intention(identity, _change(change), True, False, time, outcome))
         return found
 
     def abandoned(self, names: Collection[str]) -> list[PublishedRecord]:

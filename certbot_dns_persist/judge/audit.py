@@ -422,6 +422,10 @@ class _Judge:
             )
             if not ours or (noted.name == self._name and noted.value in found.values):
                 continue
+            if noted.doubt is not None:
+                words = f'"{_shown(noted.value)}" is not in DNS; {noted.doubt}.'
+                yield Notice(NoticeKind.GONE, Severity.OK, noted.name, noted.value, words)
+                continue
             ended = noted.persist_until is not None and noted.persist_until < self._standing.at
             missed = self._needed and not ended and self._standing.authorized
             if noted.name == self._name:
