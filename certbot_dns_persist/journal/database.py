@@ -5,7 +5,6 @@ even to read. Each change is one transaction. sqlite3 is imported, and the file 
 are needed first.
 """
 
-import contextlib
 import os
 import stat
 import urllib.parse
@@ -33,13 +32,16 @@ class Unusable(Exception):
 class Database:
     """One file, with a schema."""
 
-    def __init__(self, path: Path, schema: str, version: int) -> None:
-        """Open nothing yet. ``schema`` is run in a new file, of whose form ``version`` is the
-        number.
+    def __init__(self, path: Path, schema: str, version: int, probe: str) -> None:
+        """Open nothing yet.
+
+        ``schema`` is run in a new file, of whose form ``version`` is the number; ``probe`` is a
+        question that every such file answers.
         """
         self.path = path
         self._schema = schema
         self._version = version
+        self._probe = probe
         self._connection: Connection | None = None
         self._opened: tuple[int, int, bool] | None = None
 
@@ -125,16 +127,12 @@ class Database:
         with self._faults(), locked(self.path.parent):
             self.close()
             try:
-                self.ask(_check, None)
+                self.ask(self._check, None)
             except Damaged:
                 self.close()
             else:
                 return None  # another process has set it aside
             aside = self.path.with_name(f"{self.path.name}{suffix}")
-            # First what SQLite would apply to whatever has the file's name next.
-            for ending in ("-journal", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    self.path.with_name(self.path.name + ending).replace(f"{aside}{ending}")
             self.path.replace(aside)
             return aside
 
@@ -178,6 +176,12 @@ class Database:
         if version > self._version:
             raise Newer.of(version)
         return version
+
+    def _check(self, connection: "Connection") -> None:
+        connection.execute(self._probe)
+        (words,) = rows(connection, "PRAGMA quick_check(1)")[0]
+        if words != "ok":
+            raise Damaged(str(words))
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -236,9 +240,3 @@ def _may(path: Path, mode: int) -> bool:
 def rows(connection: "Connection", statement: str, *values: object) -> list[Any]:
     """Return what a question answers."""
     return connection.execute(statement, values).fetchall()
-
-
-def _check(connection: "Connection") -> None:
-    (words,) = rows(connection, "PRAGMA quick_check(1)")[0]
-    if words != "ok":
-        raise Damaged(str(words))

@@ -62,6 +62,8 @@ CREATE TABLE replaced (
 CREATE TABLE incomplete (since TEXT NOT NULL)
 """
 
+_PROBE = "SELECT 1 FROM records, intentions, keys, terms, replaced, incomplete LIMIT 0"
+
 _CHANGE = ", ".join(field.name for field in dataclasses.fields(Change))
 _RECORD = ", ".join(
     field.name
@@ -86,7 +88,7 @@ class State:
         """
         self.path = path
         self._earlier = path.with_name("records.json")
-        self._database = Database(path, _SCHEMA, _VERSION)
+        self._database = Database(path, _SCHEMA, _VERSION, _PROBE)
         self._runs = path.with_name("runs")
         self._run = run_of(self._runs)
         self._began = began
@@ -97,6 +99,7 @@ class State:
 
     def readable(self) -> bool:
         """Whether there is a state that can be read."""
+        self._ask(_PROBE)
         return bool(self._ask("SELECT 1"))
 
     def writable(self) -> bool:
@@ -301,7 +304,7 @@ class State:
     def set_aside_damaged(self) -> Path | None:
         """Replace a damaged state by an empty one; return where the damaged file is then."""
         try:
-            self._database.ask(lambda connection: rows(connection, "SELECT 1 FROM incomplete"), [])
+            self._database.ask(lambda connection: rows(connection, _PROBE), [])
         except Damaged:
             return self._begin_anew()
         try:
