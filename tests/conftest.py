@@ -7,7 +7,6 @@ run and which can be made to misbehave.
 """
 
 import collections
-import contextlib
 import itertools
 import os
 import re
@@ -27,11 +26,10 @@ from support.bind import Bind
 from support.certbot import OUTPUT, Certbot
 from support.companion import Companion
 from support.issued import Issued
-from support.nameserver import Nameserver, Zones
+from support.nameserver import Nameserver, serving
 from support.need import need
 from support.pebble import Pebble
-from support.process import can_bind_port_53, claim_address, release_address
-from support.zones import Key, zone_text
+from support.zones import Key
 
 ZONES = {"example.test": "", "child.example.test": "", "other.test": ""}
 """What ``bind`` serves: a zone, a zone delegated from it, and one elsewhere."""
@@ -190,17 +188,9 @@ def nameserver(request: pytest.FixtureRequest) -> Iterator[Nameserver]:
     At port 53 if we may use it, where the zones' own server is asked for what a record would hide.
     A test marked ``port_53_blocked`` cannot reach that.
     """
-    with contextlib.ExitStack() as stack:
-        address, port = "127.0.0.1", 0
-        blocked = request.node.get_closest_marker("port_53_blocked")
-        if not blocked and can_bind_port_53():
-            address, port = claim_address(), 53
-            stack.callback(release_address, address)
-        texts = [zone_text(zone, {"ns1": [address]}) for zone in ("example.test", "other.test")]
-        zones = Zones.from_text(*texts)
-        yield stack.enter_context(
-            Nameserver(zones, address=address, port=port, keys=[KEY], resolver=True)
-        )
+    blocked = request.node.get_closest_marker("port_53_blocked")
+    with serving("example.test", "other.test", keys=[KEY], port_53=not blocked) as running:
+        yield running
 
 
 @pytest.fixture

@@ -22,9 +22,8 @@ from markdown_it.token import Token
 from support.bootstrap import ROOT
 from support.certbot import AGREE, Certbot, Result, Screen
 from support.companion import Companion
-from support.nameserver import Nameserver, Zones
+from support.nameserver import Nameserver, serving
 from support.pebble import ISSUER, Pebble
-from support.zones import zone_text
 
 from certbot_dns_persist.record import validation_domain_name
 
@@ -243,21 +242,20 @@ def to_another_account(world: World, commands: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[Nameserver]:
-    zones = Zones.from_text(zone_text(DOMAIN, {"ns1": ["127.0.0.1"]}))
-    with Nameserver(zones, keys=[KEY], resolver=True) as running:
+def nameserver() -> Iterator[Nameserver]:
+    with serving(DOMAIN, keys=[KEY]) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def ca(serving: Nameserver, start_pebble: StartPebble) -> Pebble:
-    return start_pebble(serving.endpoint)
+def ca(nameserver: Nameserver, start_pebble: StartPebble) -> Pebble:
+    return start_pebble(nameserver.endpoint)
 
 
 @pytest.fixture
-def world(serving: Nameserver, ca: Pebble, tmp_path: Path) -> World:
-    serving.zones.set_values(RECORD, [])
-    return World(tmp_path, serving, ca)
+def world(nameserver: Nameserver, ca: Pebble, tmp_path: Path) -> World:
+    nameserver.zones.set_values(RECORD, [])
+    return World(tmp_path, nameserver, ca)
 
 
 COMMANDS = [block for block in blocks("sh") if not block.text.startswith(tuple(NOT_RUN))]

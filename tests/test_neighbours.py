@@ -18,8 +18,8 @@ import pytest
 from conftest import StartPebble
 from support.certbot import AGREE, Certbot, Result
 from support.environments import OURS, Environment
-from support.nameserver import Nameserver, Zones
-from support.zones import Key, zone_text
+from support.nameserver import Nameserver, serving
+from support.zones import Key
 
 from certbot_dns_persist.record import validation_domain_name
 
@@ -77,8 +77,7 @@ class Site:
 @pytest.fixture(scope="module")
 def nameserver() -> Iterator[Nameserver]:
     """``example.test``, where a web server is this machine."""
-    zone = zone_text(DOMAIN, {"ns1": ["127.0.0.1"]}, "www A 127.0.0.1")
-    with Nameserver(Zones.from_text(zone), keys=[KEY], resolver=True) as running:
+    with serving(DOMAIN, keys=[KEY], records="www A 127.0.0.1") as running:
         yield running
 
 

@@ -25,9 +25,8 @@ from conftest import KEY
 from support.bind import Bind
 from support.certbot import PROGRAM, Certbot
 from support.cloudflare_api import CloudflareApi
-from support.nameserver import Nameserver, Zones
+from support.nameserver import Nameserver, Zones, serving
 from support.pebble import ISSUER
-from support.zones import zone_text
 
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
 from certbot_dns_persist.lookup.session import Address, Lookup
@@ -309,9 +308,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def nameserver() -> Iterator[Nameserver]:
     """Resolver and server of zones whose top level Lexicon's list of such knows."""
-    origins = ("example.com", "child.example.com")
-    zones = Zones.from_text(*(zone_text(origin, {"ns1": ["127.0.0.1"]}) for origin in origins))
-    with Nameserver(zones, keys=[KEY], resolver=True) as running:
+    with serving("example.com", "child.example.com", keys=[KEY]) as running:
         yield running
 
 

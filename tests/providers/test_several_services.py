@@ -10,8 +10,7 @@ from support.acme_ca import TestCa
 from support.aws import Aws
 from support.certbot import Certbot
 from support.cloudflare_api import CloudflareApi
-from support.nameserver import Nameserver, Zones
-from support.zones import zone_text
+from support.nameserver import Nameserver, serving
 
 from certbot_dns_persist.record import validation_domain_name
 
@@ -21,8 +20,7 @@ ZONES = ["cloud.test", "route.test", "bind.test", "both.test"]
 @pytest.fixture
 def nameserver() -> Iterator[Nameserver]:
     """What all the services' name servers serve, and the primary of ``bind.test``."""
-    zones = Zones.from_text(*(zone_text(zone, {"ns1": ["127.0.0.1"]}) for zone in ZONES))
-    with Nameserver(zones, keys=[KEY], resolver=True) as running:
+    with serving(*ZONES, keys=[KEY]) as running:
         yield running
 
 

@@ -10,6 +10,7 @@ Servers that share one :class:`Zones` are a primary and its perfect secondaries.
 shares it answers as if it had walked down from the root.
 """
 
+import contextlib
 import dataclasses
 import random
 import socket
@@ -18,7 +19,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dns.exception
@@ -41,7 +42,7 @@ from dns.rdataset import Rdataset
 from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
-from .process import free_port
+from .process import can_bind_port_53, claim_address, free_port, release_address
 from .stoppable import Stoppable
 from .zones import Key, topmost, zone_text
 
@@ -435,6 +436,25 @@ class Nameserver(Stoppable):
         rdata = _wire(their.algorithm) + when + nothing
         header = struct.pack("!HHIH", RdataType.TSIG, ANY, 0, len(rdata))
         return bytes(answer) + _wire(owner) + header + rdata
+
+
+@contextlib.contextmanager
+def serving(
+    *origins: str, keys: Sequence[Key], records: str = "", port_53: bool = True
+) -> Iterator[Nameserver]:
+    """Run a resolver that is also the primary, and the only server, of zones with ``records``.
+
+    With ``port_53``, and if we may use it, the zones' own server can be asked. That is what orders
+    do before they publish, and they wait for it where nobody answers.
+    """
+    with contextlib.ExitStack() as stack:
+        address, port = "127.0.0.1", 0
+        if port_53 and can_bind_port_53():
+            address, port = claim_address(), 53
+            stack.callback(release_address, address)
+        zones = Zones.from_text(*(zone_text(each, {"ns1": [address]}, records) for each in origins))
+        server = Nameserver(zones, address=address, port=port, keys=keys, resolver=True)
+        yield stack.enter_context(server)
 
 
 def txt(value: str) -> Rdata:
