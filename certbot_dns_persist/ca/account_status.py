@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from certbot_dns_persist.ca import http
 from certbot_dns_persist.ca.authorization import faults_of_answers, signing_network
 from certbot_dns_persist.errors import AccountError, DirectoryError
+from certbot_dns_persist.shown import printable
 
 if TYPE_CHECKING:
     from josepy.jwk import JWK
@@ -42,14 +43,14 @@ def require_valid_account(key: "JWK", account_url: str, server: str, *, verify: 
         status = answer.json()["status"]
     except messages.Error as error:
         raise AccountError(
-            f"The CA at {server} does not accept the account {account_url}: {error.detail}. A "
-            "record that names it would be useless. Choose another account with --account, or "
-            f"make one with: certbot register --server {server}"
+            f"The CA at {server} does not accept the account {account_url}: "
+            f"{printable(str(error.detail))}. A record that names it would be useless. Choose "
+            f"another account with --account, or make one with: certbot register --server {server}"
         ) from error
     except faults_of_answers() as error:
         raise DirectoryError(
             f"The account {account_url} cannot be verified: the CA at {server} does not answer as "
-            f"it should: {type(error).__name__}: {error}."
+            f"it should: {type(error).__name__}: {printable(str(error))}."
         ) from error
     if status != "valid":
         raise AccountError(

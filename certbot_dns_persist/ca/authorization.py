@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca import http
 from certbot_dns_persist.errors import DirectoryError
+from certbot_dns_persist.shown import printable
 
 if TYPE_CHECKING:
     from acme.client import ClientNetwork
@@ -52,7 +53,7 @@ def fetch_authorization(
     except faults_of_answers(messages.Error) as error:
         raise DirectoryError(
             f"The CA at {server} does not say which challenges it offers beside "
-            f"{achall.challb.uri}: {type(error).__name__}: {error}"
+            f"{achall.challb.uri}: {type(error).__name__}: {printable(str(error))}"
         ) from error
 
 

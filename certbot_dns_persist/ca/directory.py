@@ -12,6 +12,7 @@ from certbot_dns_persist.ca import http
 from certbot_dns_persist.ca.challenge import fault_of_names
 from certbot_dns_persist.errors import ChallengeError, DirectoryError
 from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
+from certbot_dns_persist.shown import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,9 @@ def fetch_directory(url: str, *, verify: bool = True) -> Directory:
         ValueError,
         RecursionError,  # JSON that nests too deep
     ) as error:
-        raise DirectoryError(f"The CA's directory {url} cannot be read: {error}") from error
+        raise DirectoryError(
+            f"The CA's directory {url} cannot be read: {printable(str(error))}"
+        ) from error
     meta = document.get("meta") if isinstance(document, dict) else None
     return parse_meta(url, meta if isinstance(meta, dict) else {})
 

@@ -24,7 +24,7 @@ from certbot_dns_persist.judge.words import lagging, why_due
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import ValidationRequest
-from certbot_dns_persist.shown import logger_of
+from certbot_dns_persist.shown import logger_of, printable
 from certbot_dns_persist.wait import look_until
 
 logger = logger_of(__name__)
@@ -163,10 +163,10 @@ class Ensure:
 
     def _report(self, standings: Sequence[Standing]) -> None:
         for warning in dict.fromkeys(w for s in standings for w in s.found.warnings):
-            logger.warning(warning)
+            logger.warning("%s", printable(warning))
         silent = [server for s in standings if not s.found.trouble for server in s.found.silent]
         for trouble in dict.fromkeys(f"{server} {server.trouble}" for server in silent):
-            logger.warning("The name server %s. The CA may ask it, and fail.", trouble)
+            logger.warning("The name server %s. The CA may ask it, and fail.", printable(trouble))
         unknown = [s for s in standings if s.found.trouble]
         if unknown:
             self._fail(words.cannot_be_looked_up(unknown), unknown[0].request)

@@ -6,7 +6,6 @@ removed, as that of a dry run, is removed; unless it authorises what is needed n
 """
 
 import dataclasses
-import logging
 from collections.abc import Collection, Iterable, Mapping
 
 from certbot_dns_persist.change import words
@@ -20,8 +19,9 @@ from certbot_dns_persist.journal.notes import (
     PublishedRecord,
 )
 from certbot_dns_persist.lookup.found import Found
+from certbot_dns_persist.shown import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 #: Why the record of an interrupted run is removed, as the change log says it.
 LEFT = "an interrupted run left it"

@@ -161,7 +161,9 @@ def vanished(unseen: str, names: str) -> str:
 def unseen(standings: Iterable[Standing]) -> str:
     """Return which servers do not show the records."""
     standings = list(standings)
-    troubles = [f"  {s.request.name}: {s.found.trouble}" for s in standings if s.found.trouble]
+    troubles = [
+        f"  {s.request.name}: {printable(s.found.trouble)}" for s in standings if s.found.trouble
+    ]
     shown = lagging(s for s in standings if not s.found.trouble)
     return "\n".join(filter(None, [*troubles, shown]))
 
@@ -201,7 +203,9 @@ def changes(plans: Iterable[Plan]) -> str:
     for plan in plans:
         lines.append(f"  {plan.name} TXT ({plan.reason})")
         lines.append(f"    + {plan.value}")
-        lines += [f"    - {value} (once every server has the new one)" for value in plan.retire]
+        lines += [
+            f"    - {printable(value)} (once every server has the new one)" for value in plan.retire
+        ]
     return "\n".join(lines)
 
 

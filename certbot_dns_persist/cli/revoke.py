@@ -1,7 +1,6 @@
 """``certbot-dns-persist revoke``: remove our records."""
 
 import argparse
-import logging
 import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,8 +9,9 @@ from certbot_dns_persist.cli import arguments, changing, removing
 from certbot_dns_persist.cli.removing import Party, Place, Removal
 from certbot_dns_persist.judge.retire import needed_by, not_needed, ours
 from certbot_dns_persist.request.subjects import Subject, only_subjects
+from certbot_dns_persist.shown import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 EXAMPLES = """\
   certbot-dns-persist revoke -d example.com

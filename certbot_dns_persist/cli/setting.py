@@ -27,6 +27,7 @@ from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
 from certbot_dns_persist.request.accounts import closed_directory, find_key
 from certbot_dns_persist.request.applicants import Given, Identity
 from certbot_dns_persist.request.subjects import Subject, Subjects, Trouble, in_words, normalize
+from certbot_dns_persist.shown import printable
 
 _THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
 #: Also what ``<(command)`` stands for in a shell.
@@ -55,7 +56,7 @@ class Asked:
     @property
     def troubles(self) -> list[str]:
         """Messages that say why there are no more subjects than those read so far."""
-        return in_words(self._troubles)
+        return [printable(trouble) for trouble in in_words(self._troubles)]
 
     @property
     def lost_accounts(self) -> bool:

@@ -8,6 +8,7 @@ from certbot_dns_persist.judge.standing import WARN_DAYS, Standing
 from certbot_dns_persist.judge.words import what_stands
 from certbot_dns_persist.lookup.found import Inspection
 from certbot_dns_persist.request.request import ValidationRequest
+from certbot_dns_persist.shown import printable
 
 #: The kind of error of a CA that cannot read a record (section 9.3.1).
 MALFORMED = "malformed"
@@ -31,7 +32,9 @@ def explain(
         for request, inspection in zip(requests, inspections, strict=True):
             standing = Standing(request, inspection.found, at)
             diagnosis = diagnose(standing, inspection, warn_days=WARN_DAYS)
-            lines.append(f"{request.domain}: {diagnosis.reason}\n{what_stands(standing)}")
+            lines.append(
+                f"{request.domain}: {printable(diagnosis.reason)}\n{what_stands(standing)}"
+            )
             if diagnosis.status in (Status.OK, Status.EXPIRING):
                 lines.append(_cause(standing, said.get(request.domain, ())))
     except Error as error:

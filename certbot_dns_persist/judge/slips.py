@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.record import Finding
+from certbot_dns_persist.shown import printable
 from certbot_dns_persist.value.slips import (
     QUOTED,
     same_but_for_case,
@@ -44,8 +45,8 @@ def misplaced(standing: Standing, elsewhere: Mapping[str, Sequence[str]]) -> lis
     if zone is None:
         return []
     return [
-        f'A record that would authorise stands at {place} instead: "{value}". That name {why}. Put '
-        f"it at {request.name} (in a DNS web form: {relative(request.name, zone)})."
+        f'A record that would authorise stands at {place} instead: "{printable(value)}". That name '
+        f"{why}. Put it at {request.name} (in a DNS web form: {relative(request.name, zone)})."
         for place, why in wrong_places(request.domain, zone).items()
         for value in elsewhere.get(place, ())
         if request.evaluate([without_quotes(value) or value], standing.at).accepted

@@ -12,7 +12,7 @@ def what_stands(standing: Standing) -> str:
     """Return what is at the name now, and why each value does not authorise."""
     found, name = standing.found, standing.found.canonical_name
     if found.trouble:
-        return f"  {name}: {found.trouble}"
+        return f"  {name}: {printable(found.trouble)}"
     lines = [f"  Now at {name}:"]
     findings = standing.evaluation.findings
     for finding in findings:
@@ -21,7 +21,7 @@ def what_stands(standing: Standing) -> str:
         lines.append(f'    "{printable(finding.value)}"\n      {printable(reason)}')
     if not findings:
         lines.append(f"    no TXT record ({_asked(standing)})")
-    lines += [f"    {server} {server.trouble}" for server in found.silent]
+    lines += [printable(f"    {server} {server.trouble}") for server in found.silent]
     return "\n".join(lines)
 
 
@@ -38,7 +38,7 @@ def _asked(standing: Standing) -> str:
 def lagging(standings: Iterable[Standing]) -> str:
     """Return which servers do not serve an authorising record, per name."""
     return "\n".join(
-        f"  {standing.found.canonical_name}: {server} {standing.why_not(server)}"
+        printable(f"  {standing.found.canonical_name}: {server} {standing.why_not(server)}")
         for standing in standings
         for server in standing.lagging or standing.found.silent
     )

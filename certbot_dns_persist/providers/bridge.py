@@ -37,6 +37,7 @@ from certbot_dns_persist.options import whole_number
 from certbot_dns_persist.providers import credentials
 from certbot_dns_persist.providers.common import distribution, file_of, flag, refuse_changeable
 from certbot_dns_persist.providers.interface import IProvider, Served, Settings
+from certbot_dns_persist.shown import printable
 from certbot_dns_persist.value.txt import quoted
 from certbot_dns_persist.wait import look_until
 
@@ -173,8 +174,8 @@ class Bridge:
                 return
         raise errors.ProviderError(
             f"{self._subject} did not remove the TXT record {name}{_in(before)}: {self._patience} "
-            f'seconds after it reported success, "{value}" is still served there. Find it in '
-            f"your DNS service's own interface and remove it there. {self._slower}"
+            f'seconds after it reported success, "{printable(value)}" is still served there. Find '
+            f"it in your DNS service's own interface and remove it there. {self._slower}"
         )
 
     # One change
@@ -280,7 +281,7 @@ class Bridge:
             self._destroyed_at = name
             done = "added" if present else "removed"
             raise errors.ProviderError(
-                f'{self._subject} {done} the TXT record {name} with the value "{value}"'
+                f'{self._subject} {done} the TXT record {name} with the value "{printable(value)}"'
                 f"{_in(before)}, but other values there vanished with that:\n{_listed(lost)}\n"
                 "Restore them in your DNS service's own interface: other CAs, accounts or "
                 f"services may rely on them. {self._alternative}"
@@ -587,7 +588,7 @@ def _in(served: Served) -> str:
 
 
 def _listed(values: Iterable[str]) -> str:
-    return "\n".join(f'  "{value}"' for value in values) or "  (nothing)"
+    return "\n".join(f'  "{printable(value)}"' for value in values) or "  (nothing)"
 
 
 # What may be secret
