@@ -24,19 +24,16 @@ _ACL = "system.posix_acl_access"
 
 
 def read(path: Path) -> bytes:
-    """Return the content of the regular file that a user named as ``path``.
+    """Return the content of the regular file ``path``; follow no link.
 
-    Raises :class:`OSError` if it cannot be read, as also :func:`followed` does.
+    Raises :class:`OSError` if it cannot be read.
     """
-    with (
-        opened(followed(path), os.O_RDONLY) as descriptor,
-        open(descriptor, "rb", closefd=False) as file,
-    ):
+    with opened(path, os.O_RDONLY) as descriptor, open(descriptor, "rb", closefd=False) as file:
         return file.read()
 
 
 def followed(path: Path) -> Path:
-    """Return ``path`` or, if that is a link, where it leads.
+    """Return ``path``, which a user has named, or where it leads if it is a link.
 
     As root, we follow a link only if nobody else can change where it leads. Raises
     :class:`OSError` if somebody can.

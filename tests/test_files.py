@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.need import need
 
-from certbot_dns_persist.files import lock, opened, read, require_private, weakness
+from certbot_dns_persist.files import followed, lock, opened, read, require_private, weakness
 
 NOBODY = pwd.getpwnam("nobody")
 APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT
@@ -106,11 +106,11 @@ def test_a_link_to_read_is_followed_only_where_nobody_else_can_change_it(
     (tmp_path / "file").write_text("content")
     link = tmp_path / "link"
     link.symlink_to("file")
-    assert read(link) == b"content"  # as Kubernetes mounts a secret
+    assert read(followed(link)) == b"content"  # as Kubernetes mounts a secret
     os.chown(tmp_path, NOBODY.pw_uid, -1)
     with pytest.raises(OSError, match=r"it is a symbolic link, and .* belongs to nobody"):
-        read(link)
-    assert read(tmp_path / "file") == b"content"
+        read(followed(link))
+    assert read(followed(tmp_path / "file")) == b"content"
 
 
 def test_what_belongs_to_root_and_us_has_no_weakness(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     (tmp_path / "two").symlink_to("one")
     assert weakness(tmp_path / "one") is None
     with pytest.raises(OSError, match=r"it is a symbolic link|Symlink loop|Too many levels"):
-        read(tmp_path / "one")
+        read(followed(tmp_path / "one"))
 
 
 def test_a_file_is_private_if_folder_and_file_are(tmp_path: Path) -> None:

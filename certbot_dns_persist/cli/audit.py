@@ -114,7 +114,8 @@ def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
     lines: list[str] = []
     if args.known_accounts:
         try:
-            lines = files.read(Path(args.known_accounts)).decode("utf-8").splitlines()
+            octets = files.read(files.followed(Path(args.known_accounts)))
+            lines = octets.decode("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(
                 f"The accounts in {args.known_accounts} cannot be read: {error}."

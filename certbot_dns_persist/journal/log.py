@@ -87,7 +87,10 @@ class Log:
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         try:
-            with self.path.open(encoding="utf-8", errors="replace") as file:
+            with (
+                opened(self.path, os.O_RDONLY) as descriptor,
+                open(descriptor, encoding="utf-8", errors="replace", closefd=False) as file,
+            ):
                 for line in file:
                     with contextlib.suppress(ValueError, RecursionError):
                         entry = json.loads(line)

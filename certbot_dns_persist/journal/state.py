@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from certbot_dns_persist import files
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.files import lock, opened
 from certbot_dns_persist.journal.database import LOCK_SECONDS, Database, Unusable, rows
@@ -351,14 +352,14 @@ class State:
             return True
         # Another process may be first.
         with self._earlier_alone(), contextlib.suppress(FileNotFoundError):
-            earlier = read(self._earlier.read_bytes())
+            earlier = read(files.read(self._earlier))
             self._database.change(lambda connection, new: self._merge(connection, earlier, new))
             with contextlib.suppress(OSError):  # next time, it adds nothing
                 self._earlier.replace(f"{self._earlier}.imported")
         return False
 
     def _merge_in_memory(self, connection: "Connection") -> None:
-        self._merge(connection, read(self._earlier.read_bytes()), True)
+        self._merge(connection, read(files.read(self._earlier)), True)
 
     @contextmanager
     def _earlier_alone(self) -> Iterator[None]:

@@ -171,7 +171,7 @@ def read_for_changes(path: str | None) -> Credentials:
 
 def _text(path: str) -> str:
     try:
-        return files.read(Path(path)).decode("utf-8")
+        return files.read(files.followed(Path(path))).decode("utf-8")
     except FileNotFoundError:
         problem = "does not exist. Check the path given with --dns-persist-credentials"
     except IsADirectoryError:
@@ -220,7 +220,7 @@ def entries(path: str) -> list[tuple[str, str]]:
     As far as it can be read and parsed: this is for finding out what may be a secret.
     """
     try:
-        text = files.read(Path(path).expanduser()).decode("utf-8", "replace")
+        text = files.read(files.followed(Path(path).expanduser())).decode("utf-8", "replace")
     except OSError:
         return []
     try:

@@ -104,6 +104,26 @@ def test_nothing_but_a_regular_file_is_opened(
     assert len(files.lines()) == 2
 
 
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_neither_is_the_log_nor_what_an_earlier_release_has_left(
+    files: Files, caplog: pytest.LogCaptureFixture, kind: str, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("")
+    for path in (files.log, files.earlier):
+        path.parent.mkdir(parents=True)
+        if kind == "link":
+            path.symlink_to(elsewhere)
+        else:
+            os.mkfifo(path)
+    files.done(ADDED)
+    journal = files.journal()
+    assert (journal.published(), journal.logged()) == ([], [])
+    assert str(files.log) in caplog.text
+    assert "records.json, of an earlier release: it is " in caplog.text
+    assert elsewhere.read_text() == ""
+
+
 def test_a_folder_that_others_may_write_has_no_state(
     files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
