@@ -63,7 +63,8 @@ CREATE TABLE replaced (
 CREATE TABLE incomplete (since TEXT NOT NULL)
 """
 
-_PROBE = "SELECT 1 FROM records, intentions, keys, terms, replaced, incomplete LIMIT 0"
+_TABLES = ("records", "intentions", "keys", "terms", "replaced", "incomplete")
+_PROBE = f"SELECT {', '.join(f'EXISTS (SELECT 1 FROM {table})' for table in _TABLES)}"  # noqa: S608
 
 _CHANGE = ", ".join(field.name for field in dataclasses.fields(Change))
 _RECORD = ", ".join(
@@ -100,8 +101,7 @@ class State:
 
     def readable(self) -> bool:
         """Whether there is a state that can be read."""
-        self._ask(_PROBE)
-        return bool(self._ask("SELECT 1"))
+        return bool(self._ask(_PROBE))
 
     def writable(self) -> bool:
         """Whether this user may note anything."""
@@ -304,10 +304,11 @@ class State:
 
     def set_aside_damaged(self) -> Path | None:
         """Replace a damaged state by an empty one; return where the damaged file is then."""
-        try:
-            self._database.ask(lambda connection: rows(connection, _PROBE), [])
-        except Damaged:
-            return self._begin_anew()
+        if self._database.exists():
+            aside = self._database.set_aside(f".damaged-{self._now()}")
+            if aside is not None:
+                self._mark_incomplete()
+                return aside
         try:
             self._take_over()
         except Damaged:
@@ -396,12 +397,6 @@ class State:
         except OSError as error:
             raise Unusable(error.strerror or str(error)) from error
         self._mark_incomplete()
-        return aside
-
-    def _begin_anew(self) -> Path | None:
-        aside = self._database.set_aside(f".damaged-{self._now()}")
-        if aside is not None:
-            self._mark_incomplete()
         return aside
 
     def _mark_incomplete(self) -> None:
