@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import dataclasses
 import functools
-import itertools
 import os
 import re
 import shlex
@@ -26,7 +25,14 @@ from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
 from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
 from certbot_dns_persist.request.accounts import closed_directory, find_key
 from certbot_dns_persist.request.applicants import Given, Identity
-from certbot_dns_persist.request.subjects import Subject, Subjects, Trouble, in_words, normalize
+from certbot_dns_persist.request.names import Names
+from certbot_dns_persist.request.subjects import (
+    Subject,
+    Subjects,
+    Trouble,
+    Troubles,
+    normalize,
+)
 from certbot_dns_persist.shown import printable
 
 _THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
@@ -38,30 +44,36 @@ _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3.1
 class Asked:
     """What a command is about; iterate over it once, for the subjects."""
 
-    def __init__(self, found: Iterable[Subject | Trouble], source: Subjects, count: int) -> None:
+    def __init__(
+        self,
+        found: Iterable[Subject | Trouble],
+        source: Subjects,
+        count: int,
+        troubles: Troubles | None = None,
+    ) -> None:
         self._found = found
         self.source = source
         """What makes the subjects."""
         self.count = count
         """How many subjects there are at most."""
-        self._troubles: list[Trouble] = []
+        self._troubles = troubles or Troubles()
 
     def __iter__(self) -> Iterator[Subject]:
         for each in self._found:
             if isinstance(each, Trouble):
-                self._troubles.append(each)
+                self._troubles.add(each)
             else:
                 yield each
 
     @property
     def troubles(self) -> list[str]:
         """Messages that say why there are no more subjects than those read so far."""
-        return [printable(trouble) for trouble in in_words(self._troubles)]
+        return [printable(trouble) for trouble in self._troubles.in_words()]
 
     @property
     def lost_accounts(self) -> bool:
         """Whether a certificate cannot be renewed because its account is missing."""
-        return any(trouble.lost_account for trouble in self._troubles)
+        return self._troubles.lost_account
 
 
 def find_subjects(args: argparse.Namespace) -> Asked:
@@ -86,15 +98,19 @@ def find_subjects(args: argparse.Namespace) -> Asked:
             )
         found = list(source.of_lineages(args.cert_name or None))
         return Asked(found, source, sum(isinstance(each, Subject) for each in found))
-    troubles: list[Trouble] = []
+    names, troubles = Names(), Troubles()
     if args.from_file:
-        lines = list(_domains_in(args.from_file))
-        troubles = [line for line in lines if isinstance(line, Trouble)]
-        domains = [line for line in lines if isinstance(line, str)]
+        for line in _domains_in(args.from_file):
+            if isinstance(line, Trouble):
+                troubles.add(line)
+            else:
+                names.add(line)
     else:
         with usage():
-            domains = [normalize(part.strip()) for name in args.domains for part in name.split(",")]
-    return Asked(itertools.chain(troubles, source.of_domains(domains)), source, len(domains))
+            for name in args.domains:
+                for part in name.split(","):
+                    names.add(normalize(part.strip()))
+    return Asked(source.of_domains(names), source, len(names), troubles)
 
 
 @contextlib.contextmanager

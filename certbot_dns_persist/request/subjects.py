@@ -7,6 +7,7 @@ and is enough on a machine without Certbot.
 import contextlib
 import dataclasses
 import ipaddress
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from certbot_dns_persist.record import (
 )
 from certbot_dns_persist.request.applicants import Applicants, Given
 from certbot_dns_persist.request.lineages import AUTHENTICATOR, Lineage, our_lineages, read_lineage
+from certbot_dns_persist.request.names import Names
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest, make_request
 from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.value.slips import too_long
@@ -99,16 +101,13 @@ class Subjects:
             asked = {name for lineage in needs for name in lineage.domains}
             yield self._subject(domain, asked & {domain, f"*.{domain}"}, needs)
 
-    def of_domains(self, domains: Iterable[str]) -> Iterator[Subject | Trouble]:
+    def of_domains(self, domains: Iterable[str] | Names) -> Iterator[Subject | Trouble]:
         """Yield ``domains``, which are normalised and may begin with ``*.``; each base once.
 
         If lineages of ours have a domain, their account and options are used; if the accounts
         differ, the domain is yielded once for each.
         """
-        asked: dict[str, set[str]] = {}
-        for name in domains:
-            asked.setdefault(name.removeprefix("*."), set()).add(name)
-        for domain, names in asked.items():
+        for domain, names in domains if isinstance(domains, Names) else Names(domains):
             lineages: dict[tuple[str, str], list[Lineage]] = {}
             for lineage in [] if self.without_certbot else self._by_domain.get(domain, []):
                 lineages.setdefault(self._applicants.key(lineage), []).append(lineage)
@@ -242,22 +241,38 @@ def only_subjects(found: Iterable[Subject | Trouble]) -> Iterator[Subject]:
     return (each for each in found if isinstance(each, Subject))
 
 
-def in_words(troubles: Iterable[Trouble]) -> list[str]:
-    """Return ``troubles`` as messages, one for all domains with the same trouble."""
-    domains_of: dict[str, list[str]] = {}
-    for trouble in troubles:
-        domains = domains_of.setdefault(trouble.reason, [])
+class Troubles:
+    """Troubles as messages, one for all domains with the same; there may be a million of them."""
+
+    def __init__(self, troubles: "Iterable[Trouble]" = ()) -> None:
+        """Begin with ``troubles``."""
+        self._domains_of: dict[str, list[str]] = {}
+        self._more: Counter[str] = Counter()
+        self.lost_account = False
+        """Whether one of them is a lost account."""
+        for trouble in troubles:
+            self.add(trouble)
+
+    def add(self, trouble: Trouble) -> None:
+        """Add one."""
+        self.lost_account = self.lost_account or trouble.lost_account
+        domains = self._domains_of.setdefault(trouble.reason, [])
         if trouble.domain is not None:
-            domains.append(trouble.domain)
-    return [
-        f"{_some(domains)}: {reason}" if domains else reason
-        for reason, domains in domains_of.items()
-    ]
+            if len(domains) < _NAMED:
+                domains.append(trouble.domain)
+            else:
+                self._more[trouble.reason] += 1
+
+    def in_words(self) -> list[str]:
+        """Return the messages."""
+        return [
+            f"{_some(domains, self._more[reason])}: {reason}" if domains else reason
+            for reason, domains in self._domains_of.items()
+        ]
 
 
-def _some(domains: Sequence[str]) -> str:
-    more = len(domains) - _NAMED
-    return ", ".join(domains[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _some(domains: Sequence[str], more: int) -> str:
+    return ", ".join(domains) + (f" and {more} more" if more else "")
 
 
 def bases(domains: Iterable[str]) -> dict[str, bool]:

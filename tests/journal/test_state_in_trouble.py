@@ -150,7 +150,7 @@ def test_a_directory_that_is_a_file_is_one_warning_each(
     journal.note_terms(ADDED.account_url, Terms(("ca.example",), None, "acme:"))
     journal.note_replaced({"a.example": ["one"]})
     assert journal.published() == []
-    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
     assert str(files.state) in caplog.text
     assert str(files.log) in caplog.text
 

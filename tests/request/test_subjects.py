@@ -13,7 +13,7 @@ from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.request.accounts import accounts_directory
 from certbot_dns_persist.request.applicants import Given, Identity
-from certbot_dns_persist.request.subjects import Subject, Subjects, Trouble, in_words, only_subjects
+from certbot_dns_persist.request.subjects import Subject, Subjects, Trouble, Troubles, only_subjects
 
 SERVER = "https://ca.example/directory"
 TERMS = Terms(("ca.example",), None, "https://ca.example/hash/")
@@ -118,7 +118,8 @@ def test_where_a_lineage_cannot_be_read_nothing_is_left_over(home: Home) -> None
 
 def test_what_is_the_same_for_many_domains_is_said_once_and_in_its_place() -> None:
     many = [Trouble("It is too late.", f"{number}.test") for number in range(7)]
-    told = in_words([Trouble("No file."), many[0], Trouble("No CA.", "a.test"), *many[1:]])
+    troubles = Troubles([Trouble("No file."), many[0], Trouble("No CA.", "a.test"), *many[1:]])
+    told = troubles.in_words()
     assert told == [
         "No file.",
         "0.test, 1.test, 2.test, 3.test, 4.test and 2 more: It is too late.",
