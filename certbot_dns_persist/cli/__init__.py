@@ -22,11 +22,12 @@ from certbot_dns_persist.cli import (
     rotate,
     signals,
 )
+from certbot_dns_persist.cli import list as listing
 from certbot_dns_persist.cli.terminal import fitted
 from certbot_dns_persist.errors import Error, UsageError
 from certbot_dns_persist.shown import ShownStream
 
-COMMANDS = (record, check, audit, publish, rotate, revoke, prune, explain)
+COMMANDS = (record, check, audit, listing, publish, rotate, revoke, prune, explain)
 
 DESCRIPTION = """\
 Manage the DNS records of the ACME challenge dns-persist-01: prepare, check, audit, rotate and

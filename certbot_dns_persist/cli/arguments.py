@@ -146,9 +146,8 @@ def _days(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 0 to 99999")
 
 
-def add_certbot(parser: argparse.ArgumentParser) -> None:
-    """Add where Certbot's files are, and which CA and account to use."""
-    group = parser.add_argument_group("Certbot")
+def add_directories(group: "argparse._ActionsContainer") -> None:
+    """Add where Certbot's files are."""
     group.add_argument(
         "--config-dir",
         default=CONFIG_DIR,
@@ -161,6 +160,12 @@ def add_certbot(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="Certbot's logs directory (default: %(default)s)",
     )
+
+
+def add_certbot(parser: argparse.ArgumentParser) -> None:
+    """Add where Certbot's files are, and which CA and account to use."""
+    group = parser.add_argument_group("Certbot")
+    add_directories(group)
     group.add_argument(
         "--server",
         metavar="URL",

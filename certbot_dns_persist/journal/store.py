@@ -157,6 +157,19 @@ class Journal:
             lambda: self._state.published(name=name, account_url=account_url, domains=domains), []
         )
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether records may stand that are not in the state, as far as we can read."""
+        try:
+            return self._state.incomplete() if self._state.readable() else self._log.exists()
+        except (Unusable, Newer, Damaged):
+            return False  # reading it warns
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether there is a state, and something in it could not be read so far."""
+        return any(fault.startswith("read ") for fault in self._warned)
+
     def has_published(self) -> bool:
         """Whether any record of ours stands, as far as we can read."""
         return self._asked(self._state.has_published, False)
