@@ -9,23 +9,22 @@ share a file wait for each other for the seconds that a change takes.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import socket
-import stat
 import sys
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from certbot_dns_persist import files
 from certbot_dns_persist.errors import Busy, CannotLock
 from certbot_dns_persist.record import format_time
 
 FILES = 64
 
-#: How long to wait for another process, and how often to look, in seconds.
-SECONDS, PAUSE = 120.0, 0.05
+#: How long to wait for another process.
+SECONDS = 120.0
 
 #: How much of a lock file to read, in octets.
 _SHOWN = 500
@@ -39,6 +38,7 @@ class Locks:
         self._directory = directory
         self._seconds = SECONDS if seconds is None else seconds
         self._held: set[int] = set()
+        self._private = False
 
     @contextlib.contextmanager
     def hold(self, names: Collection[str]) -> Iterator[None]:
@@ -57,9 +57,22 @@ class Locks:
 
     @contextlib.contextmanager
     def _one(self, number: int, name: str, deadline: float) -> Iterator[None]:
-        file = self._open(f"{number:02}.lock")
-        try:
-            self._lock(file, name, deadline)
+        path = self._directory / f"{number:02}.lock"
+        with contextlib.ExitStack() as stack:
+            try:
+                if not self._private:
+                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    files.require_private(path)
+                    self._private = True
+                file = stack.enter_context(files.opened(path, os.O_RDWR | os.O_CREAT))
+                files.lock(file, max(deadline - time.monotonic(), 0))
+            except TimeoutError as error:
+                raise self._busy(file, name) from error
+            except OSError as error:
+                raise CannotLock(
+                    f"{path} cannot be locked ({error.strerror}), so another process may change "
+                    "the same records at the same time."
+                ) from error
             _write(file, f"{_this_process()}\n")
             self._held.add(number)
             try:
@@ -67,52 +80,15 @@ class Locks:
             finally:
                 self._held.remove(number)
                 _write(file, "")
-        finally:
-            os.close(file)  # this unlocks it
-
-    def _open(self, name: str) -> int:
-        """Open a lock file, and follow no link there."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                file = os.open(name, flags, 0o600, dir_fd=directory)
-            finally:
-                os.close(directory)
-        except OSError as error:
-            raise self._cannot(name, str(error.strerror)) from error
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            os.close(file)
-            raise self._cannot(name, "it is not a regular file")
-        return file
-
-    def _lock(self, file: int, name: str, deadline: float) -> None:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() >= deadline:
-                    raise self._busy(file, name) from error
-                time.sleep(PAUSE)
-            except OSError as error:  # a file system without locks
-                raise self._cannot(f"{_number(name):02}.lock", str(error.strerror)) from error
-            else:
-                return
 
     def _busy(self, file: int, name: str) -> Busy:
+        holder = ""
         with contextlib.suppress(OSError):
             holder = os.pread(file, _SHOWN, 0).decode(errors="replace").strip()
-        who = holder if holder.isprintable() and holder else "another process"
+        who = holder if holder and holder.isprintable() else "another process"
         return Busy(
             f"{name} is being changed by {who}, and has been for more than {self._seconds:g} "
             "seconds. Run the same command again when that has ended; if it hangs, end it first."
-        )
-
-    def _cannot(self, name: str, why: str) -> CannotLock:
-        return CannotLock(
-            f"{self._directory / name} cannot be locked ({why}), so another process may change the "
-            "same records at the same time."
         )
 
 

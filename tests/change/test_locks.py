@@ -125,12 +125,15 @@ def test_no_link_is_followed_and_nothing_but_a_regular_file_is_locked(
         with pytest.raises(CannotLock), Locks(directory).hold([NAME]):
             pass
         file.unlink()
-    directory.rmdir()
-    directory.symlink_to(tmp_path)
-    with pytest.raises(CannotLock), Locks(directory).hold([NAME]):
-        pass
     assert victim.read_text() == "theirs"
     assert not (tmp_path / "new").exists()
+
+
+def test_where_others_may_write_they_could_replace_the_locks(directory: Path) -> None:
+    _lock_file(directory)
+    directory.chmod(0o777)
+    with pytest.raises(CannotLock, match="may be written by everybody"):
+        Locks(directory).hold([NAME]).__enter__()
 
 
 def test_a_file_system_without_locks_is_told(
