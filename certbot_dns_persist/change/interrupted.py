@@ -91,7 +91,13 @@ def _outcome(intention: Intention, *, made: bool) -> Outcome:
 def _remove(publisher: Publisher, record: PublishedRecord) -> None:
     try:
         if publisher.writes(record.name):
-            publisher.remove(_as_text(record), LEFT)
+            with publisher.locked([record.name]):
+                # Another run may have come to need it, or removed it, since we asked.
+                if any(
+                    each.temporary and each.value == record.value
+                    for each in publisher.journal.published(name=record.name)
+                ):
+                    publisher.remove(_as_text(record), LEFT)
             return
         why = "Its provider is manual."
     except Error as error:

@@ -111,6 +111,9 @@ class Search:
         self._groups = {
             group.options: group for group in changing.group_by_options(args, asked.subjects)
         }
+        places = _places(args, asked.subjects, list(others(asked)))
+        if not args.dry_run:
+            self._clear_up(places)
         notes: dict[str, list[PublishedRecord]] = {}
         for record in setting.journal(args).published():
             notes.setdefault(record.name, []).append(record)
@@ -120,7 +123,7 @@ class Search:
         self.places: list[Place] = []
         """Where the command may find something."""
         self.removals: list[Removal] = []
-        for place in _places(args, asked.subjects, list(others(asked))):
+        for place in places:
             noted = notes.get(place.name, [])
             unseen = _unseen(place, noted)
             if unseen or ask_all:
@@ -259,6 +262,15 @@ class Search:
 
     def _groups_of(self, place: Place) -> list[Group]:
         return list(dict.fromkeys(self._groups[party.subject.options] for party in place.asked))
+
+    def _clear_up(self, places: Iterable[Place]) -> None:
+        """Finish or clear what interrupted runs have left."""
+        by_group: dict[Group, list[Standing]] = {}
+        for place in places:
+            everybody = [*place.standings_asked, *place.standings_of_others]
+            by_group.setdefault(self._groups_of(place)[0], []).extend(everybody)
+        for group, standings in by_group.items():
+            group.ensure.clear_up(standings)
 
     # What the notes have and DNS does not
 
