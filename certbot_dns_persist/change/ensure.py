@@ -120,16 +120,19 @@ class Ensure:
         return placed
 
     def replace(
-        self, plans: Sequence[Plan], between: Callable[[], Sequence[ValidationRequest]]
+        self,
+        plans: Sequence[Plan],
+        lock: Callable[[], None],
+        between: Callable[[], Sequence[ValidationRequest]],
     ) -> tuple[list[Plan], list[Plan]]:
         """Publish what ``plans`` add, and retire what they name, even if it is still in use.
 
-        Nothing is retired until every server authorises every request without it, and
-        ``between`` has returned: the requests of others, who keep the records that they need.
-        Nothing is retired where the provider has the record and nobody serves it here. Returns
-        those plans, and the others that could not be retired completely. Raises
-        :class:`~certbot_dns_persist.errors.Error` if the servers do not get that far; then what
-        was published stays, and nothing is removed.
+        Nothing is retired until every server authorises every request without it, also after
+        ``lock`` has waited for others who replace records, and until ``between`` has returned: the
+        requests of others, who keep the records that they need. Nothing is retired where the
+        provider has the record and nobody serves it here. Returns those plans, and the others that
+        could not be retired completely. Raises :class:`~certbot_dns_persist.errors.Error` if the
+        servers do not get that far; then what was published stays, and nothing is removed.
         """
         new = [p for p in plans if any(p.value not in s.found.values for s in p.standings)]
         if new:
@@ -152,8 +155,25 @@ class Ensure:
                 unseen += [standing for standing in standings if not standing.everywhere]
         if unseen:
             self._fail(words.not_replaced(unseen, self._patience()), unseen[0].request)
+        lock()
+        if lost := self._not_in_force(seen):
+            self._fail(words.taken_away(lost), lost[0].request)
         others = between()
         return accepted, self._conclude(seen, others)
+
+    def _not_in_force(self, plans: Sequence[Plan]) -> list[Standing]:
+        """Return what DNS or the provider do not authorise any more without the old records."""
+        now = {s.request: s for s in self.look([r for plan in plans for r in plan.requests])}
+        found = []
+        for plan in plans:
+            try:
+                listed = self._publisher.listed(plan.name)
+            except errors.ProviderError as error:
+                logger.debug("%s could not be asked again: %s", plan.name, error)
+                listed = {}
+            standings = [now[r].with_lists(listed).without(plan.retire) for r in plan.requests]
+            found += [standing for standing in standings if not standing.everywhere]
+        return found
 
     def withdraw(self) -> None:
         """Remove what this object published, and nothing else: the end of a dry run."""

@@ -317,9 +317,14 @@ class Publisher:
         self._do(intention, partial(provider.remove_value, record.name, record.value))
 
     def keep(self, record: TxtRecord, reason: str) -> None:
-        """Note that ``record``, which was there already, is needed, if it was to be removed."""
+        """If ``record``, which was there already, was to be removed, note that it is needed.
+
+        It is published again, if somebody has just removed it.
+        """
         with self._locked_if_possible(record.name):
             if record.value in self.journal.replaced(record.name):
+                if self.writes(record.name):
+                    self.add(record, reason)
                 provider = self.names(record.name)
                 change = self._change("add", record, f"{reason}; was there", provider, None)
                 self.journal.note(change)

@@ -180,12 +180,26 @@ def other_zone(name: str, provider: str, zone: str, seen: str) -> str:
 
 def not_replaced(standings: Iterable[Standing], seconds: int) -> str:
     """Return the error for records that not all servers serve in place of the old ones."""
-    servers = "\n".join(
+    return (
+        f"After {seconds} seconds these servers do not serve the new records:\n"
+        f"{_without_new(standings)}"
+    )
+
+
+def taken_away(standings: Iterable[Standing]) -> str:
+    """Return the error for new records that have disappeared before the old ones were removed."""
+    return (
+        "Another process or person has taken the new records away; these do not have them any "
+        f"more:\n{_without_new(standings)}"
+    )
+
+
+def _without_new(standings: Iterable[Standing]) -> str:
+    return "\n".join(
         f"  {standing.found.canonical_name}: {server}"
         for standing in standings
         for server in standing.lagging or standing.found.silent
     )
-    return f"After {seconds} seconds these servers do not serve the new records:\n{servers}"
 
 
 def dry_run(request: ValidationRequest) -> str:

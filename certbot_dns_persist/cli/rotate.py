@@ -53,9 +53,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Replace the records of the subjects; return the exit status."""
     groups = changing.find_groups(args)
-    rotations = [_Rotation(args, group) for group in groups]
-    for rotation in rotations:
-        rotation.refuse_if_needed_elsewhere()
+    rotations = _find_rotations(args, groups)
     plans = [plan for rotation in rotations for plan in rotation.plans]
     lines = [line for rotation in rotations for line in rotation.changes_of_lineages]
     if not plans and not lines:
@@ -71,10 +69,35 @@ def run(args: argparse.Namespace) -> int:
     shown = "\n".join([changes(plans), *lines])
     if not changing.agreed(args, f"To be replaced:\n{shown}"):
         return 0 if args.dry_run else changing.FAILED
-    left = [words for rotation in rotations for words in rotation.carry_out()]
+    if not args.yes:  # the answer may have taken hours
+        now = _find_rotations(args, changing.find_groups(args))
+        if [rotation.gist for rotation in now] != [rotation.gist for rotation in rotations]:
+            raise ConfigurationError(
+                "What is to be replaced has changed while you were asked, so nothing was changed. "
+                "Run the same command again."
+            )
+        rotations = now
+    for rotation in rotations:
+        rotation.carry_out()
+    left = [words for rotation in rotations for words in rotation.left()]
     if not left:
         changing.say(args, "Replaced: DNS has the new records, and no old ones.")
     return changing.conclude(left)
+
+
+def _find_rotations(args: argparse.Namespace, groups: Sequence[Group]) -> "list[_Rotation]":
+    """Return what is to be replaced.
+
+    Raises :class:`ConfigurationError` if a certificate that is not rotated would lose a record.
+    """
+    rotations = [_Rotation(args, group) for group in groups]
+    for rotation in rotations:
+        rotation.refuse_parts()
+    lineages = {lineage.name for rotation in rotations for lineage in rotation.lineages}
+    others = changing.standings_of_others(args, but=lineages)
+    for rotation in rotations:
+        rotation.refuse_if_needed_by(others)
+    return rotations
 
 
 class _Rotation:
@@ -84,6 +107,8 @@ class _Rotation:
         self._args = args
         self._group = group
         self._given = setting.given(args)
+        self._unseen: list[Plan] = []
+        self._kept: list[Plan] = []
         standings = group.look()
         new = [plan for plan in self._make_plans(standings) if _changes(plan)]
         # Only for what we publish, we ask the zones which names it would hide.
@@ -115,7 +140,7 @@ class _Rotation:
         only if the certificates get other options, too.
         """
         options, now, until = self._group.options, plan.standings[0], plan.record.persist_until
-        new = not self._lineages or any(map(self._differences, self._lineages))
+        new = not self.lineages or any(map(self._differences, self.lineages))
         if new or options.valid_for is None or now.end is None or ends_soon(now, options):
             return plan
         record = dataclasses.replace(plan.record, persist_until=now.end)
@@ -140,7 +165,7 @@ class _Rotation:
             Path(self._args.config_dir), self._group.journal, Given(verify=self._given.verify)
         )
         requests: dict[str, list[ValidationRequest]] = {}
-        names = [lineage.name for lineage in self._lineages]
+        names = [lineage.name for lineage in self.lineages]
         for subject in only_subjects(source.of_lineages(names)):
             requests.setdefault(subject.request.domain, []).append(subject.request)
         return requests
@@ -164,12 +189,25 @@ class _Rotation:
         ]
 
     @property
-    def _lineages(self) -> list[Lineage]:
+    def lineages(self) -> list[Lineage]:
+        """The lineages of the subjects."""
         found = {lineage.name: lineage for s in self._group.subjects for lineage in s.lineages}
         return list(found.values())
 
-    def refuse_if_needed_elsewhere(self) -> None:
-        """Raise :class:`ConfigurationError` if a certificate would lose a record that it needs."""
+    @property
+    def gist(self) -> object:
+        """What is to be replaced, without the expiry dates, which move while a person is asked."""
+        return self.changes_of_lineages, {
+            (
+                plan.name,
+                dataclasses.replace(plan.record, persist_until=None),
+                frozenset(plan.retire),
+            )
+            for plan in self.plans
+        }
+
+    def refuse_parts(self) -> None:
+        """Raise :class:`ConfigurationError` if only a part of a certificate would change."""
         domains = {subject.request.domain for subject in self._group.subjects}
         for subject in self._group.subjects:
             wildcard = f"*.{subject.request.domain}"
@@ -181,14 +219,16 @@ class _Rotation:
                     f"the same record. Add -d '{wildcard}', or use --cert-name. Nothing was "
                     "changed."
                 )
-        for lineage in filter(self._differences, self._lineages):
+        for lineage in filter(self._differences, self.lineages):
             if rest := bases(lineage.domains).keys() - domains:
                 raise ConfigurationError(
                     f"The certificate {lineage.name} also has {', '.join(sorted(rest))}, and all "
                     f"of its names must change together. Use --cert-name {lineage.name}. Nothing "
                     "was changed."
                 )
-        others = self._others()
+
+    def refuse_if_needed_by(self, others: Sequence[Standing]) -> None:
+        """Raise :class:`ConfigurationError` if one of ``others`` would lose a record."""
         for plan in self.plans:
             for standing in needed_by(others, plan.name, plan.retire):
                 raise ConfigurationError(
@@ -204,8 +244,7 @@ class _Rotation:
         return [
             f"  The certificate {lineage.name} will be renewed with: "
             + ", ".join(f"{key} {value}" for key, value in self._differences(lineage).items())
-            for lineage in self._lineages
-            if self._differences(lineage)
+            for lineage in self._changed
         ]
 
     def _differences(self, lineage: Lineage) -> Mapping[str, str]:
@@ -224,47 +263,57 @@ class _Rotation:
         accounts = read_accounts(directory)
         return next(name for name, a in accounts.items() if a.url == request.account_url)
 
-    def carry_out(self) -> list[str]:
-        """Replace the records; return messages on what is left to do."""
+    def carry_out(self) -> None:
+        """Replace the records."""
         try:
-            unseen, kept = self._group.ensure.replace(self.plans, self._switch)
+            self._unseen, self._kept = self._group.ensure.replace(
+                self.plans, self._lock, self._switch
+            )
         except Error as error:
             raise NotAuthorized(
                 f"{error}\n\nNothing was removed: what authorised before still does. What was "
                 "published stays. Fix this, then run the same command again; it continues "
                 "from there."
             ) from error
+
+    def left(self) -> list[str]:
+        """Return messages on what is left to do, when all rotations have been carried out."""
+        standings = self._group.ensure.look([r for plan in self._kept for r in plan.requests])
+        there = {(s.found.canonical_name, value) for s in standings for value in s.found.values}
         return [
             f"The new record at {plan.name} is published, but cannot be seen from here, so nothing "
             "was removed there. Old records still authorise the accounts that they name: where the "
             "new one is seen, certbot-dns-persist prune removes those of this account, and "
             "certbot-dns-persist revoke --account those of another."
-            for plan in unseen
+            for plan in self._unseen
         ] + [
-            f"The new record at {plan.name} is in force, but some old ones could not be removed, "
-            "and still authorise the accounts that they name. Remove them with: "
-            "certbot-dns-persist prune, or yourself."
-            for plan in kept
+            f"At {plan.name}, some old ones could not be removed, and still authorise the accounts "
+            "that they name. Remove them with: certbot-dns-persist prune, or yourself."
+            for plan in self._kept
+            # Another rotation may have removed what its certificates needed until then.
+            if any((plan.name, value) in there for value in plan.retire)
         ]
 
+    @property
+    def _changed(self) -> list[Lineage]:
+        return [lineage for lineage in self.lineages if self._differences(lineage)]
+
+    def _lock(self) -> None:
+        """Wait until no Certbot and no other rotation is running, and let none begin."""
+        if self._changed:
+            changing.lock_certbot(self._args)
+
     def _switch(self) -> list[ValidationRequest]:
-        """Change what the lineages are renewed with, while no Certbot is running.
+        """Change what the lineages are renewed with.
 
         Returns what others need at the names of the plans: they may have come to it meanwhile.
         """
-        changed = [lineage for lineage in self._lineages if self._differences(lineage)]
-        if changed:
-            changing.lock_certbot(self._args)
         gone = {plan.name: list(plan.retire) for plan in self.plans}
         self._group.journal.note_replaced(gone)
-        for lineage in changed:
+        for lineage in self._changed:
             change_lineage(lineage, self._differences(lineage))
-        return [s.request for s in self._others() if s.found.canonical_name in gone]
-
-    def _others(self) -> list[Standing]:
-        """How the names of all other certificates stand."""
-        names = [lineage.name for lineage in self._lineages]
-        return changing.standings_of_others(self._args, but=names)
+        others = changing.standings_of_others(self._args, but=[each.name for each in self.lineages])
+        return [s.request for s in others if s.found.canonical_name in gone]
 
 
 def _changes(plan: Plan) -> bool:

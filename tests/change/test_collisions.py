@@ -70,9 +70,12 @@ class World:
 
     def ensure(self, lookup: Lookup | None = None, *, dry_run: bool = False) -> Ensure:
         lookup = lookup or self.lookup()
-        journal = Journal(str(self.directory), str(self.directory))
-        publisher = Publisher(self.options, lookup, journal, print)
+        publisher = Publisher(self.options, lookup, self.journal, print)
         return Ensure(self.options, lookup, publisher, Surroundings(notify=print, dry_run=dry_run))
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(str(self.directory), str(self.directory))
 
     @property
     def locks(self) -> Path:
@@ -93,27 +96,39 @@ def world(nameserver: Nameserver, nameserver_credentials: Path, tmp_path: Path) 
     return World(nameserver, nameserver_credentials, tmp_path)
 
 
-def replace(world: World, lookup: Lookup, asked: ValidationRequest) -> list[str]:
-    """Replace the records there by one for ``asked``; return the names where something is left."""
+def replace(
+    world: World,
+    lookup: Lookup,
+    asked: ValidationRequest,
+    between: Callable[[], object] = lambda: None,
+) -> list[str]:
+    """Replace the records there by one for ``asked``; return the names where something is left.
+
+    ``between`` happens when what takes over was seen, and nothing is removed yet.
+    """
     ensure = world.ensure(lookup)
     standings = ensure.look([asked])
     (plan,) = make_plans(standings, world.options, "rotation")
     retire = tuple(v for v in standings[0].found.values if v not in (plan.value, FOREIGN))
     plan = dataclasses.replace(plan, retire=retire)
-    _, left = ensure.replace([plan], list)
+
+    def nobody_else() -> list[ValidationRequest]:
+        between()
+        return []
+
+    _, left = ensure.replace([plan], lambda: None, nobody_else)
     return [plan.name for plan in left]
 
 
 def test_two_that_replace_each_others_record_never_remove_both(world: World) -> None:
     """One wants the plain record and the other the wide one; each sees both, and removes one."""
     world.stand(PLAIN, WIDE)
-    first, second = world.lookup(), world.lookup()
-    # The first has looked twice, for its plan and for what it relies on, when the second begins,
-    # and finishes.
-    first.then[2] = lambda: wide.extend(replace(world, second, request(wildcard=True)))
     wide: list[str] = []
 
-    plain = replace(world, first, request())
+    def meanwhile() -> None:
+        wide.extend(replace(world, world.lookup(), request(wildcard=True)))
+
+    plain = replace(world, world.lookup(), request(), meanwhile)
 
     assert world.values == [WIDE]
     assert (plain, wide) == ([NAME], [])
@@ -123,14 +138,43 @@ def test_what_takes_over_and_is_gone_again_replaces_nothing(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.stand(WIDE)
-    lookup = world.lookup()
-    lookup.then[2] = lambda: world.stand(WIDE)  # when it was seen, somebody removes it
 
-    left = replace(world, lookup, request())
+    left = replace(world, world.lookup(), request(), lambda: world.stand(WIDE))
 
     assert world.values == [WIDE]
     assert left == [NAME]
     assert "The record that was to take over" in caplog.text
+
+
+def test_nothing_else_is_changed_if_the_new_record_is_gone_again_after_the_wait(
+    world: World,
+) -> None:
+    """The wait for another process, which removes what was seen a moment before."""
+    world.stand(PLAIN, WIDE)
+    ensure = world.ensure()
+    (standing,) = ensure.look([request()])
+    (plan,) = make_plans([standing], world.options, "rotation")
+    plan = dataclasses.replace(plan, retire=(WIDE,))
+
+    with pytest.raises(NotAuthorized, match="has taken the new records away"):
+        ensure.replace([plan], lambda: world.stand(WIDE), lambda: pytest.fail("it went on"))
+
+    assert world.values == [WIDE]
+
+
+def test_what_is_to_be_removed_and_is_needed_again_is_published_again(world: World) -> None:
+    """Another process removes it between the look and the replacement."""
+    world.stand(PLAIN, WIDE)
+    ensure = world.ensure()
+    (standing,) = ensure.look([request()])
+    (plan,) = make_plans([standing], world.options, "rotation")
+    world.journal.note_replaced({NAME: [PLAIN]})
+    world.stand(WIDE)
+
+    ensure.replace([dataclasses.replace(plan, retire=(WIDE,))], lambda: None, list)
+
+    assert world.values == [PLAIN]
+    assert world.journal.replaced(NAME) == []
 
 
 def test_what_the_provider_no_longer_has_replaces_nothing_though_servers_still_show_it(
@@ -141,9 +185,8 @@ def test_what_the_provider_no_longer_has_replaces_nothing_though_servers_still_s
     with Nameserver(world.nameserver.zones, resolver=True) as late:
         late.freeze()
         lookup = Interrupted(Address(late.address, late.port))
-        lookup.then[2] = lambda: world.stand(WIDE)
 
-        left = replace(world, lookup, request())
+        left = replace(world, lookup, request(), lambda: world.stand(WIDE))
 
     assert world.values == [WIDE]
     assert left == [NAME]
@@ -158,7 +201,7 @@ def test_what_another_certificate_has_come_to_need_stays(
     (plan,) = make_plans([standing], world.options, "rotation")
     plan = dataclasses.replace(plan, retire=(PLAIN, ENDS))
 
-    assert ensure.replace([plan], lambda: [request()]) == ([], [plan])
+    assert ensure.replace([plan], lambda: None, lambda: [request()]) == ([], [plan])
     assert world.values == sorted([PLAIN, ENDS, THEIRS])
     assert f"{DOMAIN} needs it with the account {URI}" in caplog.text
 

@@ -43,9 +43,9 @@ class World:
         self.old, self.new = self.home.add_account("old"), self.home.add_account("new")
         self._writing, self._monkeypatch, self._capsys = writing, monkeypatch, capsys
 
-    def add(self, name: str, *domains: str, account: str = "old") -> None:
-        """Add a certificate."""
-        self.home.add_certificate(name, domains, account, self._writing)
+    def add(self, name: str, *domains: str, account: str = "old", **options: str | int) -> None:
+        """Add a certificate, with these options of ours, too."""
+        self.home.add_certificate(name, domains, account, {**self._writing, **options})
 
     def publish(self, *names: str) -> None:
         """Publish the records of certificates, so that they are noted."""
@@ -203,6 +203,24 @@ def test_revoke_leaves_what_another_certificate_has_come_to_need_while_it_asks(
     assert world.values("n1.example.test") == [world.old]
 
 
+def test_a_rotation_that_has_changed_while_it_was_shown_is_not_made(world: World) -> None:
+    world.add("one", "n1.example.test")
+    world.publish("one")
+    wide = f"{world.old}; policy=wildcard"
+
+    done = world.at_terminal(
+        *("rotate", "--all", "--account", "new"),
+        meanwhile=lambda: world.stand("n1.example.test", world.old, wide),
+    )
+
+    assert done.status == 1
+    assert "has changed while you were asked, so nothing was changed" in done.error
+    assert world.values("n1.example.test") == sorted([world.old, wide])
+    again = world.at_terminal("rotate", "--all", "--account", "new", meanwhile=lambda: None)
+    assert again.status == 0, again.error
+    assert world.values("n1.example.test") == [world.new]
+
+
 # Who else needs it
 
 
@@ -273,6 +291,24 @@ def test_revoking_a_domain_or_all_asks_nobody_who_was_named(world: World) -> Non
     assert world.values("n2.example.test") == [world.old]
     assert world("revoke", "--all", "--yes").status == 0
     assert world.values("n2.example.test") == []
+
+
+def test_certificates_with_different_options_that_share_a_record_rotate_together(
+    world: World,
+) -> None:
+    world.add("one", "n1.example.test")
+    world.add("two", "n2.example.test", ttl=77)
+    for domain in ("n1.example.test", "n2.example.test"):
+        world.alias(domain)
+    world.publish("one", "two")
+
+    alone = world("rotate", "--cert-name", "one", "--account", "new", "--yes")
+    together = world("rotate", "--all", "--account", "new", "--yes")
+
+    assert alone.status == 1
+    assert "A certificate that you did not name needs the record" in alone.error
+    assert (together.status, together.error) == (0, "")
+    assert world.nameserver.values(SHARED) == [world.new]
 
 
 # How much
