@@ -99,7 +99,8 @@ class Neighbours:
             place = chain[-1]
             zone, answers = await self._ask_servers(place)
             if all(answer.values is None for answer in answers):
-                if found.canonical_name == found.name and len(place) == len(zone.apex.labels) + 1:
+                alone = len(chain) == 1 and found.canonical_name == found.name
+                if alone and len(place) == len(zone.apex.labels) + 1:
                     return Neighbourhood(found.name, found.name, zone.name)  # nothing is in between
                 asked = "; ".join(f"{answer}: {answer.trouble}" for answer in answers)
                 raise Unanswered(f"no server of {zone.name} could be asked ({asked})")

@@ -358,7 +358,8 @@ class Nameserver(Stoppable):
             response.set_rcode(Rcode.NOERROR if absent else reply.rcode)
             response.answer, response.authority = reply.answer, reply.authority
             response.additional = reply.additional
-            if not recursive and not reply.referral and reply.rcode != Rcode.REFUSED:
+            ours = reply.answer or not reply.referral  # of the first name (RFC 1035 section 4.1.1)
+            if not recursive and ours and reply.rcode != Rcode.REFUSED:
                 response.flags |= dns.flags.AA
         wire = response.to_wire(max_size=65535)
         if udp and (faults.truncate or len(wire) > max(query.payload, PLAIN_UDP)):
