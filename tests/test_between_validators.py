@@ -22,7 +22,7 @@ from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import validation_domain_name
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest
 from certbot_dns_persist.request.subjects import Subject
-from certbot_dns_persist.value.explanation import Question, explain
+from certbot_dns_persist.value.explanation import Criteria, explain
 from certbot_dns_persist.value.txt import quoted
 
 NOW = 1_800_000_000
@@ -53,7 +53,7 @@ def test_explain_check_and_an_order_agree_on_what_some_cas_accept(
     lookup = Lookup([Address(nameserver.address, nameserver.port)], authoritative=False)
     asked = request(wildcard=wildcard)
 
-    explained = explain(quoted(value), Question((CA,), (URI,), wildcard, NOW))
+    explained = explain(quoted(value), Criteria((CA,), (URI,), wildcard, NOW))
     found = lookup.find([NAME])[NAME]
     subject = Subject(asked, OPTIONS)
     (checked,) = check([(subject, Inspection(DOMAIN, found, bogus=False))], at=NOW, warn_days=30)

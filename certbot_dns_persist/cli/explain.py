@@ -69,11 +69,11 @@ def run(args: argparse.Namespace) -> int:
     """Explain each value; return the exit status."""
     from certbot_dns_persist.render.explained import render
     from certbot_dns_persist.request.subjects import normalize
-    from certbot_dns_persist.value.explanation import Question, explain
+    from certbot_dns_persist.value.explanation import Criteria, explain
 
     with usage():
         issuers = tuple(map(normalize, args.issuer))
-    question = Question(
+    criteria = Criteria(
         issuers=issuers,
         account_uris=tuple(args.account_uri),
         wildcard=args.wildcard,
@@ -81,14 +81,14 @@ def run(args: argparse.Namespace) -> int:
     )
     explained = []
     for text in args.values or _lines():
-        explained.append(explain(text, question))
+        explained.append(explain(text, criteria))
         if len(explained) > 1:
             print()
-        print(render(explained[-1], question))
+        print(render(explained[-1], criteria))
     if not explained:
         raise UsageError("There is nothing to explain: you gave no value.")
-    judged = [each.authorizes if question.asks else each.well_formed for each in explained]
-    return 0 if (any if question.asks else all)(judged) else 1
+    judged = [each.authorizes if criteria.asks else each.well_formed for each in explained]
+    return 0 if (any if criteria.asks else all)(judged) else 1
 
 
 def _lines() -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from certbot_dns_persist.record import ValidationRecord, Verdict, format_time
 from certbot_dns_persist.shown import printable
-from certbot_dns_persist.value.explanation import MILLISECONDS, Explanation, Question
+from certbot_dns_persist.value.explanation import MILLISECONDS, Criteria, Explanation
 
 #: The widest that text is set, however wide the terminal is.
 _WIDEST = 100
@@ -20,15 +20,15 @@ _HASHED = re.compile("/sha-256/[A-Za-z0-9_-]{43}$")
 _DAY = 86400
 
 
-def render(explained: Explanation, question: Question) -> str:
+def render(explained: Explanation, criteria: Criteria) -> str:
     """Return the value as it was read, then what it says and a CA's verdict."""
     lines = [printable(explained.pasted.value) or "(an empty value)"]
-    for label, text in _parts(explained, question):
+    for label, text in _parts(explained, criteria):
         lines += _set(label, printable(text))
     return "\n".join(lines)
 
 
-def _parts(explained: Explanation, question: Question) -> Iterator[tuple[str, str]]:
+def _parts(explained: Explanation, criteria: Criteria) -> Iterator[tuple[str, str]]:
     if explained.pasted.name:
         yield "name", explained.pasted.name
     record = explained.record
@@ -38,12 +38,12 @@ def _parts(explained: Explanation, question: Question) -> Iterator[tuple[str, st
         if _HASHED.search(record.account_uri):
             yield "", "(a hash, of draft -02: only the CA and its holder know the account)"
         yield "covers", _covers(record)
-        yield "until", _until(record, question.at)
+        yield "until", _until(record, criteria.at)
     for ignored in explained.ignored:
         yield "ignored", ignored
     for remark in explained.remarks:
         yield "note", remark
-    yield "verdict", _verdict(explained, question)
+    yield "verdict", _verdict(explained, criteria)
     old = explained.old
     if old:
         yield "form", f"It is {old.form}. No CA accepts it."
@@ -84,7 +84,7 @@ def _until(record: ValidationRecord, at: int) -> str:
     return f"{format_time(end)} ({f'{days} days ago' if end < at else f'in {days} days'})"
 
 
-def _verdict(explained: Explanation, question: Question) -> str:
+def _verdict(explained: Explanation, criteria: Criteria) -> str:
     finding = explained.finding
     if explained.other:
         return f"Not a dns-persist-01 value, so no CA accepts it: it {explained.other}."
@@ -93,14 +93,14 @@ def _verdict(explained: Explanation, question: Question) -> str:
     if finding.verdict == Verdict.ACCEPTED_BY_SOME:
         return f"It {finding.reason}."
     if not finding.authorized:
-        if not question.asks:
+        if not criteria.asks:
             return f"Well-formed, but it {finding.reason}."
         return f"Does not authorise: it {finding.reason}."
     issuer = explained.record.issuer_domain_name
-    if not question.asks:
+    if not criteria.asks:
         return f"Well-formed. {issuer} accepts it for that account."
-    return f"Authorises. {issuer} accepts it for that account{_scope(question)}."
+    return f"Authorises. {issuer} accepts it for that account{_scope(criteria)}."
 
 
-def _scope(question: Question) -> str:
-    return ", also for a wildcard" if question.wildcard else ""
+def _scope(criteria: Criteria) -> str:
+    return ", also for a wildcard" if criteria.wildcard else ""

@@ -46,7 +46,7 @@ MILLISECONDS = 10**11
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class Criteria:
     """What each value must authorise. Without issuers or account URIs, any will do."""
 
     issuers: tuple[str, ...]
@@ -57,7 +57,7 @@ class Question:
 
     @property
     def asks(self) -> bool:
-        """Whether it asks for authorisation, and not only for a valid form."""
+        """Whether they ask for authorisation, and not only for a valid form."""
         return bool(self.issuers or self.account_uris or self.wildcard)
 
 
@@ -69,7 +69,7 @@ class Explanation:
     record: ValidationRecord | None
     """``None`` when no CA can read the value."""
     finding: Finding
-    """The verdict of the CA in the question or, if there is none, of the CA that it names."""
+    """The verdict of the CA in the criteria or, if there is none, of the CA that it names."""
     fault: str | None
     """Why it is malformed by the standard, even if some CAs read it."""
     ignored: tuple[str, ...]
@@ -105,11 +105,11 @@ class Explanation:
 
     @property
     def authorizes(self) -> bool:
-        """Whether this value alone authorises what the question asks for."""
+        """Whether this value alone authorises what the criteria ask for."""
         return self.finding.authorized
 
 
-def explain(text: str, question: Question) -> Explanation:
+def explain(text: str, criteria: Criteria) -> Explanation:
     """Return what one value means, in any form that people paste."""
     pasted = read_pasted(text)
     record, fault = None, None
@@ -123,10 +123,10 @@ def explain(text: str, question: Question) -> Explanation:
     return Explanation(
         pasted=pasted,
         record=record,
-        finding=_finding(pasted.value, record, question),
+        finding=_finding(pasted.value, record, criteria),
         fault=fault,
         ignored=_ignored(pasted.value) if record else (),
-        remarks=tuple(_remarks(pasted, record, bare, question)),
+        remarks=tuple(_remarks(pasted, record, bare, criteria)),
         bare=bare,
         old=None if other or bare else obsolete.recognize(pasted.value),
         other=other,
@@ -152,15 +152,15 @@ def _is_name(text: str) -> bool:
         return False
 
 
-def _finding(value: str, record: ValidationRecord | None, question: Question) -> Finding:
+def _finding(value: str, record: ValidationRecord | None, criteria: Criteria) -> Finding:
     own_issuer = [record.issuer_domain_name] if record else []
     own_account = [record.account_uri] if record else []
     (finding,) = evaluate(
         [value],
-        issuer_domain_names=question.issuers or own_issuer,
-        account_uris=question.account_uris or own_account,
-        wildcard=question.wildcard,
-        at=question.at,
+        issuer_domain_names=criteria.issuers or own_issuer,
+        account_uris=criteria.account_uris or own_account,
+        wildcard=criteria.wildcard,
+        at=criteria.at,
     ).findings
     return finding
 
@@ -177,14 +177,14 @@ def _ignored(value: str) -> tuple[str, ...]:
 
 
 def _remarks(
-    pasted: Pasted, record: ValidationRecord | None, bare: str | None, question: Question
+    pasted: Pasted, record: ValidationRecord | None, bare: str | None, criteria: Criteria
 ) -> list[str]:
     remarks = [pasted.warning] if pasted.warning else []
     if pasted.name:
         remarks += _remarks_on_name(pasted.name)
     if bare:
         remarks.append(f"It {QUOTED}. In a DNS web form, enter it without them.")
-    uri = same_but_for_case(record.account_uri, question.account_uris) if record else None
+    uri = same_but_for_case(record.account_uri, criteria.account_uris) if record else None
     if uri:
         remarks.append(f"Upper and lower case count in an account URI. The one asked for: {uri}")
     if ";" not in pasted.value and "accounturi=" in pasted.value.lower():

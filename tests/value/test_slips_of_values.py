@@ -2,7 +2,7 @@
 
 import pytest
 
-from certbot_dns_persist.value.explanation import Question, explain
+from certbot_dns_persist.value.explanation import Criteria, explain
 from certbot_dns_persist.value.slips import (
     MOST_CHARACTERS,
     same_but_for_case,
@@ -15,7 +15,7 @@ from certbot_dns_persist.value.txt import quoted, relative
 
 URI = "https://ca.example/my-account/1"
 VALUE = f"ca.example; accounturi={URI}; policy=wildcard"
-ANY = Question((), (), wildcard=False, at=1_800_000_000)
+ANY = Criteria((), (), wildcard=False, at=1_800_000_000)
 
 QUOTED_VALUES = [
     f'"{VALUE}"',
@@ -72,7 +72,7 @@ def test_an_account_uri_in_other_letters_is_told_from_another_account(
     uri: str, same: str | None
 ) -> None:
     assert same_but_for_case(uri, [f"{URI}0", URI]) == same
-    explained = explain(f"ca.example; accounturi={uri}", Question((), (URI,), False, 0))
+    explained = explain(f"ca.example; accounturi={uri}", Criteria((), (URI,), False, 0))
     remarks = [f"Upper and lower case count in an account URI. The one asked for: {same}"]
     assert list(explained.remarks) == (remarks if same else [])
 
