@@ -112,7 +112,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 path = Path(self.conf("credentials")).expanduser().absolute()
                 setattr(self.config, self.dest("credentials"), str(path))
             order.check_order(self.config, self._options())
-            order.warn_of_ended_records(self.config)
+            order.warn_of_expired_records(self.config)
 
     def get_chall_pref(self, identifier: str) -> Iterable[type[challenges.Challenge]]:
         """Return dns-persist-01, and what we accept only to explain that the CA lacks it."""

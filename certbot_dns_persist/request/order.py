@@ -61,25 +61,25 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
         )
 
 
-def warn_of_ended_records(config: "NamespaceConfig") -> None:
+def warn_of_expired_records(config: "NamespaceConfig") -> None:
     """Warn if a record that we published for these names has expired or expires soon.
 
     As draft section 9.4 requires, we look at our notes before the order.
     """
     domains = {name.removeprefix("*.") for name in names_of_order(config)}
     for published in journal(config).published(domains=domains):
-        ends = published.persist_until
+        expires = published.persist_until
         if (
             published.server == config.server
-            and ends is not None
-            and ends < time.time() + ORDER_SECONDS
+            and expires is not None
+            and expires < time.time() + ORDER_SECONDS
         ):
             logger.warning(
                 "The record that we published for %s at %s expires at %s (persistUntil). Unless "
                 "another one authorises, you need a new one.",
                 published.domain,
                 published.name,
-                format_time(ends),
+                format_time(expires),
             )
 
 

@@ -176,7 +176,7 @@ def test_a_column_sorts_both_ways_by_the_keyboard_and_says_so(page: Browser) -> 
     page.one("[data-sort=end] button").click()
     assert page.texts(DOMAINS)[:3] == ["past.example", "soon.example", "later.example"]
     assert page.texts(f"{ROWS} > td:nth-child(5)")[1] == "2027-01-27\nin 12 days"
-    assert "no end" in page.texts(f"{ROWS} > td:nth-child(5)")
+    assert "no expiry" in page.texts(f"{ROWS} > td:nth-child(5)")
     page.one("[data-sort=notices] button").click()
     assert page.texts(DOMAINS)[0] == "hostile.example"
 
@@ -201,11 +201,11 @@ def test_text_and_severity_filter_and_are_reset(page: Browser) -> None:
     page.wait_for("#shown", "0 of 8 domains.")
 
 
-def test_the_timeline_names_what_has_no_end_and_selects_what_ends(page: Browser) -> None:
+def test_the_timeline_names_what_has_no_expiry_and_selects_what_expires(page: Browser) -> None:
     labels = [b.get_attribute("aria-label") for b in page.all("#bars button")]
-    assert labels[0] == "1 record ended"
-    assert labels[1] == "1 record ending in 2027-01"
-    assert labels[-1] == "4 records without an end"
+    assert labels[0] == "1 record expired"
+    assert labels[1] == "1 record expiring in 2027-01"
+    assert labels[-1] == "4 records without an expiry"
     assert page.texts("#next") == [
         "Next: soon.example in 12 days (2027-01-27), later.example in 200 days (2027-08-03)."
     ]
