@@ -41,7 +41,7 @@ from certbot_dns_persist.render.table import OnScreen
 from certbot_dns_persist.request.request import make_request
 from certbot_dns_persist.request.subjects import Subject
 from certbot_dns_persist.shown import ShownStream, logger_of, printable, shown
-from certbot_dns_persist.value.explanation import Question, explain
+from certbot_dns_persist.value.explanation import Criteria, explain
 
 FORGED = "CRITICAL: everything is lost"
 HOSTILE = (
@@ -140,10 +140,10 @@ def test_several_lines_stay_what_they_are() -> None:
             at=AT,
         ).partition("\n")[2],
         words.unseen(STANDINGS),
-        render(explain(HOSTILE, Question((), (), False, AT)), Question((), (), False, AT)),
+        render(explain(HOSTILE, Criteria((), (), False, AT)), Criteria((), (), False, AT)),
         render(
-            explain(f"ca.example; accounturi=https://a; x={HOSTILE}", Question((), (), False, AT)),
-            Question((), (), False, AT),
+            explain(f"ca.example; accounturi=https://a; x={HOSTILE}", Criteria((), (), False, AT)),
+            Criteria((), (), False, AT),
         ),
     ],
 )

@@ -192,8 +192,10 @@ logging {{
             for line in rrset.to_text().splitlines()
         }
 
-    def serial(self, zone: str) -> int:
-        return int(self.ask(zone, "SOA").answer[0][0].serial)
+    def serial(self, zone: str) -> int | None:
+        """Return the version of a zone; ``None`` while the server does not have the zone."""
+        answer = self.ask(zone, "SOA").answer
+        return int(answer[0][0].serial) if answer else None
 
     def update_count(self) -> int:
         """Return how many update messages have reached this server, refused ones included."""
@@ -408,8 +410,10 @@ class Bind(Stoppable):
             return
 
         def same() -> bool:
-            servers = (self.primary, self.secondary)
-            return all(len({server.serial(zone) for server in servers}) == 1 for zone in self.zones)
+            return all(
+                self.primary.serial(zone) == self.secondary.serial(zone) is not None
+                for zone in self.zones
+            )
 
         wait_until(same, "the secondary has caught up")
 
