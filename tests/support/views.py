@@ -114,14 +114,17 @@ class HiddenPrimary(Stoppable):
             'zone "example.test" { type secondary; allow-update-forwarding { any; };'
             f" primaries {{ 127.0.0.1 port {self.primary.port}; }}; }};",
         )
-        self.catch_up()
+        wait_until(self._is_same, "the secondary has the zone")  # a refresh now might end too late
 
     def catch_up(self) -> None:
         """Let the secondary have what the primary has, now; wait until it does."""
         self.secondary.control("refresh", "example.test")
-        wait_until(
-            lambda: self.secondary.serial("example.test") == self.primary.serial("example.test"),
-            "the secondary has caught up",
+        wait_until(self._is_same, "the secondary has caught up")
+
+    def _is_same(self) -> bool:
+        has_zone = bool(self.secondary.ask("example.test", "SOA").answer)
+        return has_zone and self.secondary.serial("example.test") == self.primary.serial(
+            "example.test"
         )
 
     def stop(self) -> None:
