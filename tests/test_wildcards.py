@@ -30,6 +30,7 @@ ZONES = {
     "cdn.test": "* CNAME lb.cloud.test.\n",
     "spare.test": "",
     "top.spare.test": "* CNAME @\n",
+    "lost.test": "* CNAME lb.cloud.invalid.\n",
     "txt.test": '* TXT "v=spf1 -all"\n',
     "cloud.test": "lb A 192.0.2.9\n",
 }
@@ -174,7 +175,7 @@ def test_a_name_that_exists_hides_nothing(
     assert answers(bind, *around) == served
 
 
-@pytest.mark.parametrize("zone", ["cdn.test", "top.spare.test", "txt.test"])
+@pytest.mark.parametrize("zone", ["cdn.test", "top.spare.test", "lost.test", "txt.test"])
 def test_an_alias_by_a_wildcard_is_not_followed_and_permits_nobody_else(
     certbot: Certbot, bind: Bind, bind_reading: list[str], bind_writing: list[str], zone: str
 ) -> None:
