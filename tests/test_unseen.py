@@ -175,28 +175,34 @@ def test_what_a_late_secondary_forwards_is_published_for_all_names_at_once(
     credentials = hidden.key.write_credentials(
         tmp_path / "forward.ini", hidden.secondary.address, 53
     )
-    options = [
+    ordering = [
         *(option for each in domains for option in ("-d", each)),
         f"--dns-persist-resolvers={hidden.secondary.address}",
         "--dns-persist-provider=rfc2136",
         f"--dns-persist-credentials={credentials}",
-        f"--server={certbot.server}",
-        "--yes",
         SOON,
     ]
+    options = [*ordering, f"--server={certbot.server}", "--yes"]
+    before = hidden.primary.records(DOMAIN)
 
     began = time.monotonic()
     shown = ok(companion("publish", *options))
 
     assert time.monotonic() - began < 20
     assert "a secondary, a hidden primary" in shown.error
-    assert [hidden.primary.values(name) for name in names] == [[value]] * 3
+    published = before | {f'{name}. 300 IN TXT "{value}"' for name in names}
+    assert hidden.primary.records(DOMAIN) == published
     assert [hidden.secondary.values(name) for name in names] == [[]] * 3
     assert outcomes(certbot) == [("add", "ok")] * 3
     assert noted(certbot) == [value] * 3
 
-    ok(companion("publish", *options))
-    assert [hidden.primary.values(name) for name in names] == [[value]] * 3
+    # An order publishes nothing again, and leaves it to the CA, which cannot see the records yet.
+    ordered = certbot.certonly(*ordering)
+    assert ordered.returncode == 1, ordered.output
+    assert "rfc2136 has the records, but after 1 seconds they cannot be seen" in ordered.output
+    assert "Some challenges have failed" in ordered.output
+    assert hidden.primary.records(DOMAIN) == published
+    assert noted(certbot) == [value] * 3
 
     # What the secondary does not show may stand all the same.
     left = failed(companion("revoke", *options))
