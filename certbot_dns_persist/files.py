@@ -32,6 +32,11 @@ def read(path: Path) -> bytes:
         return file.read()
 
 
+def are_root() -> bool:
+    """Whether this process may do anything."""
+    return os.geteuid() == 0
+
+
 def followed(path: Path) -> Path:
     """Return ``path``, which a user has named, or where it leads if it is a link.
 
@@ -40,7 +45,7 @@ def followed(path: Path) -> Path:
     """
     if not path.is_symlink():
         return path
-    weak = weakness(path) if os.geteuid() == 0 else None
+    weak = weakness(path) if are_root() else None
     if weak is not None:
         raise OSError(errno.ELOOP, f"it is a symbolic link, and {weak}", str(path))
     return Path(os.path.realpath(path))
@@ -161,7 +166,7 @@ def _weakness(
     path: Path, status: os.stat_result, trusted: set[int], *, last: bool
 ) -> Weakness | None:
     quoted, mode = shlex.quote(str(path)), status.st_mode
-    mine = "root" if os.geteuid() == 0 else str(os.geteuid())
+    mine = "root" if are_root() else str(os.geteuid())
     if status.st_uid not in trusted:
         how = "chown -h" if stat.S_ISLNK(mode) else "chown"
         return Weakness(path, f"belongs to {_user(status.st_uid)}", f"{how} {mine} {quoted}")

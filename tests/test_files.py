@@ -1,37 +1,20 @@
 """Where others may write, no link leads us elsewhere, no FIFO stops us and no lock holds us."""
 
-import contextlib
 import fcntl
 import os
-import pwd
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.need import need
+from support.owners import NOBODY, as_root, given_to_nobody
 
 from certbot_dns_persist.files import followed, lock, opened, read, require_private, weakness
 
-NOBODY = pwd.getpwnam("nobody")
 APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 Make = Callable[[Path], object]
-
-
-@pytest.fixture
-def as_root() -> None:
-    need(os.geteuid() == 0, "only root can give files to somebody else")
-
-
-@contextlib.contextmanager
-def as_nobody() -> Iterator[None]:
-    os.seteuid(NOBODY.pw_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def make_link(path: Path) -> None:
@@ -100,17 +83,20 @@ def test_a_lock_that_others_keep_is_waited_for_until_the_deadline(tmp_path: Path
             fcntl.flock(theirs, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
-def test_a_link_to_read_is_followed_only_where_nobody_else_can_change_it(
-    tmp_path: Path, as_root: None
+def test_root_follows_a_link_only_where_nobody_else_can_change_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("certbot_dns_persist.files.are_root", lambda: True)
     (tmp_path / "file").write_text("content")
     link = tmp_path / "link"
     link.symlink_to("file")
     assert read(followed(link)) == b"content"  # as Kubernetes mounts a secret
-    os.chown(tmp_path, NOBODY.pw_uid, -1)
-    with pytest.raises(OSError, match=r"it is a symbolic link, and .* belongs to nobody"):
+    tmp_path.chmod(0o777)
+    with pytest.raises(OSError, match=r"it is a symbolic link, and .* may be written by everybody"):
         read(followed(link))
     assert read(followed(tmp_path / "file")) == b"content"
+    monkeypatch.setattr("certbot_dns_persist.files.are_root", lambda: False)
+    assert read(followed(link)) == b"content"
 
 
 def test_what_belongs_to_root_and_us_has_no_weakness(tmp_path: Path) -> None:
@@ -121,20 +107,21 @@ def test_what_belongs_to_root_and_us_has_no_weakness(tmp_path: Path) -> None:
     assert weakness(tmp_path / "not" / "yet") is None
 
 
-def test_an_owner_other_than_root_and_us_is_a_weakness(tmp_path: Path, as_root: None) -> None:
+def test_an_owner_other_than_root_and_us_is_a_weakness(tmp_path: Path) -> None:
     folder, file = tmp_path / "folder", tmp_path / "folder" / "it's"
     folder.mkdir(mode=0o755)
     file.touch(mode=0o600)
-    os.chown(file, NOBODY.pw_uid, -1)
-    weak = weakness(file)
-    assert weak is not None
-    assert (weak.path, weak.fault) == (file, f"belongs to nobody (uid {NOBODY.pw_uid})")
-    assert os.system(weak.cure) == 0  # noqa: S605  # what we tell people to type
+    us = "root" if os.geteuid() == 0 else str(os.geteuid())
+    nobody = f"belongs to nobody (uid {NOBODY.pw_uid})"
+    with given_to_nobody(file):
+        weak = weakness(file)
+        assert weak is not None
+        assert (weak.path, weak.fault) == (file, nobody)
+        as_root("sh", "-c", weak.cure)  # what we tell people to type
+        assert weakness(file) is None
+    with given_to_nobody(folder):
+        assert str(weakness(file)) == f"{folder} {nobody}. To change that: chown {us} {folder}"
     assert weakness(file) is None
-    os.chown(folder, NOBODY.pw_uid, -1)
-    assert str(weakness(file)) == (
-        f"{folder} belongs to nobody (uid {NOBODY.pw_uid}). To change that: chown root {folder}"
-    )
 
 
 def test_what_everybody_may_write_is_a_weakness_wherever_on_the_way_it_is(tmp_path: Path) -> None:
@@ -166,24 +153,28 @@ def test_the_sticky_bit_protects_what_is_below_but_not_a_folder_for_our_files(
     assert weak.fault == "may be written by everybody (mode 1777)"
 
 
-def test_in_a_sticky_folder_only_what_is_ours_is_protected(tmp_path: Path, as_root: None) -> None:
+def test_in_a_sticky_folder_only_what_is_ours_is_protected(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
-    (tmp_path / "link").symlink_to("/etc")
-    os.lchown(tmp_path / "link", NOBODY.pw_uid, -1)
-    weak = weakness(tmp_path / "link" / "passwd")
-    assert weak is not None
-    assert weak.fault == f"belongs to nobody (uid {NOBODY.pw_uid})"
-    assert weak.cure == f"chown -h root {tmp_path / 'link'}"
+    link = tmp_path / "link"
+    link.symlink_to("/etc")
+    assert weakness(link / "passwd") is None
+    with given_to_nobody(link):
+        weak = weakness(link / "passwd")
+        assert weak is not None
+        assert (weak.path, weak.fault) == (link, f"belongs to nobody (uid {NOBODY.pw_uid})")
+        as_root("sh", "-c", weak.cure)
+        assert weakness(link / "passwd") is None
 
 
-def test_a_group_counts_only_if_somebody_else_is_in_it(tmp_path: Path, as_root: None) -> None:
+def test_a_group_counts_only_if_somebody_else_is_in_it(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     file.chmod(0o664)
-    assert weakness(file) is None  # root's group
-    os.chown(file, -1, 4_000_000)
-    assert weakness(file) is None  # a group that this machine does not know, as in containers
-    os.chown(file, -1, NOBODY.pw_gid)
+    as_root("chgrp", "root", str(file))
+    assert weakness(file) is None
+    as_root("chgrp", "4000000", str(file))  # that this machine does not know, as in containers
+    assert weakness(file) is None
+    as_root("chgrp", str(NOBODY.pw_gid), str(file))
     weak = weakness(file)
     assert weak is not None
     assert "nobody" in weak.fault
@@ -242,13 +233,10 @@ def test_a_file_that_others_may_have_prepared_is_not_private(
     assert caught.value.filename == str(path)
 
 
-def test_an_ordinary_user_trusts_root_and_itself(tmp_path: Path, as_root: None) -> None:
-    for place in [tmp_path, *list(tmp_path.parents)[:-2]]:
-        place.chmod(0o755)
-    roots, own = tmp_path / "roots", tmp_path / "own"
-    roots.touch(mode=0o644)
+def test_an_ordinary_user_trusts_root_and_itself(somebody: None) -> None:
+    own = Path("own")
     own.touch(mode=0o600)
-    os.chown(own, NOBODY.pw_uid, -1)
-    with as_nobody():
-        assert weakness(roots) is None
-        assert weakness(own) is None
+    assert weakness(own) is None
+    assert weakness(Path("/etc/passwd")) is None
+    own.chmod(0o606)
+    assert str(weakness(own)).endswith(f"To change that: chmod o-w {own.absolute()}")

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import dns.rcode
 import pytest
 from support.certbot import Certbot, Result
 from support.nameserver import Nameserver
-from support.need import need
 from support.pebble import ISSUER, Pebble
 from support.process import free_port
 from support.zones import Key
@@ -98,15 +96,6 @@ def test_credentials_that_all_may_read_are_warned_about(
     # The renewal finds the record, and needs no credentials.
     nameserver_credentials.chmod(0o646)
     assert certbot.renew("--force-renewal").returncode == 0
-
-
-def test_root_publishes_nothing_with_credentials_that_all_may_change(
-    certbot: Certbot, writing: list[str], nameserver_credentials: Path
-) -> None:
-    need(os.geteuid() == 0, "only root is refused")
-    nameserver_credentials.chmod(0o646)
-    done = certbot.certonly(*writing, "-d", "example.test")
-    refused(done, f"chmod o-w {nameserver_credentials}", f"Name:   {NAME}")
 
 
 @pytest.mark.parametrize(

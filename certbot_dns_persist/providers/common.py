@@ -1,12 +1,11 @@
 """What several providers need: their keys, the possible zones of a name, their package, safety."""
 
 import importlib.metadata
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.files import weakness
+from certbot_dns_persist.files import are_root, weakness
 
 if TYPE_CHECKING:  # it needs zope.interface, which credentials can be read without
     from certbot_dns_persist.providers.interface import Settings
@@ -18,7 +17,7 @@ def refuse_changeable(path: Path, what: str) -> None:
     Whoever can would decide what root does. ``what`` begins the message of the
     :class:`~certbot_dns_persist.errors.ConfigurationError`.
     """
-    weak = weakness(path) if os.geteuid() == 0 else None
+    weak = weakness(path) if are_root() else None
     if weak is not None:
         raise ConfigurationError(
             f"{what} is not used by root, because others can change it: {weak}. Or keep it in a "

@@ -1,0 +1,51 @@
+"""What Certbot gets to see of an error that we did not expect."""
+
+import argparse
+import logging
+from typing import Any
+
+import pytest
+from certbot import errors
+
+from certbot_dns_persist import authenticator
+from certbot_dns_persist.authenticator import Authenticator
+
+
+@pytest.fixture
+def plugin() -> Authenticator:
+    return Authenticator(argparse.Namespace(quiet=False), "dns-persist")
+
+
+def fail(*_: Any) -> None:
+    raise RecursionError("of \x1b a stranger")
+
+
+def test_an_unexpected_error_is_certbots_with_a_sentence_and_the_details_in_its_log(
+    plugin: Authenticator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(plugin, "conf", fail)
+    with pytest.raises(errors.PluginError) as caught:
+        plugin.prepare()
+    assert str(caught.value) == (
+        r"An unexpected error stopped certbot-dns-persist: RecursionError: of \x1b a stranger. "
+        "Certbot's log has the details."
+    )
+    (record,) = caplog.records
+    assert record.levelno == logging.DEBUG
+    assert record.exc_text is not None
+    assert "Traceback (most recent call last)" in record.exc_text
+    assert "\x1b" not in record.exc_text
+
+
+def test_a_hint_that_fails_hides_no_words_of_the_ca(
+    plugin: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin, "_hint", fail)
+    assert plugin.auth_hint([]).startswith("An unexpected error stopped certbot-dns-persist: ")
+
+
+@pytest.mark.parametrize("error", [errors.SignalExit("SIGTERM"), errors.PluginError("theirs")])
+def test_certbots_own_errors_stay_what_they_are(error: errors.Error) -> None:
+    with pytest.raises(errors.Error) as caught, authenticator._errors_for_certbot():
+        raise error
+    assert caught.value is error
