@@ -20,6 +20,7 @@ from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.change import words
 from certbot_dns_persist.cli.report import Report
 from certbot_dns_persist.errors import NotAuthorized
+from certbot_dns_persist.journal.notes import PublishedRecord
 from certbot_dns_persist.judge import hint
 from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.diagnosis import Diagnosis, Severity, Status
@@ -31,7 +32,7 @@ from certbot_dns_persist.lookup.zones import to_text
 from certbot_dns_persist.options import options_of
 from certbot_dns_persist.providers.interface import Served, Settings
 from certbot_dns_persist.providers.script import Script
-from certbot_dns_persist.render import live
+from certbot_dns_persist.render import live, published
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.explained import render
 from certbot_dns_persist.render.html import Html
@@ -247,6 +248,34 @@ def _nothing(_: str) -> Served:
 
 
 # Reports and views
+
+
+@pytest.mark.parametrize("how", ["table", "lines", "json"])
+def test_our_notes_are_listed_as_text(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = PublishedRecord(
+        name=HOSTILE,
+        value=HOSTILE,
+        ttl=300,
+        provider=HOSTILE,
+        zone=HOSTILE,
+        server=HOSTILE,
+        account_url=HOSTILE,
+        domain=HOSTILE,
+        persist_until=AT,
+        first_published=HOSTILE,
+        last_changed=HOSTILE,
+        doubt=HOSTILE,
+    )
+    out = Screen()
+    monkeypatch.setattr(sys, "stdout", ShownStream(out))
+    monkeypatch.setenv("COLUMNS", "400")
+    if how == "table":
+        published.as_table([noted])
+    elif how == "lines":
+        published.as_lines([noted], out)
+    else:
+        published.as_json([noted], out)
+    harmless(drawn(out.getvalue()) if how == "table" else out.getvalue())
 
 
 def test_the_live_view_draws_text_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

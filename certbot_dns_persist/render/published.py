@@ -55,7 +55,7 @@ def as_table(records: Sequence[PublishedRecord]) -> None:
     table.add_column("Published", no_wrap=True)
     table.add_column("Domain, and the record", overflow="fold")
     for record in records:
-        when = Text((record.first_published or "unknown").partition("T")[0])
+        when = Text(printable(record.first_published or "unknown").partition("T")[0])
         if until := _until(record):
             when.append(f"\nuntil {until.partition('T')[0]}")
         told = [

@@ -14,6 +14,7 @@ Main = Callable[..., int]
 
 COMMANDS = sorted(command.__name__.rpartition(".")[2] for command in cli.COMMANDS)
 WITH_FILES = [name for name in COMMANDS if name != "explain"]
+WITH_SUBJECTS = [name for name in WITH_FILES if name != "list"]
 
 
 class Unexpected(Exception):
@@ -122,7 +123,7 @@ def test_no_command_and_an_unknown_one_end_with_3(
     assert capsys.readouterr().err.startswith("usage: ")
 
 
-@pytest.mark.parametrize("name", [name for name in WITH_FILES if name != "list"])
+@pytest.mark.parametrize("name", WITH_SUBJECTS)
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
