@@ -19,7 +19,7 @@ from certbot.plugins import common
 
 from certbot_dns_persist import options
 from certbot_dns_persist.ca.challenge import DNSPersist01
-from certbot_dns_persist.errors import Error
+from certbot_dns_persist.errors import Error, cannot_be_imported
 from certbot_dns_persist.shown import logger_of, shown
 
 if TYPE_CHECKING:
@@ -69,11 +69,7 @@ def _importing() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # an import runs other people's code
-        raise _PluginError(
-            "certbot-dns-persist cannot be used: a package that it needs is missing, too old or "
-            f"damaged ({type(error).__name__}: {error}). Reinstall it the way it was "
-            f"installed, for {sys.executable}."
-        ) from error
+        raise _PluginError(cannot_be_imported(error)) from error
 
 
 class Authenticator(common.Plugin, interfaces.Authenticator):

@@ -5,6 +5,8 @@ terminal. Certbot sees none of them; the authenticator turns them into
 :class:`certbot.errors.PluginError` in one place.
 """
 
+import sys
+
 
 class Error(Exception):
     """Base of all errors that this package raises on purpose."""
@@ -52,3 +54,12 @@ class CannotLock(ProviderError):
 
 class NotAuthorized(Error):
     """No record authorises an order, and none could be published."""
+
+
+def cannot_be_imported(error: Exception) -> str:
+    """Return what to tell of an ``error`` that a module of ours raised while it was imported."""
+    return (
+        "certbot-dns-persist cannot be used: a package that it needs is missing, too old or "
+        f"damaged ({type(error).__name__}: {error}). Reinstall it the way it was installed, for "
+        f"{sys.executable}."
+    )

@@ -214,7 +214,7 @@ def test_the_streams_of_the_command_show_whatever_is_written(
         print(HOSTILE, file=sys.stderr)
         raise NotAuthorized(HOSTILE)
 
-    monkeypatch.setattr(cli.explain, "run", run)
+    monkeypatch.setattr("certbot_dns_persist.cli.explain.run", run)
     assert cli.main(["explain"]) == 1
     for written in capsys.readouterr():
         harmless(written, lines=False)

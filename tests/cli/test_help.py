@@ -13,8 +13,9 @@ from support.issued import FOREIGN, Issued
 from support.pebble import ISSUER
 
 from certbot_dns_persist import cli
+from certbot_dns_persist.cli import program
 
-COMMANDS = {command.__name__.rpartition(".")[2]: command for command in cli.COMMANDS}
+COMMANDS = {command.__name__.rpartition(".")[2]: command for command in program.COMMANDS}
 
 
 def examples(name: str) -> list[str]:
@@ -23,7 +24,7 @@ def examples(name: str) -> list[str]:
 
 
 def subparser(name: str) -> argparse.ArgumentParser:
-    (action,) = (a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction))
+    (action,) = (a for a in program.parser()._actions if isinstance(a, argparse._SubParsersAction))
     made = action.choices[name]
     assert isinstance(made, argparse.ArgumentParser)
     return made

@@ -2,19 +2,24 @@
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from certbot_dns_persist import cli
+from certbot_dns_persist.cli import program
 from certbot_dns_persist.cli.last_resort import LOG
 
 Main = Callable[..., int]
 
-COMMANDS = sorted(command.__name__.rpartition(".")[2] for command in cli.COMMANDS)
+COMMANDS = sorted(command.__name__.rpartition(".")[2] for command in program.COMMANDS)
 WITH_FILES = [name for name in COMMANDS if name != "explain"]
 WITH_SUBJECTS = [name for name in WITH_FILES if name != "list"]
+
+WITH_MODULES = "import sys; from certbot_dns_persist.cli import main; sys.exit(main())"
 
 
 class Unexpected(Exception):
@@ -44,7 +49,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise Unexpected("\x1b[2Jof a stranger\nthe end")
 
-    for command in cli.COMMANDS:
+    for command in program.COMMANDS:
         monkeypatch.setattr(command, "run", fail)
 
 
@@ -105,9 +110,24 @@ def test_an_error_of_the_system_is_no_fault_of_ours(
     def fail(_: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(cli.publish, "run", fail)
+    monkeypatch.setattr("certbot_dns_persist.cli.publish.run", fail)
     assert main("publish") == 3
     assert "OSError: [Errno 28] No space left on device. For the details" in capsys.readouterr().err
+
+
+def test_a_package_that_cannot_be_imported_is_told_with_status_3(tmp_path: Path) -> None:
+    (tmp_path / "dns.py").write_text("raise ImportError('of another release')")
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_MODULES, "check"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert done.stderr.startswith("certbot-dns-persist cannot be used: a package that it needs is")
+    assert "(ImportError: of another release)" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 # Wrong usage

@@ -13,7 +13,7 @@ import pytest
 from support.bootstrap import ROOT
 from support.need import need
 
-from certbot_dns_persist import cli
+from certbot_dns_persist.cli import program
 from certbot_dns_persist.options import OPTIONS
 
 PLUGIN, COMMAND = "certbot-dns-persist-plugin.7", "certbot-dns-persist.1"
@@ -63,7 +63,7 @@ def test_every_option_of_the_plugin_is_in_its_page(pages: Path) -> None:
 def test_every_command_and_option_is_in_the_commands_page(pages: Path) -> None:
     head, *sections = re.split(r"^\.SS ", text(pages / COMMAND), flags=re.MULTILINE)
     by_name = {section.partition("\n")[0].strip('"'): section for section in sections}
-    parser = cli.parser()
+    parser = program.parser()
     for names, command in commands(parser):
         page = by_name[" ".join(names)] if names else head
         for action in command._actions:
