@@ -25,7 +25,7 @@ def printable(text: str) -> str:
 
 def shown(text: str) -> str:
     """Return ``text`` as :func:`printable` does, but with its line breaks and tabs."""
-    if text.isprintable():
+    if text.replace("\n", "").replace("\t", "").isprintable():
         return text
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 

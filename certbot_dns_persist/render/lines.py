@@ -28,7 +28,8 @@ class Lines:
                 self._write(subject(checked), what, reason)
 
     def _write(self, *parts: str) -> None:
-        print(*map(printable, parts), sep="\t", file=self._out, flush=True)
+        self._out.write("\t".join(map(printable, parts)) + "\n")
+        self._out.flush()
 
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Write nothing more; troubles go to standard error."""

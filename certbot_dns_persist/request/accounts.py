@@ -136,7 +136,7 @@ def _read_account(directory: Path, *, without: Collection[str] = ()) -> "tuple[s
         members = dict(json.loads(_read(directory / "private_key.json")))
         wanted = {name: members[name] for name in members if name not in without}
         return url, JWK.json_loads(json.dumps(wanted))
-    except (ValueError, KeyError, TypeError, DeserializationError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, DeserializationError) as error:
         raise AccountError(
             f"Certbot's account in {directory} cannot be used: its regr.json or private_key.json "
             "is damaged. Restore the directory from a backup, or choose another account with "

@@ -145,7 +145,7 @@ def _read_account(regr: Path) -> Account:
     except AccountError:
         try:
             return Account(str(json.loads(regr.read_text(encoding="utf-8"))["uri"]), "")
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
         raise
 

@@ -71,6 +71,13 @@ def test_a_missing_account_file_is_named(tmp_path: Path, missing: str) -> None:
         read_account(tmp_path)
 
 
+def test_json_that_nests_too_deep_is_damage(tmp_path: Path) -> None:
+    keep(tmp_path)
+    (tmp_path / "regr.json").write_text("[" * 100_000)
+    with pytest.raises(AccountError, match="is damaged"):
+        read_account(tmp_path)
+
+
 @pytest.mark.parametrize(
     "key",
     ["{}", '{"kty": "none"}', '{"kty": "EC", "crv": "P-256", "x": "", "y": ""}', "[1]", "null"],

@@ -88,6 +88,16 @@ def test_only_what_is_changed_is_changed_and_the_file_keeps_its_mode(
     assert (path.stat().st_mode & 0o777, [*path.parent.iterdir()]) == (0o640, [path])
 
 
+def test_a_configuration_that_is_a_link_is_changed_where_it_leads(
+    path: Path, tmp_path: Path
+) -> None:
+    kept = path.rename(tmp_path / "kept elsewhere")
+    path.symlink_to(kept)
+    change_lineage(read_lineage(tmp_path, "name"), {"account": "fedcba9876543210"})
+    assert path.is_symlink()
+    assert "account = fedcba9876543210" in kept.read_text()
+
+
 def test_a_configuration_that_cannot_be_changed_is_named(path: Path, tmp_path: Path) -> None:
     lineage = read_lineage(tmp_path, "name")
     path.write_text(CONFIGURATION.replace("[renewalparams]", ""))
