@@ -9,7 +9,7 @@ process may end after any step: the next run looks first, finds what is there, a
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.change import words
@@ -137,9 +137,7 @@ class Ensure:
         new = [p for p in plans if any(p.value not in s.found.values for s in p.standings)]
         if new:
             self._publish(new)
-        for plan in plans:
-            if plan not in new:
-                self._publisher.keep(_record(plan), plan.reason)
+        self._keep([plan for plan in plans if plan not in new])
         denied = denied_for((s.found for p in new for s in p.standings), self._patience())
         now = self._wait({r: plan.retire for plan in plans for r in plan.requests}, denied)
         seen: list[Plan] = []
@@ -156,10 +154,16 @@ class Ensure:
         if unseen:
             self._fail(words.not_replaced(unseen, self._patience()), unseen[0].request)
         lock()
+        self._keep(seen)
         if lost := self._not_in_force(seen):
             self._fail(words.taken_away(lost), lost[0].request)
         others = between()
         return accepted, self._conclude(seen, others)
+
+    def _keep(self, plans: Iterable[Plan]) -> None:
+        """Let nobody remove the new records as replaced, as they may have been before."""
+        for plan in plans:
+            self._publisher.keep(_record(plan), plan.reason)
 
     def _not_in_force(self, plans: Sequence[Plan]) -> list[Standing]:
         """Return what DNS or the provider do not authorise any more without the old records."""

@@ -21,7 +21,7 @@ from certbot_dns_persist.judge.retire import needed_by, ours
 from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.request.accounts import accounts_directory, read_accounts
 from certbot_dns_persist.request.applicants import Given
-from certbot_dns_persist.request.lineages import Lineage, change_lineage
+from certbot_dns_persist.request.lineages import Lineage, change_lineage, read_lineage
 from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.request.subjects import Subject, Subjects, bases, only_subjects
 
@@ -299,9 +299,21 @@ class _Rotation:
         return [lineage for lineage in self.lineages if self._differences(lineage)]
 
     def _lock(self) -> None:
-        """Wait until no Certbot and no other rotation is running, and let none begin."""
-        if self._changed:
+        """Wait until no Certbot and no other rotation is running, and let none begin.
+
+        Not even if the renewal files stay as they are: another rotation may change them, and rely
+        on what we are about to remove. Raises :class:`ConfigurationError` if one was changed since
+        the rotation was planned.
+        """
+        if self.lineages:
             changing.lock_certbot(self._args)
+        config_dir = Path(self._args.config_dir)
+        for lineage in self.lineages:
+            if read_lineage(config_dir, lineage.name) != lineage:
+                raise ConfigurationError(
+                    f"The certificate {lineage.name} was changed by another process "
+                    "meanwhile, so it may need other records."
+                )
 
     def _switch(self) -> list[ValidationRequest]:
         """Change what the lineages are renewed with.

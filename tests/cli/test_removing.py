@@ -221,6 +221,28 @@ def test_a_rotation_that_has_changed_while_it_was_shown_is_not_made(world: World
     assert world.values("n1.example.test") == [world.new]
 
 
+def test_a_certificate_that_was_changed_while_a_rotation_waited_is_left_as_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second rotation was planned for the account of before, and ends later."""
+    world.add("one", "n1.example.test")
+    world.publish("one")
+
+    def another(_: object) -> None:
+        world.add("one", "n1.example.test", account="new")
+        world.stand("n1.example.test", world.old, world.new, f"{world.old}; policy=wildcard")
+
+    monkeypatch.setattr(changing, "lock_certbot", another)  # it waits for the other one
+
+    done = world("rotate", "--all", "--dns-persist-policy", "wildcard", "--yes")
+
+    assert done.status == 1
+    assert "The certificate one was changed by another process meanwhile" in done.error
+    renewal = (world.home.config_dir / "renewal" / "one.conf").read_text()
+    assert "policy" not in renewal
+    assert world.new in world.values("n1.example.test")
+
+
 # Who else needs it
 
 
