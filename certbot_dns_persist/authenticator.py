@@ -195,7 +195,10 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
             (r.domain for r in requests), elsewhere=True
         )
         said = order.kinds_of_errors(failed_achalls)
-        return hint.explain(requests, inspections, said=said, at=int(time.time()))
+        published = () if self._ensure is None else self._ensure.unseen
+        return hint.explain(
+            requests, inspections, said=said, published=published, at=int(time.time())
+        )
 
     def _options(self) -> options.Options:
         known = None

@@ -125,14 +125,16 @@ class Dns01:
             after=denied_for(places.values(), seconds),
         )
         lagging: list[str] = []
+        accepted: dict[str, list[str]] = {}
         for proof, record in records.items():
             lines = _lagging([proof], found)
             served = proof.value in found[proof.name].values
             if lines and not served and self._publisher.vouches(record):
-                names = self._publisher.names(record.name)
-                logger.warning(words.accepted_unseen("\n".join(lines), names, seconds))
+                accepted.setdefault(self._publisher.names(record.name), []).extend(lines)
             else:
                 lagging += lines
+        for names, lines in accepted.items():
+            logger.warning(words.accepted_unseen("\n".join(lines), names, seconds))
         if lagging:
             raise errors.NotAuthorized(
                 f"The records for dns-01 were published, but after {seconds} seconds these "

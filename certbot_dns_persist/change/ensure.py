@@ -49,6 +49,8 @@ class Ensure:
         self._lookup = lookup
         self._publisher = publisher
         self._here = surroundings
+        self.unseen: set[ValidationRequest] = set()
+        """Those whose records the provider has, though they were not seen when time was up."""
 
     def look(self, requests: Sequence[ValidationRequest]) -> list[Standing]:
         """Return what DNS says now about each of ``requests``, all looked up at once."""
@@ -140,17 +142,11 @@ class Ensure:
         self._keep([plan for plan in plans if plan not in new])
         denied = denied_for((s.found for p in new for s in p.standings), self._patience())
         now = self._wait({r: plan.retire for plan in plans for r in plan.requests}, denied)
-        seen: list[Plan] = []
-        accepted: list[Plan] = []
-        unseen: list[Standing] = []
-        for plan in plans:
-            standings = [now[request] for request in plan.requests]
-            if all(standing.everywhere for standing in standings):
-                seen.append(plan)
-            elif plan in new and self._accepted_unseen(plan, standings):
-                accepted.append(plan)
-            else:
-                unseen += [standing for standing in standings if not standing.everywhere]
+        seen, late = _done_and_late(plans, now)
+        accepted = self._accepted_unseen({p: them for p, them in late.items() if p in new})
+        unseen = [
+            s for p, them in late.items() if p not in accepted for s in them if not s.everywhere
+        ]
         if unseen:
             self._fail(words.not_replaced(unseen, self._patience()), unseen[0].request)
         lock()
@@ -158,7 +154,7 @@ class Ensure:
         if lost := self._not_in_force(seen):
             self._fail(words.taken_away(lost), lost[0].request)
         others = between()
-        return accepted, self._conclude(seen, others)
+        return [*accepted], self._conclude(seen, others)
 
     def _keep(self, plans: Iterable[Plan]) -> None:
         """Let nobody remove the new records as replaced, as they may have been before."""
@@ -279,18 +275,13 @@ class Ensure:
                     request.domain,
                     lagging([standings[request]]),
                 )
-        unseen, seen, done = [], True, []
-        for plan in published:
-            now = [standings[request] for request in plan.requests]
-            if all(standing.everywhere for standing in now):
-                done.append(plan)
-            else:
-                seen = False
-                unseen += [] if self._accepted_unseen(plan, now) else now
+        done, late = _done_and_late(published, standings)
+        accepted = self._accepted_unseen(late)
         self._conclude(done)
+        unseen = [s for plan, them in late.items() if plan not in accepted for s in them]
         if unseen:
             self._fail(words.not_seen(unseen, self._patience()), unseen[0].request)
-        return seen
+        return not late
 
     def _wait(
         self, awaited: Mapping[ValidationRequest, tuple[str, ...]], after: int = 0
@@ -317,21 +308,32 @@ class Ensure:
             raise errors.NotAuthorized(words.interrupted(awaited)) from None
         return {standing.request: standing for standing in standings}
 
-    def _accepted_unseen(self, plan: Plan, standings: Sequence[Standing]) -> bool:
-        """Whether nobody serves the record of ``plan`` here, and the provider has it."""
-        if any(s.authorized for s in standings) or not self._publisher.writes(plan.name):
-            return False
-        names = self._publisher.names(plan.name)
-        vouched = self._publisher.vouches(_record(plan))
-        if vouched:
+    def _accepted_unseen(self, late: Mapping[Plan, Sequence[Standing]]) -> set[Plan]:
+        """Return those plans whose records nobody serves here, and the provider has.
+
+        ``late`` has the requests of each as they stand now.
+        """
+        accepted: set[Plan] = set()
+        told: dict[tuple[bool | None, str], list[Standing]] = {}
+        for plan, standings in late.items():
+            if any(s.authorized for s in standings) or not self._publisher.writes(plan.name):
+                continue
+            vouched = self._publisher.vouches(_record(plan))
+            told.setdefault((vouched, self._publisher.names(plan.name)), []).extend(standings)
+            if vouched:
+                accepted.add(plan)
+                self.unseen.update(plan.requests)
+            else:
+                doubt = f"no server showed it within {self._patience()} seconds"
+                self._publisher.note_doubt(_record(plan), plan.reason, doubt)
+        for (vouched, names), standings in told.items():
             unseen = words.unseen(standings)
-            logger.warning(words.accepted_unseen(unseen, names, self._patience()))
-            return True
-        doubt = f"no server showed it within {self._patience()} seconds"
-        self._publisher.note_doubt(_record(plan), plan.reason, doubt)
-        say = words.in_doubt if vouched is None else words.vanished
-        logger.warning(say(words.unseen(standings), names))
-        return False
+            if vouched:
+                logger.warning(words.accepted_unseen(unseen, names, self._patience()))
+            else:
+                say = words.in_doubt if vouched is None else words.vanished
+                logger.warning(say(unseen, names))
+        return accepted
 
     def _patience(self) -> int:
         return patience(self._options, terminal=self._here.terminal)
@@ -476,6 +478,21 @@ class Ensure:
         if not self._here.subset:
             raise errors.NotAuthorized(message)
         logger.warning(message)
+
+
+def _done_and_late(
+    plans: Sequence[Plan], now: Mapping[ValidationRequest, Standing]
+) -> tuple[list[Plan], dict[Plan, list[Standing]]]:
+    """Return the plans whose records all servers have, and the others with how they stand."""
+    done: list[Plan] = []
+    late: dict[Plan, list[Standing]] = {}
+    for plan in plans:
+        standings = [now[request] for request in plan.requests]
+        if all(standing.everywhere for standing in standings):
+            done.append(plan)
+        else:
+            late[plan] = standings
+    return done, late
 
 
 def _record(plan: Plan, value: str | None = None) -> TxtRecord:

@@ -19,18 +19,22 @@ def explain(
     inspections: Iterable[Inspection],
     *,
     said: Mapping[str, Collection[str]],
+    published: Collection[ValidationRequest] = (),
     at: int,
 ) -> str:
     """Return, for each request that the CA refused, what DNS serves now and the likely cause.
 
     ``inspections`` are those of their domains, in the same order, and may be made one by one;
-    ``said`` are the kinds of the CA's errors (RFC 8555 section 6.7), by domain; ``at`` is UNIX
-    seconds.
+    ``said`` are the kinds of the CA's errors (RFC 8555 section 6.7), by domain; ``published`` are
+    those whose records the provider has, though nobody served them; ``at`` is UNIX seconds.
     """
     lines = []
     try:
         for request, inspection in zip(requests, inspections, strict=True):
             standing = Standing(request, inspection.found, at)
+            if request in published and not standing.accepted:
+                lines.append(f"{request.domain}: {_not_yet(request)}\n{what_stands(standing)}")
+                continue
             diagnosis = diagnose(standing, inspection, warn_days=WARN_DAYS)
             lines.append(
                 f"{request.domain}: {printable(diagnosis.reason)}\n{what_stands(standing)}"
@@ -41,6 +45,14 @@ def explain(
         return f"DNS cannot be asked what it serves now: {error}"
     account = requests[0].account_url if requests else ""
     return "\n".join([f"The CA looked for a record of the account {account}.", *lines])
+
+
+def _not_yet(request: ValidationRequest) -> str:
+    return (
+        f"The provider has the record at {request.name}, but no server that we asked shows it, nor "
+        "probably one that the CA asked. It need not be published again: find out why, as the "
+        "warning above says, or wait until the servers have it. Then run the same command again."
+    )
 
 
 def _cause(standing: Standing, said: Collection[str]) -> str:
