@@ -20,8 +20,8 @@ def refuse_changeable(path: Path, what: str) -> None:
     weak = weakness(path) if are_root() else None
     if weak is not None:
         raise ConfigurationError(
-            f"{what} is not used by root, because others can change it: {weak}. Or keep it in a "
-            "directory that only root can write, as all above it."
+            f"{what} is not used, because this runs as root, and others can change it: {weak}. Or "
+            "move it to a directory that only root can change, such as /etc/letsencrypt."
         )
 
 

@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,18 +32,30 @@ def lock(name: str) -> Iterator[None]:
         yield
 
 
+def temporary() -> Path:
+    """Return where temporary files go: below ``.cache``, but for root in somebody else's checkout.
+
+    There our programs would trust nothing that tests write, as others could change it.
+    """
+    above = [place.stat() for place in CACHE.parents] if os.geteuid() == 0 else []
+    if any(each.st_uid or (each.st_mode & 0o022 and not each.st_mode & 0o1000) for each in above):
+        return Path(tempfile.gettempdir())
+    below = CACHE / "tmp"
+    below.mkdir(parents=True, exist_ok=True)
+    return below
+
+
 def environment() -> dict[str, str]:
     """Return our environment, with every place that tools write to moved below ``.cache``.
 
     Only Python's bytecode stays beside the modules, even if bytecode is turned off: a run starts
     more than a thousand processes, and each would compile our package again.
     """
-    for directory in ("tmp", "pip"):
-        (CACHE / directory).mkdir(parents=True, exist_ok=True)
+    (CACHE / "pip").mkdir(parents=True, exist_ok=True)
     ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
         **ours,
-        "TMPDIR": str(CACHE / "tmp"),
+        "TMPDIR": str(temporary()),
         "PIP_CACHE_DIR": str(CACHE / "pip"),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "RUFF_CACHE_DIR": str(CACHE / "ruff"),
