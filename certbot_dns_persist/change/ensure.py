@@ -234,13 +234,21 @@ class Ensure:
         if plans:
             names = ", ".join(dict.fromkeys(self._publisher.names(plan.name) for plan in plans))
             self._here.notify(f"Publishing through {names}:\n{words.changes(plans)}")
+        ready: list[Plan] = []
         for plan in plans:
             try:
                 self._warn_of_other_zone(plan)
-                self._publisher.add(_record(plan), plan.reason)
-                published.append(plan)
+                ready.append(plan)
             except errors.ProviderError as error:
                 failed.setdefault(str(error), []).append(plan)
+        for start in range(0, len(ready), LOCKED_AT_ONCE):
+            together = ready[start : start + LOCKED_AT_ONCE]
+            outcomes = self._publisher.add_all([(_record(plan), plan.reason) for plan in together])
+            for plan, why in zip(together, outcomes, strict=True):
+                if why is None:
+                    published.append(plan)
+                else:
+                    failed.setdefault(str(why), []).append(plan)
         self._publisher.settle()
         return published
 

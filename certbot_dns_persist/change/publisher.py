@@ -2,14 +2,22 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from certbot_dns_persist.change import words
 from certbot_dns_persist.change.locks import Locks
-from certbot_dns_persist.errors import CannotLock, ConfigurationError, ProviderError
-from certbot_dns_persist.journal.notes import INTERRUPTED, OK, WAS_GONE, Change, Intention, Outcome
+from certbot_dns_persist.errors import Busy, CannotLock, ConfigurationError, ProviderError
+from certbot_dns_persist.journal.notes import (
+    INTERRUPTED,
+    NOT_MADE,
+    OK,
+    WAS_GONE,
+    Change,
+    Intention,
+    Outcome,
+)
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.hiding import at_place
 from certbot_dns_persist.lookup.session import Lookup
@@ -20,6 +28,7 @@ from certbot_dns_persist.shown import logger_of
 if TYPE_CHECKING:
     from certbot_dns_persist.providers.interface import (
         AnsweringProvider,
+        ManyProvider,
         Provider,
         Served,
         SettlingProvider,
@@ -44,6 +53,17 @@ class TxtRecord:
     account_url: str
     persist_until: int | None = None
     """UNIX seconds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Missing:
+    """A record that one provider does not have yet."""
+
+    place: int
+    provider_name: str
+    provider: "Provider"
+    record: TxtRecord
+    change: Change
 
 
 class Publisher:
@@ -146,24 +166,90 @@ class Publisher:
         return Served(found.own_values, found.zone, servers)
 
     def add(self, record: TxtRecord, reason: str) -> None:
-        """Publish ``record`` with each provider of its name, unless it is there already.
+        """Publish ``record`` as :meth:`add_all` does.
 
-        Without locks it is published all the same, with a warning. Raises
-        :class:`~certbot_dns_persist.errors.ProviderError`.
+        Raises :class:`~certbot_dns_persist.errors.ProviderError`.
         """
-        with self._locked_if_possible(record.name):
-            for name, provider in self._providers(record.name):
-                if record.value in provider.list_values(record.name):
-                    continue
-                change = self._change("add", record, reason, name, provider.zone_for(record.name))
-                (intention,) = self.journal.intended(change)
-                # Before the change: it may be interrupted when it has been made.
-                self._added.append((name, provider, record))
-                if not intention.noted:
-                    logger.warning(words.not_noted(record.name, record.value))
-                self._do(
-                    intention, partial(provider.add_value, record.name, record.value, record.ttl)
-                )
+        (error,) = self.add_all([(record, reason)])
+        if error is not None:
+            raise error
+
+    def add_all(self, wanted: Sequence[tuple[TxtRecord, str]]) -> list[ProviderError | None]:
+        """Publish records, each with its reason, with each provider of its name.
+
+        Not where it is there already. Returns for each ``None``, or why it may not be there.
+        Without locks they are published all the same, with a warning.
+        """
+        try:
+            with self._locked_if_possible([record.name for record, _ in wanted]):
+                return self._add_all(wanted)
+        except Busy as error:
+            if len(wanted) == 1:
+                return [error]
+        return [error for each in wanted for error in self.add_all([each])]
+
+    def _add_all(self, wanted: Sequence[tuple[TxtRecord, str]]) -> list[ProviderError | None]:
+        found: list[ProviderError | None] = [None] * len(wanted)
+        missing: list[_Missing] = []
+        for place, (record, reason) in enumerate(wanted):
+            try:
+                for name, provider in self._providers(record.name):
+                    if record.value not in provider.list_values(record.name):
+                        zone = provider.zone_for(record.name)
+                        change = self._change("add", record, reason, name, zone)
+                        missing.append(_Missing(place, name, provider, record, change))
+            except ProviderError as error:
+                found[place] = error
+        missing = [each for each in missing if found[each.place] is None]
+        for place, why in self._add_missing(missing):
+            found[place] = found[place] or why
+        return found
+
+    def _add_missing(self, missing: "Sequence[_Missing]") -> "list[tuple[int, ProviderError]]":
+        """Add records, all noted together; return those that may not be there, and why."""
+        from certbot_dns_persist.providers.interface import Addition, IManyProvider
+
+        intentions = self.journal.intended(*(each.change for each in missing)) if missing else []
+        for each, intention in zip(missing, intentions, strict=True):
+            # Before the change: it may be interrupted when it has been made.
+            self._added.append((each.provider_name, each.provider, each.record))
+            if not intention.noted:
+                logger.warning(words.not_noted(each.record.name, each.record.value))
+        left = dict(zip(intentions, missing, strict=True))
+        outcomes: list[Outcome] = []
+        failed: list[tuple[int, ProviderError]] = []
+        try:
+            while left:
+                provider = next(iter(left.values())).provider
+                many = IManyProvider.providedBy(provider)
+                now = [i for i, each in left.items() if each.provider is provider]
+                now = now if many else now[:1]
+                additions = [
+                    Addition(each.record.name, each.record.value, each.record.ttl)
+                    for each in map(left.__getitem__, now)
+                ]
+                try:
+                    if many:
+                        told = list(cast("ManyProvider", provider).add_many(additions))
+                    else:
+                        told = [provider.add_value(*additions[0])]
+                except ProviderError as error:
+                    told = [error] * len(now)
+                except BaseException as error:
+                    # The service may have made the change all the same. The next run looks.
+                    outcomes += [Outcome(i, _interrupted(error)) for i in now]
+                    outcomes += [Outcome(i, NOT_MADE) for i in left if i not in now]
+                    raise
+                for intention, result in zip(now, told, strict=True):
+                    each = left.pop(intention)
+                    if isinstance(result, ProviderError):
+                        failed.append((each.place, result))
+                        outcomes.append(Outcome(intention, str(result)))
+                    else:
+                        outcomes.append(Outcome(intention, OK, result))
+        finally:
+            self.journal.done(*outcomes)
+        return failed
 
     @contextlib.contextmanager
     def locked(self, names: Collection[str]) -> Iterator[None]:
@@ -178,11 +264,11 @@ class Publisher:
             yield
 
     @contextlib.contextmanager
-    def _locked_if_possible(self, name: str) -> Iterator[None]:
-        """Keep other processes from changing ``name``, and warn if that is not possible."""
+    def _locked_if_possible(self, names: Collection[str]) -> Iterator[None]:
+        """Keep other processes from changing ``names``, and warn if that is not possible."""
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(self.locked([name]))
+                held.enter_context(self.locked(names))
             except CannotLock as error:
                 if not self._warned:
                     logger.warning("%s We publish all the same, but remove nothing.", error)
@@ -202,7 +288,7 @@ class Publisher:
 
     def inherit(self, record: TxtRecord) -> None:
         """Withdraw ``record``, which an interrupted run has left, with what is added."""
-        with self._locked_if_possible(record.name):
+        with self._locked_if_possible([record.name]):
             for published in self.journal.published(name=record.name):
                 if published.value == record.value:
                     self.journal.keep(published, temporary=True)
@@ -321,7 +407,7 @@ class Publisher:
 
         It is published again, if somebody has just removed it.
         """
-        with self._locked_if_possible(record.name):
+        with self._locked_if_possible([record.name]):
             if record.value in self.journal.replaced(record.name):
                 if self.writes(record.name):
                     self.add(record, reason)

@@ -12,7 +12,8 @@ mean. Its whole life:
    others, which are usually misspelt.
 3. ``add_value`` is called for each record that is missing, then, when every server has the
    new records, ``remove_value`` for each that they replace. SDKs are imported here, not before.
-
+   An :class:`IManyProvider` gets the missing records of many names in one ``add_many`` instead;
+   who has nothing to gain from that does without it.
 4. Where no name server shows a record here when the time is up, an :class:`IAnsweringProvider` is
    asked whether it has it. Others need nothing more: of these it is then in doubt.
 
@@ -30,7 +31,7 @@ The rules that keep other people's records alive:
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from zope.interface import Attribute, Interface
 
@@ -70,6 +71,15 @@ class Settings:
     """Asks a name's authoritative servers what they serve now. Raises ProviderError."""
 
 
+class Addition(NamedTuple):
+    """A TXT record to add."""
+
+    name: str
+    value: str
+    ttl: int
+    """Seconds."""
+
+
 class IProvider(Interface):
     """One DNS service, as far as TXT records go. Names are absolute and carry no trailing dot."""
 
@@ -106,6 +116,18 @@ class ISettlingProvider(IProvider):
         """
 
 
+class IManyProvider(IProvider):
+    """A provider that adds many records in fewer requests than one each."""
+
+    def add_many(additions):
+        """Add TXT records (a list of :class:`Addition`), as ``add_value`` does with each.
+
+        Return, in their order, the TTL (int, seconds) that was used for each, or the
+        :class:`~certbot_dns_persist.errors.ProviderError` that says why it may not be there. One
+        that fails does not keep the others from being added; nothing is raised for it.
+        """
+
+
 class IAnsweringProvider(IProvider):
     """One whose service answers for itself, as an API or a signed message does.
 
@@ -139,6 +161,12 @@ class AnsweringProvider(Provider, Protocol):
     """:class:`IAnsweringProvider` for type checkers."""
 
     def has_value(self, name: str, value: str) -> bool | None: ...
+
+
+class ManyProvider(Provider, Protocol):
+    """:class:`IManyProvider` for type checkers."""
+
+    def add_many(self, additions: Sequence[Addition]) -> Sequence[int | ProviderError]: ...
 
 
 class SettlingProvider(Provider, Protocol):

@@ -25,6 +25,7 @@ from certbot_dns_persist.providers import bridge
 from certbot_dns_persist.providers.common import distribution
 from certbot_dns_persist.providers.interface import (
     IAnsweringProvider,
+    IManyProvider,
     IProvider,
     ISettlingProvider,
     Provider,
@@ -117,7 +118,8 @@ def _warn_of_unknown_keys(name: str, factory: Any, settings: Settings) -> None:
 
 def _faults(provider: Provider) -> list[str]:
     """Say what ``provider`` lacks to be what it says it is, one clause a fault."""
-    more = [i for i in (ISettlingProvider, IAnsweringProvider) if i.providedBy(provider)]
+    optional = (ISettlingProvider, IAnsweringProvider, IManyProvider)
+    more = [each for each in optional if each.providedBy(provider)]
     faults: dict[str, None] = {}
     for interface in (IProvider, *more):
         try:

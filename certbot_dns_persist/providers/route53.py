@@ -29,7 +29,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from zope.interface import implementer
@@ -38,7 +38,9 @@ from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
 from certbot_dns_persist.providers.common import file_of, value_of, zones_above
 from certbot_dns_persist.providers.interface import (
+    Addition,
     IAnsweringProvider,
+    IManyProvider,
     ISettlingProvider,
     Settings,
 )
@@ -86,7 +88,7 @@ class _BatchRefused(errors.ProviderError):
     """Nothing of a change batch was done (InvalidChangeBatch)."""
 
 
-@implementer(IAnsweringProvider, ISettlingProvider)
+@implementer(IAnsweringProvider, IManyProvider, ISettlingProvider)
 class Route53:
     """The public hosted zones of one AWS account."""
 
@@ -146,14 +148,65 @@ class Route53:
         """
         zone = self._zone(name)
         texts, change = self._make(zone, name, value, min(max(ttl, 0), MAX_TTL))
+        if change:
+            self._pending.append((zone, name, change))
+        return self._used(name, texts, ttl)
+
+    def add_many(self, additions: Sequence[Addition]) -> list[int | errors.ProviderError]:
+        """Add many records, those of a zone in one change batch; errors as for :meth:`add_value`.
+
+        If AWS refuses a batch, of which then nothing was done, they are added one after the other.
+        """
+        done: dict[int, int | errors.ProviderError] = {}
+        batches: dict[_Zone, dict[str, tuple[int, RecordSet, RecordSet | None]]] = {}
+        for place, (name, value, ttl) in enumerate(additions):
+            try:
+                zone = self._zone(name)
+                found = self._read(zone, name)
+                texts = _of_type("TXT", found)
+                batch = batches.setdefault(zone, {})
+                if any(value in _values(text) for text in texts) or name in batch:
+                    continue  # nothing to do, or after the other one
+                self._check_replaceable(zone, name, found)
+            except errors.ProviderError as error:
+                done[place] = error
+                continue
+            before = texts[0] if texts else None
+            after = _after(name, before, value, min(max(ttl, 0), MAX_TTL))
+            batch[name] = (place, after, before)
+        for zone, batch in batches.items():
+            changes = [
+                change
+                for _, after, before in batch.values()
+                for change in (*([("DELETE", before)] if before else []), ("CREATE", after))
+            ]
+            if not changes:
+                continue
+            try:
+                change_id = self._change(zone, _some(batch), changes)
+            except errors.ProviderError as error:
+                if not isinstance(error, _BatchRefused):
+                    done |= {place: error for place, _, _ in batch.values()}
+                continue
+            self._pending.append((zone, _some(batch), change_id))
+            for name, (place, after, _) in batch.items():
+                done[place] = self._used(name, after, additions[place].ttl)
+        for place, addition in enumerate(additions):
+            if place not in done:
+                try:
+                    done[place] = self.add_value(*addition)
+                except errors.ProviderError as error:
+                    done[place] = error
+        return [done[place] for place in range(len(additions))]
+
+    def _used(self, name: str, texts: RecordSet, ttl: int) -> int:
+        """Return the TTL of the set ``texts``; tell the user if it is not ``ttl``."""
         used: int = texts["TTL"]
         if used != ttl:
             self._settings.notify(
                 f"The TTL at {name} is {used} seconds instead of {ttl}: records that are there "
                 f"keep theirs, and Route 53 takes 0 to {MAX_TTL}."
             )
-        if change:
-            self._pending.append((zone, name, change))
         return used
 
     def remove_value(self, name: str, value: str) -> None:
@@ -214,12 +267,7 @@ class Route53:
                 raise refused  # not because another client was faster
             latest = before
 
-            after = dict(before or {"Name": f"{name}.", "Type": "TXT", "TTL": new_ttl})
-            records = [r for r in after.get("ResourceRecords", ()) if _value(r) != value]
-            after["ResourceRecords"] = [
-                *records,
-                *([{"Value": quoted(value, octal=True)}] if adding else ()),
-            ]
+            after = _after(name, before, value, new_ttl)
             changes = [("DELETE", before)] if before else []
             changes += [("CREATE", after)] if after["ResourceRecords"] else []
             try:
@@ -512,6 +560,23 @@ class Route53:
             "AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE point; the profile comes from "
             f"{_PREFIX}profile in {self._file} or from AWS_PROFILE."
         )
+
+
+def _after(name: str, before: RecordSet | None, value: str, new_ttl: int | None) -> RecordSet:
+    """Return the set ``before`` with ``value``, in a new set with ``new_ttl``; if that is
+    ``None``, without.
+    """
+    after = dict(before or {"Name": f"{name}.", "Type": "TXT", "TTL": new_ttl})
+    records = [r for r in after.get("ResourceRecords", ()) if _value(r) != value]
+    if new_ttl is not None:
+        records.append({"Value": quoted(value, octal=True)})
+    return {**after, "ResourceRecords": records}
+
+
+def _some(names: Collection[str]) -> str:
+    """Return ``names`` for a message, not all of many."""
+    first = next(iter(names))
+    return first if len(names) == 1 else f"{first} and {len(names) - 1} more names"
 
 
 def _all(keys: Iterable[str]) -> str:

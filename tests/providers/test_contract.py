@@ -21,9 +21,17 @@ from support.nameserver import Nameserver, Zones
 from support.zones import zone_text
 from zope.interface.verify import verifyObject
 
+from certbot_dns_persist.errors import ProviderError
 from certbot_dns_persist.lookup.session import Address, Lookup
 from certbot_dns_persist.providers import credentials, loader
-from certbot_dns_persist.providers.interface import IProvider, Provider, Served, Settings
+from certbot_dns_persist.providers.interface import (
+    Addition,
+    IManyProvider,
+    IProvider,
+    Provider,
+    Served,
+    Settings,
+)
 
 OURS = "ca.example; accounturi=https://ca.example/acct/1; policy=wildcard"
 FOREIGN = ["other.example; accounturi=https://other.example/1", "v=spf1 -all"]
@@ -263,3 +271,27 @@ def test_writers_at_once_lose_nothing(service: Service) -> None:
     for value in values:
         service.make().remove_value(service.name, value)
     assert service.values() == sorted(FOREIGN)
+
+
+def test_many_are_added_as_one_is_and_what_fails_keeps_no_other_back(service: Service) -> None:
+    provider: Any = service.make()
+    if not IManyProvider.providedBy(provider):
+        pytest.skip("it adds one after the other")
+    service.put(FOREIGN)
+    more = f"more.{service.name}"
+    outside = "_validation-persist.example.invalid"
+    additions = [
+        Addition(outside, OURS, 300),
+        Addition(service.name, OURS, 300),
+        Addition(more, OURS, 300),
+        Addition(service.name, f"{OURS}; policy=wildcard", 300),
+        Addition(service.name, FOREIGN[0], 300),
+    ]
+    refused, *used = provider.add_many(additions)
+    assert isinstance(refused, ProviderError)
+    assert "example.invalid" in str(refused)
+    assert all(isinstance(ttl, int) for ttl in used)
+    assert service.values() == sorted([*FOREIGN, OURS, f"{OURS}; policy=wildcard"])
+    assert provider.list_values(more) == [OURS]
+    assert provider.add_many(additions[1:]) == used
+    assert provider.add_many([]) == []

@@ -130,6 +130,7 @@ def test_a_broken_contract_is_told_by_fault_and_package(
         ("IAnsweringProvider", "def has_value(self, name): pass", "its has_value(name, value): "),
         ("IAnsweringProvider", "def has(self, name, value): pass", "it lacks has_value(name, val"),
         ("ISettlingProvider", "def settle(self, names): pass", "its settle(): "),
+        ("IManyProvider", "def add_many(self): pass", "its add_many(additions): "),
     ],
 )
 def test_what_a_provider_declares_beside_the_contract_is_verified_too(
