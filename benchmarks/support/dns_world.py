@@ -14,6 +14,7 @@ from pathlib import Path
 
 from support.bind import _named
 from support.process import Process
+from support.zones import Key
 
 ISSUER = "letsencrypt.org"
 ACCOUNT_URI = "https://acme-v02.api.letsencrypt.org/acme/acct/1"
@@ -72,6 +73,7 @@ class World:
         self._directory = directory
         self._processes: list[Process] = []
         self._zones: dict[str, str] = {".": "root"}
+        self._updates: dict[str, Key] = {}
         self._root = [". 300 SOA ns0.near. h. 1 3600 600 86400 60", ". 300 NS ns0.near."]
         self._root += [
             f"ns{number}.{kind}. 300 A {address}"
@@ -87,8 +89,12 @@ class World:
         *,
         value: str = VALUE,
         differ: bool = False,
+        key: Key | None = None,
     ) -> None:
-        """Add a zone with a record for each of ``domains``; they ``differ`` or are all the same."""
+        """Add a zone with a record for each of ``domains``; they ``differ`` or are all the same.
+
+        Updates that ``key`` signs may change it.
+        """
         hosts = [f"ns{number}.{kind}." for number in range(len(HOSTS[kind]))]
         lines = [f"$ORIGIN {origin}.", "$TTL 300", f"@ SOA {hosts[0]} h. 1 3600 600 86400 60"]
         lines += [f"@ NS {host}" for host in hosts]
@@ -97,6 +103,8 @@ class World:
             lines.append(f'_validation-persist.{domain}. TXT "{value}{tail}"')
         (self._directory / f"{origin}.zone").write_text("\n".join([*lines, ""]))
         self._zones[origin] = origin
+        if key is not None:
+            self._updates[origin] = key
         self._root += [f"{origin}. 300 NS {host}" for host in hosts]
 
     def start(self) -> None:
@@ -105,9 +113,13 @@ class World:
             f". 3600 NS ns0.near.\nns0.near. 3600 A {AUTHORITATIVE}\n"
         )
         zones = "".join(
-            f'zone "{origin}" {{ type primary; file "{file}.zone"; }};\n'
-            for origin, file in self._zones.items()
+            f'key "{key.name}" {{ algorithm {key.algorithm}; secret "{key.secret}"; }};\n'
+            for key in set(self._updates.values())
         )
+        for origin, file in self._zones.items():
+            key = self._updates.get(origin)
+            may = f'allow-update {{ key "{key.name}"; }}; ' if key else ""
+            zones += f'zone "{origin}" {{ type primary; file "{file}.zone"; {may}}};\n'
         own = "; ".join([AUTHORITATIVE, *THREE])
         self._start_named("authoritative", f"listen-on {{ {own}; }}; recursion no;", zones)
         self._start_named(
