@@ -17,6 +17,7 @@ import functools
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 import xml.etree.ElementTree
@@ -190,6 +191,30 @@ def table(session: nox.Session) -> None:
     print(flush=True)
     if not results:
         session.error("no row could be run")
+
+
+@nox.session(python=False)
+def trial(session: nox.Session) -> None:
+    """Try random operations for an hour, or as many as are given, with a new seed or a given one.
+
+    ``nox -s trial -- HOURS SEED``; the seed is printed.
+    """
+    hours = float(session.posargs[0]) if session.posargs else 1.0
+    seed = session.posargs[1] if session.posargs[1:] else str(secrets.randbits(32))
+    session.log(f"seed {seed}")
+    bootstrap.make_venv()
+    session.run(
+        *(str(bootstrap.PYTHON), "-m", "pytest", "-m", "long", "--quiet", "-s"),
+        *("-o", f"cache_dir={bootstrap.CACHE / 'pytest'}"),
+        "tests/change/test_random_operations.py",
+        # There are four services.
+        env={
+            **bootstrap.environment(),
+            "RANDOM_SEED": seed,
+            "RANDOM_SECONDS": str(hours * 900),
+        },
+        external=True,
+    )
 
 
 @nox.session
