@@ -118,9 +118,9 @@ def test_it_asks_nobody(files: Files) -> None:
     files.done(ADDED)
     program = (
         "import socket\n"
-        "from certbot_dns_persist.cli import main, program\n"
-        "del socket.socket, socket.getaddrinfo\n"
-        f"assert main(['list', '--config-dir', {str(files.config)!r}]) == 0\n"
+        "from certbot_dns_persist import cli\n"
+        "socket.getaddrinfo = socket.socket.connect = socket.socket.sendto = None\n"
+        f"assert cli.main(['list', '--config-dir', {str(files.config)!r}]) == 0\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
