@@ -44,7 +44,14 @@ SECRETS = re.compile(
     r"|hush-?hush|hush(/|%2F)hush"
 )
 
-WRITTEN = ("letsencrypt.log*", OUTPUT, "*.jsonl", "state.sqlite", "renewal/*.conf")
+WRITTEN = (
+    "letsencrypt.log*",
+    OUTPUT,
+    "*.jsonl",
+    "dns-persist-debug.log",
+    "state.sqlite",
+    "renewal/*.conf",
+)
 
 # How long an example takes says how busy the machine is, and here more is run than it has cores.
 hypothesis.settings.register_profile(
