@@ -43,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
         return superfluous(asked, others, marked)
 
     def others(asked: changing.Asked) -> Iterator[Subject]:
-        return only_subjects(asked.source.as_saved().of_lineages())
+        requests = {subject.request for subject in asked.subjects}
+        everybody = only_subjects(asked.source.as_saved().of_lineages())
+        return (subject for subject in everybody if subject.request not in requests)
 
     found = removing.Search(args, choose, others, ask_all=False)
     for doubt in found.doubts:

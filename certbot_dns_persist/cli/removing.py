@@ -44,7 +44,9 @@ class Place:
     """After CNAMEs."""
     asked: tuple[Party, ...]
     """Those that the command is about."""
-    others: tuple[Party, ...]
+    others: tuple[Party, ...] = ()
+    listed: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    """What providers were found to have, which counts as if they were servers."""
 
     @property
     def standings_asked(self) -> list[Standing]:
@@ -65,14 +67,20 @@ class Place:
 
     def with_lists(self, listed: Mapping[str, Sequence[str]]) -> "Place":
         """Return the place as if each provider were one more server."""
+        return dataclasses.replace(
+            self,
+            asked=_with_lists(self.asked, listed),
+            others=_with_lists(self.others, listed),
+            listed={**self.listed, **listed},
+        )
 
-        def seen(parties: Iterable[Party]) -> tuple[Party, ...]:
-            return tuple(
-                dataclasses.replace(party, standing=party.standing.with_lists(listed))
-                for party in parties
-            )
+    def with_others(self, others: Iterable[Party]) -> "Place":
+        """Return the place with those whose look-ups lead there, too."""
+        return dataclasses.replace(self, others=_with_lists(others, self.listed))
 
-        return dataclasses.replace(self, asked=seen(self.asked), others=seen(self.others))
+
+def _with_lists(parties: Iterable[Party], listed: Mapping[str, Sequence[str]]) -> tuple[Party, ...]:
+    return tuple(Party(each.subject, each.standing.with_lists(listed)) for each in parties)
 
 
 #: Returns the values at a place that may go, and why.
@@ -111,7 +119,7 @@ class Search:
         self._groups = {
             group.options: group for group in changing.group_by_options(args, asked.subjects)
         }
-        places = _places(args, asked.subjects, list(others(asked)))
+        places = _places(args, asked.subjects)
         if not args.dry_run:
             self._clear_up(places)
         notes: dict[str, list[PublishedRecord]] = {}
@@ -122,20 +130,26 @@ class Search:
         gone = []
         self.places: list[Place] = []
         """Where the command may find something."""
-        self.removals: list[Removal] = []
         for place in places:
-            noted = notes.get(place.name, [])
-            unseen = _unseen(place, noted)
-            if unseen or ask_all:
+            if (unseen := _unseen(place, notes.get(place.name, ()))) or ask_all:
                 place, missing = self._ask_provider(place, unseen)
                 gone += [(place, missing)] if missing else []
             self.places.append(place)
-            if values := choose(place):
-                everybody = [*place.standings_asked, *place.standings_of_others]
-                bare = is_bare(everybody, values, [record.value for record in noted])
-                self.removals.append(Removal(place, values, bare))
         if not args.dry_run:
             self._note_gone(gone)
+        if any(map(choose, self.places)):  # else nobody can lose anything
+            self.places = self._with_others(list(others(asked)))
+        self.removals: list[Removal] = []
+        for place in self.places:
+            if values := choose(place):
+                everybody = [*place.standings_asked, *place.standings_of_others]
+                noted = [record.value for record in notes.get(place.name, ())]
+                self.removals.append(Removal(place, values, is_bare(everybody, values, noted)))
+
+    def _with_others(self, others: Sequence[Subject]) -> list[Place]:
+        """Look up ``others``; return the places with those of them who are there."""
+        there = _by_name(_look_up(self._args, others))
+        return [place.with_others(there.get(place.name, ())) for place in self.places]
 
     @property
     def doubts(self) -> list[str]:
@@ -326,38 +340,38 @@ class Search:
                 self._doubts.append(f"{place.name}: our notes cannot be corrected. {error}")
 
 
-def _places(
-    args: argparse.Namespace, asked: Sequence[Subject], others: Sequence[Subject]
-) -> list[Place]:
-    """Look all up at once; return the names where ``asked`` lead, in their order."""
-    standings = changing.look_up(args, [*asked, *others])
-    unknown = [standing for standing in standings[: len(asked)] if standing.found.trouble]
+def _places(args: argparse.Namespace, asked: Sequence[Subject]) -> list[Place]:
+    """Return the names where the look-ups of ``asked`` lead, in their order."""
+    parties = _look_up(args, asked)
+    unknown = [party.standing for party in parties if party.standing.found.trouble]
     if unknown:
         raise LookupFailed(cannot_be_looked_up(unknown))
-    parties = [Party(*each) for each in zip([*asked, *others], standings, strict=True)]
-    return _placed(parties[: len(asked)], parties[len(asked) :])
-
-
-def _placed(asked: Iterable[Party], others: Iterable[Party]) -> list[Place]:
-    by_name: dict[str, tuple[list[Party], list[Party]]] = {}
-    for party in asked:
-        name = party.standing.found.canonical_name
-        by_name.setdefault(name, ([], []))[0].append(party)
-    for party in others:
-        name = party.standing.found.canonical_name
-        if name in by_name:
-            by_name[name][1].append(party)
-    return [Place(name, tuple(mine), tuple(theirs)) for name, (mine, theirs) in by_name.items()]
+    return [Place(name, tuple(there)) for name, there in _by_name(parties).items()]
 
 
 def _look_again(args: argparse.Namespace, places: Sequence[Place]) -> dict[str, Place]:
     """Return how the places are now, by name; without those that cannot be looked up."""
     asked = [party.subject for place in places for party in place.asked]
     others = [party.subject for place in places for party in place.others]
-    standings = changing.look_up(args, [*asked, *others])
-    parties = [Party(*each) for each in zip([*asked, *others], standings, strict=True)]
-    known = [party for party in parties[: len(asked)] if not party.standing.found.trouble]
-    return {place.name: place for place in _placed(known, parties[len(asked) :])}
+    parties = _look_up(args, [*asked, *others])
+    mine, theirs = _by_name(parties[: len(asked)]), _by_name(parties[len(asked) :])
+    return {
+        name: Place(name, tuple(there), tuple(theirs.get(name, ())))
+        for name, there in mine.items()
+        if not any(party.standing.found.trouble for party in there)
+    }
+
+
+def _look_up(args: argparse.Namespace, subjects: Sequence[Subject]) -> list[Party]:
+    """Look ``subjects`` up, all at once."""
+    return [Party(*each) for each in zip(subjects, changing.look_up(args, subjects), strict=True)]
+
+
+def _by_name(parties: Iterable[Party]) -> dict[str, list[Party]]:
+    found: dict[str, list[Party]] = {}
+    for party in parties:
+        found.setdefault(party.standing.found.canonical_name, []).append(party)
+    return found
 
 
 def _record(group: Group, place: Place, value: str) -> TxtRecord:

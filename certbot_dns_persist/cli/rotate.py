@@ -107,6 +107,7 @@ class _Rotation:
         self._args = args
         self._group = group
         self._given = setting.given(args)
+        self._known_accounts: dict[str, Mapping[str, str]] = {}
         self._unseen: list[Plan] = []
         self._kept: list[Plan] = []
         standings = group.look()
@@ -140,7 +141,7 @@ class _Rotation:
         only if the certificates get other options, too.
         """
         options, now, until = self._group.options, plan.standings[0], plan.record.persist_until
-        new = not self.lineages or any(map(self._differences, self.lineages))
+        new = not self.lineages or self._changed
         if new or options.valid_for is None or now.end is None or ends_soon(now, options):
             return plan
         record = dataclasses.replace(plan.record, persist_until=now.end)
@@ -175,20 +176,24 @@ class _Rotation:
 
         Certbot's files no longer have these accounts, for instance after ``certbot unregister``.
         """
-        config_dir = Path(self._args.config_dir)
         servers = {lineage.server for lineage in subject.lineages}
-        here = {
-            account.url
-            for server in servers
-            for account in read_accounts(accounts_directory(config_dir, server)).values()
-        }
+        here = {url for server in servers for url in self._accounts(server).values()}
         return [
             record.value
             for record in self._group.journal.published(name=standing.found.canonical_name)
             if record.server in servers and record.account_url not in here
         ]
 
-    @property
+    def _accounts(self, server: str) -> Mapping[str, str]:
+        """Return the URLs of Certbot's accounts at a CA, by Certbot's id."""
+        if server not in self._known_accounts:
+            directory = accounts_directory(Path(self._args.config_dir), server)
+            self._known_accounts[server] = {
+                name: account.url for name, account in read_accounts(directory).items()
+            }
+        return self._known_accounts[server]
+
+    @cached_property
     def lineages(self) -> list[Lineage]:
         """The lineages of the subjects."""
         found = {lineage.name: lineage for s in self._group.subjects for lineage in s.lineages}
@@ -219,7 +224,7 @@ class _Rotation:
                     f"the same record. Add -d '{wildcard}', or use --cert-name. Nothing was "
                     "changed."
                 )
-        for lineage in filter(self._differences, self.lineages):
+        for lineage in self._changed:
             if rest := bases(lineage.domains).keys() - domains:
                 raise ConfigurationError(
                     f"The certificate {lineage.name} also has {', '.join(sorted(rest))}, and all "
@@ -259,9 +264,8 @@ class _Rotation:
         return {key: value for key, value in wanted.items() if value != str(have[key])}
 
     def _account_id(self, request: ValidationRequest) -> str:
-        directory = accounts_directory(Path(self._args.config_dir), request.server)
-        accounts = read_accounts(directory)
-        return next(name for name, a in accounts.items() if a.url == request.account_url)
+        accounts = self._accounts(request.server)
+        return next(name for name, url in accounts.items() if url == request.account_url)
 
     def carry_out(self) -> None:
         """Replace the records."""
@@ -294,7 +298,7 @@ class _Rotation:
             if any((plan.name, value) in there for value in plan.retire)
         ]
 
-    @property
+    @cached_property
     def _changed(self) -> list[Lineage]:
         return [lineage for lineage in self.lineages if self._differences(lineage)]
 

@@ -404,3 +404,6 @@ def test_pruning_with_nothing_to_prune_asks_each_name_once_and_no_provider(world
     assert (done.status, done.out) == (0, "There is nothing to prune.\n")
     asked = world.nameserver.queries
     assert {asked[validation_domain_name(domain), "TXT"] for domain in domains} == {1}
+    assert world("prune", "--cert-name", "c0", "--yes").status == 0
+    counts = [asked[validation_domain_name(domain), "TXT"] for domain in domains]
+    assert counts == [2, *[1] * 29]
