@@ -127,7 +127,7 @@ def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
 
 def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAccount]") -> "Known":
     """Return what we know: from Certbot's files, unless the command line replaces them."""
-    from certbot_dns_persist.judge.audit import Known, by_domain
+    from certbot_dns_persist.judge.audit import Known, Noted
     from certbot_dns_persist.request.known_accounts import (
         KnownAccounts,
         accounts_of_machine,
@@ -137,12 +137,19 @@ def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAc
     if source.without_certbot:
         return Known(KnownAccounts(declared), None)
     journal = setting.journal(args)
+    if args.all:
+        noted = Noted.all(journal.published())
+    else:
+        noted = Noted(
+            lambda domain: journal.published(domains=[domain]),
+            lambda name: journal.published(name=name),
+        )
     accounts = [*accounts_of_machine(Path(args.config_dir), journal), *declared]
     return Known(
         KnownAccounts(
             [*former_accounts(journal, accounts), *accounts], lambda: source.needed_domains
         ),
-        by_domain(journal.published()) if journal.exists() else None,
+        noted if journal.exists() else None,
         setting.command_line(args, "revoke"),
         published={(entry.name, entry.value): entry.first_published for entry in journal.logged()},
         replaced=journal.replaced,

@@ -123,9 +123,10 @@ class Search:
         if not args.dry_run:
             self._clear_up(places)
         notes: dict[str, list[PublishedRecord]] = {}
-        for record in setting.journal(args).published():
+        journal = setting.journal(args)
+        for record in journal.published(names={place.name for place in places}):
             notes.setdefault(record.name, []).append(record)
-        self._noted = len(notes)
+        self._noted = journal.count_names()
         self._doubts: list[str] = []
         gone = []
         self.places: list[Place] = []

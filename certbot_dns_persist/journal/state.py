@@ -48,7 +48,6 @@ CREATE TABLE intentions (
   run TEXT NOT NULL, outcome TEXT
 ) WITHOUT ROWID;
 CREATE INDEX intentions_by_name ON intentions (name, value);
-CREATE INDEX intentions_by_account ON intentions (account_url);
 CREATE INDEX intentions_by_domain ON intentions (domain);
 CREATE TABLE keys (
   account_url TEXT NOT NULL, thumbprint TEXT NOT NULL, number INTEGER NOT NULL,
@@ -115,24 +114,29 @@ class State:
         self,
         *,
         name: str | None = None,
-        account_url: str | None = None,
+        names: Collection[str] | None = None,
         domains: Collection[str] | None = None,
     ) -> list[PublishedRecord]:
-        """Return our records, sorted: all, or those with that name, account or domain."""
-        if domains is not None:
-            wanted = list(domains)
-            batches = [wanted[i : i + _BATCH] for i in range(0, len(wanted), _BATCH)]
-            found = [
-                record
-                for batch in batches
-                for record in self._published(f"domain IN ({','.join('?' * len(batch))})", batch)
-            ]
-            return sorted(found, key=_place)
+        """Return our records, sorted: all, or those with these names or domains."""
         if name is not None:
             return self._published("name = ?", [name])
-        if account_url is not None:
-            return self._published("account_url = ?", [account_url])
+        for column, values in (("name", names), ("domain", domains)):
+            if values is not None:
+                wanted = list(values)
+                found = []
+                for start in range(0, len(wanted), _BATCH):
+                    batch = wanted[start : start + _BATCH]
+                    found += self._published(f"{column} IN ({','.join('?' * len(batch))})", batch)
+                return sorted(found, key=_place)
         return self._published("1", [])
+
+    def count_names(self) -> int:
+        """Return at how many names records of ours stand, or may."""
+        ((count,),) = self._ask(
+            "SELECT count(*) FROM (SELECT name FROM records UNION"
+            " SELECT name FROM intentions WHERE action = 'add')"
+        ) or [(0,)]
+        return int(count)
 
     def has_published(self) -> bool:
         """Whether any record of ours stands, or may."""

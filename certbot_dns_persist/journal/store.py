@@ -146,16 +146,20 @@ class Journal:
         self,
         *,
         name: str | None = None,
-        account_url: str | None = None,
+        names: Collection[str] | None = None,
         domains: Collection[str] | None = None,
     ) -> list[PublishedRecord]:
         """Return our records as noted, sorted; warn and return none if that cannot be read.
 
-        All of them, or those with that name, account, or one of ``domains``; those in doubt, too.
+        All of them, or those with that name, these names or these domains; those in doubt, too.
         """
         return self._asked(
-            lambda: self._state.published(name=name, account_url=account_url, domains=domains), []
+            lambda: self._state.published(name=name, names=names, domains=domains), []
         )
+
+    def count_names(self) -> int:
+        """Return at how many names records of ours stand or may, as far as we can read."""
+        return self._asked(self._state.count_names, 0)
 
     @property
     def incomplete(self) -> bool:

@@ -6,7 +6,6 @@ an audit also finds those that should not be there. Pure: nothing is looked up.
 """
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
@@ -47,8 +46,8 @@ class Known:
     """What is known before DNS is asked."""
 
     accounts: KnownAccounts
-    noted: Mapping[str, Sequence[PublishedRecord]] | None
-    """Our records that should be in DNS, by domain; ``None`` if there is no journal."""
+    noted: "Noted | None"
+    """Our records that should be in DNS; ``None`` if there is no journal."""
     revoke: str = "certbot-dns-persist revoke"
     """How the command that removes our records begins."""
     published: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
@@ -57,11 +56,10 @@ class Known:
     replaced: Callable[[str], Collection[str]] = lambda name: ()
     """Returns the values at a name that were replaced and are to be removed."""
 
-    @cached_property
-    def by_place(self) -> Mapping[tuple[str, str], PublishedRecord]:
-        """The same records by name and value."""
-        records = itertools.chain.from_iterable((self.noted or {}).values())
-        return {(record.name, record.value): record for record in records}
+    def at(self, name: str, value: str) -> PublishedRecord | None:
+        """Return what is noted of a record."""
+        found = self.noted.at(name) if self.noted is not None else ()
+        return next((record for record in found if record.value == value), None)
 
     @cached_property
     def published_for(self) -> Collection[str]:
@@ -70,12 +68,24 @@ class Known:
         return {record.account_uri for record in records if record}
 
 
-def by_domain(records: Iterable[PublishedRecord]) -> dict[str, list[PublishedRecord]]:
-    """Return ``records`` by the domain that each proves."""
-    found: dict[str, list[PublishedRecord]] = {}
-    for record in records:
-        found.setdefault(record.domain, []).append(record)
-    return found
+@dataclasses.dataclass(frozen=True)
+class Noted:
+    """Our notes of what should be in DNS."""
+
+    of: Callable[[str], Sequence[PublishedRecord]]
+    """Returns the records that prove a domain."""
+    at: Callable[[str], Sequence[PublishedRecord]]
+    """Returns those at a name."""
+
+    @classmethod
+    def all(cls, records: Iterable[PublishedRecord]) -> "Noted":
+        """Return notes that have been read."""
+        by_domain: dict[str, list[PublishedRecord]] = {}
+        by_name: dict[str, list[PublishedRecord]] = {}
+        for record in records:
+            by_domain.setdefault(record.domain, []).append(record)
+            by_name.setdefault(record.name, []).append(record)
+        return cls(lambda domain: by_domain.get(domain, []), lambda name: by_name.get(name, []))
 
 
 def audit(checked: Checked, at_old_names: Mapping[str, Found], known: Known) -> Checked:
@@ -209,7 +219,7 @@ class _Judge:
             return self._former(value, record, account.url)
         if record.expired(self._standing.at):
             return self._expired(value, record)
-        noted = self._known.by_place.get((self._name, value))
+        noted = self._known.at(self._name, value)
         return self._not_needed(
             value,
             record,
@@ -291,7 +301,7 @@ class _Judge:
                 f"is ours, and permits more than was requested: policy=wildcard also covers "
                 f"*.{self._request.domain} and every name below it.",
             )
-        if self._known.noted is not None and (self._name, value) not in self._known.by_place:
+        if self._known.noted is not None and self._known.at(self._name, value) is None:
             return self._notice(
                 NoticeKind.UNRECORDED,
                 Severity.OK,
@@ -325,7 +335,7 @@ class _Judge:
         account = self._known.accounts.who(
             record.account_uri, self._request.domain, aliased=aliased
         )
-        noted = self._known.by_place.get((self._name, value))
+        noted = self._known.at(self._name, value)
         mine = None if noted is None else self._known.accounts.by_url(noted.account_url)
         account = account or mine
         if account is None and (noted or record.account_uri in self._known.published_for):
@@ -375,7 +385,7 @@ class _Judge:
     def _former(self, value: str, record: ValidationRecord, account_url: str) -> Notice:
         """Return the notice on a record for an account that Certbot once had here."""
         place = (self._name, value)
-        noted = self._known.by_place.get(place)
+        noted = self._known.at(*place)
         when = (noted and noted.first_published) or self._known.published.get(place)
         published = f", published from here at {when}" if when else ""
         whose = f"is for a former account of this machine, {_shown(account_url)}{published}"
@@ -415,7 +425,8 @@ class _Judge:
         found = self._standing.found
         if found.trouble or not found.answers:
             return
-        for noted in (self._known.noted or {}).get(self._request.domain, ()):
+        notes = self._known.noted
+        for noted in notes.of(self._request.domain) if notes is not None else ():
             ours = (noted.server, noted.account_url) == (
                 self._request.server,
                 self._request.account_url,

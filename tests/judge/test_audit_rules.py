@@ -10,7 +10,7 @@ from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.journal.notes import PublishedRecord
 from certbot_dns_persist.judge.audit import (
     Known,
-    by_domain,
+    Noted,
     not_needed,
     notices,
     obsolete_notices,
@@ -80,7 +80,7 @@ def noted(value: str, **changes: object) -> PublishedRecord:
 
 
 def known(*accounts: KnownAccount, records: list[PublishedRecord] | None = None) -> Known:
-    return Known(KnownAccounts(accounts), None if records is None else by_domain(records))
+    return Known(KnownAccounts(accounts), None if records is None else Noted.all(records))
 
 
 def only(told: tuple[Notice, ...]) -> Notice:
