@@ -18,6 +18,8 @@ from typing import Any
 from certbot_dns_persist.files import lock, opened
 from certbot_dns_persist.journal.notes import INTENDED, NOT_MADE, OK, WAS_GONE, Change, Logged
 
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT
+
 #: How long another process may keep the log locked.
 _LOCK_SECONDS = 10.0
 
@@ -40,7 +42,7 @@ class Log:
             for identity, change, result in entries
         )
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with opened(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as file:
+        with opened(self.path, _APPEND) as file:
             lock(file, _LOCK_SECONDS)
             size = os.fstat(file).st_size
             if size and os.pread(file, 1, size - 1) != b"\n":
@@ -80,6 +82,34 @@ class Log:
             doubt = f"its publication began at {each.last_changed}, and the outcome is unknown"
             standing.setdefault((each.name, each.value), dataclasses.replace(each, doubt=doubt))
         return list(standing.values())
+
+    def mark(self, state: Path) -> None:
+        """Remember that something stands in the log and not in ``state``, as far as we can."""
+        if not self.is_marked(state):
+            with contextlib.suppress(OSError), opened(self._marks, _APPEND) as file:
+                _write(file, f"{state.absolute()}\n".encode(errors="surrogateescape"))
+
+    def is_marked(self, state: Path) -> bool:
+        """Whether something stands in the log and not in ``state``."""
+        return str(state.absolute()) in self._marked()
+
+    def unmark(self, state: Path) -> None:
+        """Forget that, as ``state`` has been completed."""
+        left = self._marked() - {str(state.absolute())}
+        with contextlib.suppress(OSError):
+            self._marks.unlink()
+        for each in sorted(left):
+            self.mark(Path(each))
+
+    @property
+    def _marks(self) -> Path:
+        return self.path.with_name("dns-persist-not-noted")
+
+    def _marked(self) -> set[str]:
+        try:
+            return set(self._marks.read_text(errors="surrogateescape").splitlines())
+        except OSError:
+            return set()
 
     def exists(self) -> bool:
         """Whether there is a log: whether anything was changed before."""

@@ -68,6 +68,7 @@ class Journal:
         in_state = self._noted(self._state.path, changes, lambda: self._state.intend(by_id))
         lines = [(identity, change, INTENDED) for identity, change in by_id.items()]
         in_log = self._noted(self._log.path, changes, lambda: self._log.append(lines, now))
+        self._mark(in_state=in_state, in_log=in_log)
         return [
             Intention(identity, change, in_state, in_log, now) for identity, change in by_id.items()
         ]
@@ -87,8 +88,11 @@ class Journal:
         changes = [outcome.change for outcome in outcomes]
         lines = [(o.intention.id, o.change, o.result) for o in outcomes]
         now = self._now()
-        self._noted(self._state.path, changes, lambda: self._state.conclude(made, not_made, doubts))
-        self._noted(self._log.path, changes, lambda: self._log.append(lines, now))
+        in_state = self._noted(
+            self._state.path, changes, lambda: self._state.conclude(made, not_made, doubts)
+        )
+        in_log = self._noted(self._log.path, changes, lambda: self._log.append(lines, now))
+        self._mark(in_state=in_state, in_log=in_log)
 
     def note(self, change: Change, result: str = OK) -> None:
         """Note a change that somebody else made; warn if that fails."""
@@ -188,7 +192,8 @@ class Journal:
     def lost(self) -> bool:
         """Whether the state is missing, damaged or incomplete, and this user can rebuild it."""
         try:
-            if self._state.readable() and not self._state.incomplete():
+            whole = self._state.readable() and not self._state.incomplete()
+            if whole and not self._log.is_marked(self._state.path):
                 return False
         except Damaged:
             pass
@@ -212,6 +217,8 @@ class Journal:
         added = self._try(
             "The records that stand", lambda: self._state.rebuild(listed, complete=complete)
         )
+        if added is not None and complete:
+            self._log.unmark(self._state.path)
         return added or 0
 
     def logged(self) -> list[Logged]:
@@ -290,6 +297,11 @@ class Journal:
             )
             return False
         return True
+
+    def _mark(self, *, in_state: bool, in_log: bool) -> None:
+        """If only the log has something, let the state be completed from it later."""
+        if in_log and not in_state:
+            self._log.mark(self._state.path)
 
     def _try(self, what: str, note: Callable[[], _T]) -> _T | None:
         try:

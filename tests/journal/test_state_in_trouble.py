@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.journals import ADDED, REMOVED, RFC3339, Files
+from support.journals import ADDED, RECORD, REMOVED, RFC3339, Files
 
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.journal import database
@@ -297,3 +297,19 @@ def test_it_is_not_opened_before_it_is_needed(files: Files) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+def test_what_only_the_log_could_take_completes_the_state_later(files: Files) -> None:
+    files.done(REMOVED)
+    files.state.parent.chmod(0o777)
+    files.done(ADDED)
+    files.state.parent.chmod(0o700)
+    journal = files.journal()
+    assert journal.published() == []
+    assert journal.lost()
+
+    (logged,) = journal.logged()
+    record = dataclasses.replace(RECORD, value=logged.value)
+    assert journal.rebuild([record], complete=True) == 1
+    assert not files.journal().lost()
+    assert list(files.logs.iterdir()) == [files.log]

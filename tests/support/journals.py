@@ -4,7 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from certbot_dns_persist.journal.notes import OK, Change, Outcome
+from certbot_dns_persist.journal.notes import OK, Change, Outcome, PublishedRecord
 from certbot_dns_persist.journal.store import Journal
 
 NOW = 1_800_000_000.9
@@ -24,6 +24,20 @@ ADDED = Change(
     persist_until=1_830_000_000,
 )
 REMOVED = dataclasses.replace(ADDED, action="remove", ttl=None, reason="revoked")
+
+RECORD = PublishedRecord(
+    name=ADDED.name,
+    value=ADDED.value,
+    ttl=ADDED.ttl,
+    provider=ADDED.provider,
+    zone=ADDED.zone,
+    server=ADDED.server,
+    account_url=ADDED.account_url,
+    domain=ADDED.domain,
+    persist_until=ADDED.persist_until,
+    first_published=RFC3339,
+    last_changed=RFC3339,
+)
 
 
 class Files:
