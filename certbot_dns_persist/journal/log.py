@@ -31,8 +31,10 @@ class Log:
         """Open nothing yet."""
         self.path = path
 
-    def append(self, entries: Iterable[tuple[str, Change, str]], time: str) -> None:
+    def append(self, entries: Iterable[tuple[str, Change, str]], time: str, *, sync: bool) -> None:
         """Add a line for each id, change and result, all with the same RFC 3339 ``time``.
+
+        ``sync`` is whether to wait until they are on the disk.
 
         Raises :class:`OSError` if they cannot be written.
         """
@@ -48,6 +50,8 @@ class Log:
             if size and os.pread(file, 1, size - 1) != b"\n":
                 octets = b"\n" + octets  # an earlier run crashed in the middle of a line
             _write(file, octets)
+            if sync:
+                os.fsync(file)
 
     def published(self) -> list[Logged]:
         """Return the records that stand or may stand; skip lines that cannot be read."""
@@ -150,10 +154,9 @@ def _line(
 
 
 def _write(file: int, octets: bytes) -> None:
-    """Write all at once, and wait until it is on the disk."""
+    """Write all at once."""
     if os.write(file, octets) < len(octets):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    os.fsync(file)
 
 
 def _user() -> str:

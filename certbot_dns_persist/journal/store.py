@@ -67,8 +67,7 @@ class Journal:
         now = self._now()
         in_state = self._noted(self._state.path, changes, lambda: self._state.intend(by_id))
         lines = [(identity, change, INTENDED) for identity, change in by_id.items()]
-        in_log = self._noted(self._log.path, changes, lambda: self._log.append(lines, now))
-        self._mark(in_state=in_state, in_log=in_log)
+        in_log = self._logged(changes, lines, now, in_state=in_state)
         return [
             Intention(identity, change, in_state, in_log, now) for identity, change in by_id.items()
         ]
@@ -91,8 +90,7 @@ class Journal:
         in_state = self._noted(
             self._state.path, changes, lambda: self._state.conclude(made, not_made, doubts)
         )
-        in_log = self._noted(self._log.path, changes, lambda: self._log.append(lines, now))
-        self._mark(in_state=in_state, in_log=in_log)
+        self._logged(changes, lines, now, in_state=in_state)
 
     def note(self, change: Change, result: str = OK) -> None:
         """Note a change that somebody else made; warn if that fails."""
@@ -118,13 +116,13 @@ class Journal:
 
     def in_doubt(self, change: Change, doubt: str) -> None:
         """Note that a record, which was published as ``change`` says, may not be there."""
-        self._noted(
+        in_state = self._noted(
             self._state.path,
             [change],
             lambda: self._state.doubt_record(change.name, change.value, doubt),
         )
         line = (secrets.token_hex(8), change, f"in doubt: {doubt}")
-        self._noted(self._log.path, [change], lambda: self._log.append([line], self._now()))
+        self._logged([change], [line], self._now(), in_state=in_state)
 
     def keep(self, record: PublishedRecord, *, temporary: bool) -> None:
         """Note that a record that an interrupted run has left is needed.
@@ -298,10 +296,24 @@ class Journal:
             return False
         return True
 
-    def _mark(self, *, in_state: bool, in_log: bool) -> None:
-        """If only the log has something, let the state be completed from it later."""
+    def _logged(
+        self,
+        changes: Sequence[Change],
+        lines: Sequence[tuple[str, Change, str]],
+        now: str,
+        *,
+        in_state: bool,
+    ) -> bool:
+        """Return whether the log has ``lines``; what only it has completes the state later.
+
+        What the state has is on the disk already.
+        """
+        in_log = self._noted(
+            self._log.path, changes, lambda: self._log.append(lines, now, sync=not in_state)
+        )
         if in_log and not in_state:
             self._log.mark(self._state.path)
+        return in_log
 
     def _try(self, what: str, note: Callable[[], _T]) -> _T | None:
         try:
