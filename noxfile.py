@@ -207,11 +207,12 @@ def trial(session: nox.Session) -> None:
         *(str(bootstrap.PYTHON), "-m", "pytest", "-m", "long", "--quiet", "-s"),
         *("-o", f"cache_dir={bootstrap.CACHE / 'pytest'}"),
         "tests/change/test_random_operations.py",
-        # There are four services.
+        "tests/test_side_by_side.py",
+        # There are four services, and the commands with BIND.
         env={
             **bootstrap.environment(),
             "RANDOM_SEED": seed,
-            "RANDOM_SECONDS": str(hours * 900),
+            "RANDOM_SECONDS": str(hours * 720),
         },
         external=True,
     )

@@ -49,13 +49,15 @@ def clear_up(
             journal.done(_outcome(intention, made=made))
         if made and change.action == "add" and change.temporary:
             left += [r for r in journal.published(name=change.name) if r.value == change.value]
+    for record in [] if dry_run else journal.temporary(needed):
+        # Of a run that may not have ended, which then leaves it there.
+        if record.value in needed[record.name]:
+            journal.keep(record, temporary=False)
     for record in (*left, *journal.abandoned(seen)):
         if record.value not in needed.get(record.name, ()):
             _remove(publisher, record)
         elif dry_run:
             publisher.inherit(_as_text(record))
-        else:
-            journal.keep(record, temporary=False)
 
 
 def _made(publisher: Publisher, intention: Intention, found: Found) -> bool | None:

@@ -357,7 +357,8 @@ class Publisher:
             name, provider, record = self._added.pop()
             try:
                 with self.locked([record.name]):
-                    self._remove(name, provider, record, reason, undo=True)
+                    if not self._kept_by_others(record):
+                        self._remove(name, provider, record, reason, undo=True)
             except ProviderError as error:
                 logger.warning(
                     'The TXT record %s with the value "%s" was only needed for a while, but could '
@@ -366,6 +367,13 @@ class Publisher:
                     record.value,
                     error,
                 )
+
+    def _kept_by_others(self, record: TxtRecord) -> bool:
+        """Whether another run has come to need what was only meant to stand for a while."""
+        return self._temporary and any(
+            published.value == record.value and not published.temporary
+            for published in self.journal.published(name=record.name)
+        )
 
     def remove(self, record: TxtRecord, reason: str) -> None:
         """Remove ``record``; whoever relies on another one looks first, and :meth:`locked`.

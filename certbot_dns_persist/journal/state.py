@@ -165,21 +165,30 @@ class State:
 
     def abandoned(self, names: Collection[str]) -> list[PublishedRecord]:
         """Return the temporary records at ``names`` whose run ended without removing them."""
-        if not self._ask("SELECT 1 FROM records WHERE run IS NOT NULL LIMIT 1"):
-            return []
         ended: dict[str, bool] = {}
         found = []
+        for run, record in self._temporary(names):
+            if run not in ended:
+                ended[run] = has_ended(self._runs, run)
+            if ended[run]:
+                found.append(record)
+        return found
+
+    def temporary(self, names: Collection[str]) -> list[PublishedRecord]:
+        """Return the temporary records at ``names``, whether their run has ended or not."""
+        return [record for _, record in self._temporary(names)]
+
+    def _temporary(self, names: Collection[str]) -> Iterator[tuple[str, PublishedRecord]]:
+        """Yield them with the run that published them."""
+        if not self._ask("SELECT 1 FROM records WHERE run IS NOT NULL LIMIT 1"):
+            return
         for name in dict.fromkeys(names):
             for run, *record in self._ask(
                 f"SELECT run, {_RECORD} FROM records"  # noqa: S608
                 " WHERE name = ? AND run IS NOT NULL",
                 name,
             ):
-                if run not in ended:
-                    ended[run] = has_ended(self._runs, run)
-                if ended[run]:
-                    found.append(dataclasses.replace(_read(record), temporary=True))
-        return found
+                yield run, dataclasses.replace(_read(record), temporary=True)
 
     def account_urls(self) -> list[str]:
         """Return the URLs of the accounts that had orders or records here, sorted."""

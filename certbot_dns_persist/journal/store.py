@@ -142,6 +142,10 @@ class Journal:
         """Return the temporary records at ``names`` that their run has not removed."""
         return self._asked(lambda: self._state.abandoned(names), [])
 
+    def temporary(self, names: Collection[str]) -> list[PublishedRecord]:
+        """Return the temporary records at ``names``, also of runs that have not ended."""
+        return self._asked(lambda: self._state.temporary(names), [])
+
     # The records that stand
 
     def published(

@@ -70,7 +70,7 @@ class World:
 
     def ensure(self, lookup: Lookup | None = None, *, dry_run: bool = False) -> Ensure:
         lookup = lookup or self.lookup()
-        publisher = Publisher(self.options, lookup, self.journal, print)
+        publisher = Publisher(self.options, lookup, self.journal, print, temporary=dry_run)
         return Ensure(self.options, lookup, publisher, Surroundings(notify=print, dry_run=dry_run))
 
     @property
@@ -220,6 +220,23 @@ def test_a_refresh_beside_one_who_rotates_leaves_a_record_of_each(world: World) 
     assert rotated == []
     kept = [value.partition("; persistUntil=")[0] for value in world.values]
     assert kept == sorted([PLAIN, THEIRS])
+
+
+def test_what_a_dry_run_has_published_stays_if_another_run_relies_on_it(world: World) -> None:
+    world.stand()
+    dry = world.ensure(dry_run=True)
+    dry.authorize([request()])
+    alone = world.ensure(dry_run=True)
+    alone.authorize([request()])  # another dry run finds it, and needs it no longer than that
+    alone.withdraw()
+    assert world.values == [PLAIN]
+
+    world.ensure().authorize([request()])
+    dry.withdraw()
+
+    assert world.values == [PLAIN]
+    (noted,) = world.journal.published(name=NAME)
+    assert not noted.temporary
 
 
 def test_nobody_publishes_or_removes_while_another_process_holds_the_name(

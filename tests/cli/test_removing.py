@@ -4,6 +4,7 @@ Certbot's files are made by hand, and no CA is asked; the DNS server is real.
 """
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from dns.rdatatype import RdataType
 from support.home import Home
 from support.nameserver import Nameserver
 
+from certbot_dns_persist.change import locks
+from certbot_dns_persist.change.locks import Locks
 from certbot_dns_persist.cli import changing, main
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.record import validation_domain_name
@@ -241,6 +244,30 @@ def test_a_certificate_that_was_changed_while_a_rotation_waited_is_left_as_it_is
     renewal = (world.home.config_dir / "renewal" / "one.conf").read_text()
     assert "policy" not in renewal
     assert world.new in world.values("n1.example.test")
+
+
+def test_nothing_is_removed_while_another_process_holds_the_name_or_without_locks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domains = [f"n{number}.example.test" for number in range(3)]
+    world.add("one", *domains)
+    world.publish("one")
+    monkeypatch.setattr(locks, "SECONDS", 0.1)
+    directory = world.home.config_dir / "dns-persist" / "locks"
+
+    with Locks(directory).hold([validation_domain_name(domain) for domain in domains]):
+        held = world("revoke", "--all", "--yes")
+    shutil.rmtree(directory)
+    directory.write_text("")
+    without = world("revoke", "--all", "--yes")
+
+    assert held.status == without.status == 1
+    assert "is being changed by" in held.error
+    assert "cannot be locked" in without.error
+    for done in (held, without):
+        assert "So 3 of the records were not removed." in done.error
+        assert "Removed" not in done.out
+    assert all(world.values(domain) == [world.old] for domain in domains)
 
 
 # Who else needs it
