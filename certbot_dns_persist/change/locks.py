@@ -65,9 +65,10 @@ class Locks:
                     files.require_private(path)
                     self._private = True
                 file = stack.enter_context(files.opened(path, os.O_RDWR | os.O_CREAT))
-                files.lock(file, max(deadline - time.monotonic(), 0))
-            except TimeoutError as error:
-                raise self._busy(file, name) from error
+                try:
+                    files.lock(file, max(deadline - time.monotonic(), 0))
+                except TimeoutError as error:
+                    raise self._busy(file, name) from error
             except OSError as error:
                 raise CannotLock(
                     f"{path} cannot be locked ({error.strerror}), so another process may change "

@@ -204,12 +204,16 @@ class Search:
     def _carry_out(self, shown: Sequence[Removal]) -> list[str]:
         left: list[str] = []
         places = {place.name: place for place in self.places}
+        may_go = {removal.place.name for removal in self.removals}
         by_group: dict[Group, list[Removal]] = {}
         for removal in shown:
-            if place := places.get(removal.place.name):
-                by_group.setdefault(self._group(place), []).append(removal)
+            name = removal.place.name
+            if name in may_go:
+                by_group.setdefault(self._group(places[name]), []).append(removal)
+            elif place := places.get(name):
+                left += [_stays(name, v) for v in removal.values if v in place.values]
             else:
-                left.append(f"{removal.place.name} is not looked up any more, so all of it stays.")
+                left.append(f"{name} is not looked up any more, so all of it stays.")
         for group, removals in by_group.items():
             for start in range(0, len(removals), LOCKED_AT_ONCE):
                 batch = removals[start : start + LOCKED_AT_ONCE]
@@ -236,13 +240,14 @@ class Search:
             there = now.values
             publisher.forget(name, shown.values.keys() - there)
             for value in (value for value in shown.values if value in there):
-                record = f'{name} TXT "{printable(value)}"'
                 if value not in may_go:
-                    left.append(f"{record} stays: it is needed now.")
+                    left.append(_stays(name, value))
                     continue
                 publisher.remove(_record(group, now, value), shown.values[value])
                 if not publisher.writes(name):
-                    left.append(f"Remove {record} yourself: its provider is manual.")
+                    left.append(
+                        f'Remove {name} TXT "{printable(value)}" yourself: its provider is manual.'
+                    )
         except ProviderError as error:
             left.append(f"The records at {name} could not be removed. {error}")
         return left
@@ -387,6 +392,10 @@ def _record(group: Group, place: Place, value: str) -> TxtRecord:
         server=request.server,
         account_url=request.account_url,
     )
+
+
+def _stays(name: str, value: str) -> str:
+    return f'{name} TXT "{printable(value)}" stays: it is needed now.'
 
 
 def _unseen(place: Place, noted: Iterable[PublishedRecord]) -> list[PublishedRecord]:
