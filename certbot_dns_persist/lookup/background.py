@@ -15,7 +15,7 @@ import queue
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 #: Coroutines at once, including those whose results wait for an earlier one.
 MAX_UNDER_WAY = 500
@@ -56,21 +56,38 @@ def in_order(
                 drawn += len(batch)
                 background.add(batch)
             if yielded in results:
-                task = results.pop(yielded)
+                outcome = results.pop(yielded)
                 yielded += 1
-                yield task.result()
+                yield outcome.result()
             elif yielded < drawn:
                 background.collect(wait=True)
     finally:
         background.stop()
 
 
+class _Outcome(Generic[_R]):
+    """What a coroutine has returned or raised.
+
+    Its task stays in the loop's thread: asyncio keeps a weak set of all tasks, whose Python code
+    runs where a task is deleted, and what a signal's handler raises in such code is lost.
+    """
+
+    def __init__(self, task: "asyncio.Task[_R]") -> None:
+        self._error = task.exception()
+        self._value = None if self._error else task.result()
+
+    def result(self) -> _R:
+        if self._error is not None:
+            raise self._error
+        return cast(_R, self._value)
+
+
 class _Background(Generic[_T, _R]):
     """A thread with an event loop."""
 
     def __init__(self, session: Callable[[], AbstractContextManager[_Work[_T, _R]]]) -> None:
-        self.results: dict[int, asyncio.Task[_R]] = {}
-        """The finished tasks, by number."""
+        self.results: dict[int, _Outcome[_R]] = {}
+        """What the coroutines that have ended returned or raised, by number."""
         self._session = session
         self._work: _Work[_T, _R]
         self._served: asyncio.Task[None]
@@ -78,8 +95,8 @@ class _Background(Generic[_T, _R]):
         self._loop = asyncio.new_event_loop()
         self._end: asyncio.Future[None] = self._loop.create_future()
         self._numbers = itertools.count()
-        self._finished: dict[int, asyncio.Task[_R]] = {}
-        self._batches: queue.SimpleQueue[dict[int, asyncio.Task[_R]]] = queue.SimpleQueue()
+        self._finished: dict[int, _Outcome[_R]] = {}
+        self._batches: queue.SimpleQueue[dict[int, _Outcome[_R]]] = queue.SimpleQueue()
         # A daemon, so that a generator that is never closed does not keep the interpreter running
         self._thread = threading.Thread(target=self._run, name="look-up", daemon=True)
 
@@ -144,7 +161,7 @@ class _Background(Generic[_T, _R]):
             return
         if not self._finished:  # hand over all that finish in this turn of the loop together
             self._loop.call_soon(self._hand_over)
-        self._finished[number] = task
+        self._finished[number] = _Outcome(task)
 
     def _hand_over(self) -> None:
         self._batches.put(self._finished)

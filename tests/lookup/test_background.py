@@ -235,3 +235,38 @@ def test_what_a_signal_handler_raises_ends_a_look_up_and_leaves_nothing(
                 ended = json.loads(child.stdout.readline())
                 assert ended.pop("seconds") < 1
                 assert ended == {"raised": raised, "threads": ["MainThread"], "fds": 0}
+
+
+OFTEN = """
+import contextlib, itertools, json, signal, sys
+from certbot_dns_persist.lookup.background import in_order
+
+class Stop(Exception):
+    pass
+
+def handle(*_):
+    raise Stop
+
+@contextlib.contextmanager
+def session():
+    async def work(number):
+        return number
+    yield work
+
+lost = []
+sys.unraisablehook = lambda unraisable: lost.append(repr(unraisable.object))
+signal.signal(signal.SIGALRM, handle)
+for number in range(200):
+    with contextlib.suppress(Stop):
+        signal.setitimer(signal.ITIMER_REAL, 0.005 + number / 1e5, 1)
+        for _ in in_order(itertools.count(), session):
+            pass
+    signal.setitimer(signal.ITIMER_REAL, 0)
+print(json.dumps(lost))
+"""
+
+
+def test_no_signal_is_lost_where_results_are_deleted() -> None:
+    program = [sys.executable, "-c", OFTEN]
+    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=100)
+    assert json.loads(done.stdout) == []
