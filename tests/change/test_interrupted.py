@@ -1,8 +1,10 @@
 """What a killed run has left is found, and finished or cleared, by the next one."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
@@ -309,3 +311,36 @@ def test_removing_what_is_gone_already_is_noted_as_such(
     assert '"result": "was gone already"' in log.read_text().splitlines()[-1]
     assert noted(place) == []
     assert logged(place) == []
+
+
+@pytest.fixture
+def unnoted(place: Place) -> Place:
+    """A place whose state is of a newer release, and whose log is a directory."""
+    state = place.journal.state_file
+    state.parent.mkdir(parents=True, mode=0o700)
+    with contextlib.closing(sqlite3.connect(state)) as newer:
+        newer.execute("PRAGMA user_version = 2")
+    (Path(place.directory) / "dns-persist-changes.jsonl").mkdir()
+    return place
+
+
+def test_where_nothing_can_be_noted_an_order_publishes_and_nothing_is_removed(
+    unnoted: Place, nameserver: Nameserver, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(unnoted)
+
+    assert OURS in nameserver.values(NAME)
+    assert f'The TXT record {NAME} with the value "{OURS}" is published, but is not' in caplog.text
+    with pytest.raises(ProviderError, match="we remove nothing without a trace"):
+        remove(unnoted)
+    assert OURS in nameserver.values(NAME)
+
+
+def test_a_dry_run_takes_its_record_away_though_nothing_can_be_noted(
+    unnoted: Place, nameserver: Nameserver
+) -> None:
+    ensure = unnoted.ensure(dry_run=True)
+    ensure.authorize([request()])
+    assert OURS in nameserver.values(NAME)
+    ensure.withdraw()
+    assert nameserver.values(NAME) == [FOREIGN]
