@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from support.bootstrap import ROOT
 
-BENCHMARKS = ["certificate", "check", "first-issue", "startup"]
+BENCHMARKS = ["certificate", "check", "first-issue", "growth", "startup"]
 
 
 def output(*command: str) -> str:

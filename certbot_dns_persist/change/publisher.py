@@ -358,7 +358,7 @@ class Publisher:
             try:
                 with self.locked([record.name]):
                     if not self._kept_by_others(record):
-                        self._remove(name, provider, record, reason, undo=True)
+                        self._remove([(name, provider)], record, reason, undo=True)
             except ProviderError as error:
                 logger.warning(
                     'The TXT record %s with the value "%s" was only needed for a while, but could '
@@ -381,34 +381,46 @@ class Publisher:
         Raises :class:`~certbot_dns_persist.errors.ProviderError`.
         """
         with self.locked([record.name]):
+            writing = []
             for name, provider in self._providers(record.name):
                 if provider.writes:
-                    self._remove(name, provider, record, reason)
+                    writing.append((name, provider))
                 else:
                     provider.remove_value(record.name, record.value)
+            self._remove(writing, record, reason)
 
     def _remove(
         self,
-        name: str,
-        provider: "Provider",
+        providers: "Sequence[tuple[str, Provider]]",
         record: TxtRecord,
         reason: str,
         *,
         undo: bool = False,
     ) -> None:
         """Remove ``record``; only to ``undo`` what this process added, also if it is not noted."""
-        # A service that is told to remove what it does not have does not say so.
-        there = record.value in provider.list_values(record.name)
-        if not there and not _answers(provider):
-            reason += "; no name server that we can ask had it"
-        change = self._change("remove", record, reason, name, provider.zone_for(record.name))
-        (intention,) = self.journal.intended(change)
-        if not intention.noted and not undo:
+        changes, gone = [], []
+        for name, provider in providers:
+            # A service that is told to remove what it does not have does not say so.
+            there = record.value in provider.list_values(record.name)
+            gone.append(not there and _answers(provider) is not None)
+            why = reason if there or gone[-1] else f"{reason}; no name server that we ask had it"
+            zone = provider.zone_for(record.name)
+            changes.append(self._change("remove", record, why, name, zone))
+        # All of them first: the note of the record stays until the last service has removed it.
+        intentions = self.journal.intended(*changes) if changes else []
+        if not undo and not all(intention.noted for intention in intentions):
             raise ProviderError(words.not_removed(record.name))
-        if not there and _answers(provider):
-            self.journal.done(Outcome(intention, WAS_GONE))
-            return
-        self._do(intention, partial(provider.remove_value, record.name, record.value))
+        left = list(intentions)
+        try:
+            for (_, provider), is_gone in zip(providers, gone, strict=True):
+                intention = left.pop(0)
+                if is_gone:
+                    self.journal.done(Outcome(intention, WAS_GONE))
+                else:
+                    self._do(intention, partial(provider.remove_value, record.name, record.value))
+        finally:
+            if left:
+                self.journal.done(*(Outcome(intention, NOT_MADE) for intention in left))
 
     def keep(self, record: TxtRecord, reason: str) -> None:
         """If ``record``, which was there already, was to be removed, note that it is needed.

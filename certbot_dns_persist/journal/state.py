@@ -424,8 +424,16 @@ class State:
         place = (change.name, change.value)
         connection.execute("DELETE FROM replaced WHERE name = ? AND value = ?", place)
         if change.action == "remove":
-            connection.execute("DELETE FROM records WHERE name = ? AND value = ?", place)
-            connection.execute("DELETE FROM intentions WHERE name = ? AND value = ?", place)
+            # Another service may have it, from which this run removes it next.
+            if not rows(
+                connection,
+                "SELECT 1 FROM intentions WHERE name = ? AND value = ? AND action = 'remove'"
+                " AND outcome IS NULL AND run = ?",
+                *place,
+                self._own_run(),
+            ):
+                connection.execute("DELETE FROM records WHERE name = ? AND value = ?", place)
+                connection.execute("DELETE FROM intentions WHERE name = ? AND value = ?", place)
             return
         record = _record(change, now)
         connection.execute(

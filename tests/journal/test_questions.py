@@ -68,3 +68,14 @@ def test_no_question_about_a_few_names_reads_all_records(files: Files) -> None:
             continue
         for *_, how in connection.execute(f"EXPLAIN QUERY PLAN {statement}"):
             assert not how.startswith("SCAN") or "CONSTANT ROW" in how, (statement, how)
+
+
+def test_what_several_services_have_is_noted_until_the_last_has_removed_it(files: Files) -> None:
+    files.done(ADDED)
+    journal = files.journal()
+    first, second = journal.intended(REMOVED, dataclasses.replace(REMOVED, provider="route53"))
+    journal.done(Outcome(first))
+    (record,) = journal.published()
+    assert record.doubt is not None
+    journal.done(Outcome(second))
+    assert journal.published() == []
