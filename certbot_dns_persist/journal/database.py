@@ -5,6 +5,8 @@ even to read. Each change is one transaction. sqlite3 is imported, and the file 
 are needed first.
 """
 
+import contextlib
+import fcntl
 import os
 import stat
 import urllib.parse
@@ -42,6 +44,7 @@ class Database:
         self._schema = schema
         self._version = version
         self._probe = probe
+        self._patience = LOCK_SECONDS
         self._connection: Connection | None = None
         self._opened: tuple[int, int, bool] | None = None
 
@@ -160,12 +163,14 @@ class Database:
         now = (status.st_dev, status.st_ino, write)
         if self._connection is None or self._opened != now:
             self.close()
-            with opened(self.path, os.O_RDONLY):  # of all errors, SQLite only says that it failed
+            with opened(self.path, os.O_RDONLY) as descriptor:
+                # Of what is wrong then, SQLite only says that it failed.
                 require_private(self.path)  # as SQLite follows links
+                _require_locks(descriptor)  # as SQLite waits for them
             mode = "rw" if write else "ro"
             uri = f"file:{urllib.parse.quote(str(self.path.absolute()))}?mode={mode}"
             self._connection = sqlite3.connect(
-                uri, uri=True, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+                uri, uri=True, timeout=self._patience, isolation_level=None, check_same_thread=False
             )
             self._opened = now
         return self._connection
@@ -209,6 +214,8 @@ class Database:
         if type(error) is sqlite3.DatabaseError or words.startswith("no such "):
             return Damaged(words)
         if words == "database is locked":
+            self._patience = 0.0  # whoever has it hangs
+            self.close()
             return Unusable(f"another program keeps it locked for more than {LOCK_SECONDS:g} s")
         if self.path.with_name(f"{self.path.name}-journal").exists() and not self.writable():
             return Unusable(
@@ -230,6 +237,12 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _require_locks(descriptor: int) -> None:
+    """Raise :class:`OSError` if the file system has no locks, for which SQLite waits in vain."""
+    with contextlib.suppress(BlockingIOError, PermissionError):
+        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1)  # SQLite locks other octets
 
 
 def _may(path: Path, mode: int) -> bool:

@@ -30,6 +30,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         """Open nothing yet."""
         self.path = path
+        self._patience = _LOCK_SECONDS
 
     def append(self, entries: Iterable[tuple[str, Change, str]], time: str, *, sync: bool) -> None:
         """Add a line for each id, change and result, all with the same RFC 3339 ``time``.
@@ -45,13 +46,22 @@ class Log:
         )
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with opened(self.path, _APPEND) as file:
-            lock(file, _LOCK_SECONDS)
+            self._lock(file)
             size = os.fstat(file).st_size
             if size and os.pread(file, 1, size - 1) != b"\n":
                 octets = b"\n" + octets  # an earlier run crashed in the middle of a line
             _write(file, octets)
             if sync:
                 os.fsync(file)
+
+    def _lock(self, file: int) -> None:
+        """Keep others from appending; without that, lines are at worst torn."""
+        try:
+            lock(file, self._patience)
+        except TimeoutError:
+            self._patience = 0  # whoever has it hangs
+        except OSError:
+            pass  # a file system without locks
 
     def published(self) -> list[Logged]:
         """Return the records that stand or may stand; skip lines that cannot be read."""

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -313,3 +314,62 @@ def test_what_only_the_log_could_take_completes_the_state_later(files: Files) ->
     assert journal.rebuild([record], complete=True) == 1
     assert not files.journal().lost()
     assert list(files.logs.iterdir()) == [files.log]
+
+
+NO_LOCKS = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#define FCNTL(name) int name(int file, int command, ...) { \
+    va_list rest; \
+    va_start(rest, command); \
+    void *more = va_arg(rest, void *); \
+    va_end(rest); \
+    if (command == F_SETLK || command == F_SETLKW || command == F_GETLK) { \
+        errno = ENOLCK; \
+        return -1; \
+    } \
+    int (*next)(int, int, void *) = dlsym(RTLD_NEXT, #name); \
+    return next(file, command, more); \
+}
+FCNTL(fcntl)
+FCNTL(fcntl64)
+int flock(int file, int operation) { errno = ENOLCK; return -1; }
+"""
+
+WITHOUT_LOCKS = """
+import sys
+sys.path.insert(0, "tests")
+from support.journals import *
+from pathlib import Path
+files = Files(Path(sys.argv[1]))
+files.done(ADDED)
+(intention,) = files.journal().intended(REMOVED)
+print(intention.in_state, intention.in_log, len(files.journal().published()))
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("cc") is None, reason="needs Linux and a C compiler"
+)
+def test_on_a_file_system_without_locks_there_is_a_log_and_no_waiting(
+    files: Files, tmp_path: Path
+) -> None:
+    source, library = tmp_path / "no_locks.c", tmp_path / "no_locks.so"
+    source.write_text(NO_LOCKS)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LOCKS, tmp_path],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "LD_PRELOAD": str(library)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=database.LOCK_SECONDS,
+    )
+    assert done.stdout == "False True 0\n"
+    assert "could not be noted in" in done.stderr
+    assert "No locks available" in done.stderr
+    assert [line["result"] for line in files.lines()] == ["intended", "ok", "intended"]
