@@ -153,7 +153,7 @@ def service(
         for variable, value in made.place.environment.items():
             monkeypatch.setenv(variable, value)
         yield made
-    shutil.rmtree(made.place.directory, ignore_errors=True)
+    shutil.rmtree(Path(made.place.directory).parent, ignore_errors=True)
 
 
 class Others:
