@@ -287,7 +287,7 @@ def test_a_state_that_is_removed_while_it_is_in_use_is_made_again(files: Files) 
 
 
 def unmeasured() -> dict[str, str]:
-    """Return our environment without the measuring of coverage, which uses SQLite and locks, too."""
+    """Return our environment without measuring coverage, which uses SQLite and locks, too."""
     return {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")}
 
 
