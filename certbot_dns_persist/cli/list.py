@@ -59,6 +59,9 @@ def run(args: argparse.Namespace) -> int:
         published.as_table(records)
     else:
         published.as_lines(records, sys.stdout)
+    if not (records or args.json or journal.unreadable):
+        which = " of these domains" if args.domains else ""
+        print(f"Our notes in {journal.state_file} have no records{which}.", file=sys.stderr)
     if journal.incomplete:
         print(INCOMPLETE, file=sys.stderr)
     return 3 if journal.unreadable else 0

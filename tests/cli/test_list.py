@@ -25,9 +25,11 @@ def listed(files: Files, *arguments: str) -> Done:
     return run([PROGRAM, "list", *arguments, *places], keep=files.logs / "output.log")
 
 
-def test_where_nothing_was_published_nothing_is_listed(files: Files) -> None:
+def test_where_nothing_was_published_that_is_said(files: Files) -> None:
     done = listed(files)
-    assert (done.returncode, done.out, done.error) == (0, "", "")
+    assert (done.returncode, done.out) == (0, "")
+    assert done.error == f"Our notes in {files.state} have no records.\n"
+    assert listed(files, "-d", "example.com").error.endswith("have no records of these domains.\n")
     assert listed(files, "--json").json == {"version": 1, "records": []}
     assert not files.state.exists()
 
