@@ -224,7 +224,7 @@ logging {{
         query = dns.message.make_query(".", "SOA")
         try:
             dns.query.tcp(query, "127.0.0.1", port=self.port, timeout=2)
-        except (OSError, dns.exception.DNSException):
+        except (OSError, EOFError, dns.exception.DNSException):
             return False
         return True
 
