@@ -230,6 +230,20 @@ def test_what_validators_disagree_on_authorises_only_where_none_is_known_to_refu
             assert difference.why in finding.reason
 
 
+@pytest.mark.parametrize(
+    ("value", "refusal"),
+    [
+        (f"{CA}.; accounturi={URI}", "Pebble refuses it, as the issuer-domain-name is not"),
+        (f"{CA}; accounturi={URI}; persistUntil={2**63 - 1}", "Boulder and Pebble refuse it, as"),
+    ],
+)
+def test_who_refuses_is_said_in_a_sentence(value: str, refusal: str) -> None:
+    (finding,) = evaluate(
+        [value], issuer_domain_names=[CA], account_uris=[URI], wildcard=False, at=NOW
+    ).findings
+    assert finding.reason.startswith(f"is accepted by some CAs only: {refusal} ")
+
+
 @pytest.mark.parametrize("value", ALIKE)
 def test_what_all_validators_accept_authorises(value: str) -> None:
     assert judge(fill_in(value, CA, URI)) == "valid"
