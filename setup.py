@@ -83,7 +83,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["certbot_dns_persist", "certbot_dns_persist.*"]),
-    package_data={"certbot_dns_persist": ["py.typed", "render/*.html", "render/*.json"]},
+    package_data={
+        "certbot_dns_persist": ["py.typed", "ca/*.json", "render/*.html", "render/*.json"]
+    },
     install_requires=INSTALL_REQUIRES,
     extras_require={
         "all": [*CLOUDFLARE, *COMPLETION, *METRICS, *ROUTE53],
