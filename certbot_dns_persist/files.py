@@ -19,7 +19,12 @@ from pathlib import Path
 
 from certbot_dns_persist.wait import look_until
 
+#: How long another process may keep a file locked, in seconds.
+LOCK_SECONDS = 10.0
+
 _MOST_LINKS = 40  # as Linux has it
+_UNKNOWN_USER = Path("/proc/sys/kernel/overflowuid")
+_USER_MAP = Path("/proc/self/uid_map")
 _ACL = "system.posix_acl_access"
 
 
@@ -92,10 +97,11 @@ def _irregular(path: Path) -> OSError:
     return OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
-def lock(descriptor: int, seconds: float) -> None:
+def lock(descriptor: int, seconds: float = LOCK_SECONDS) -> None:
     """Lock the file that is open as ``descriptor``, for this process alone, until it is closed.
 
-    The kernel drops the lock when the process ends. Raises :class:`TimeoutError` if another process
+    The file is open for writing, as NFS locks no other. The kernel drops the lock when the process
+    ends. Raises :class:`TimeoutError` if another process
     keeps the lock for ``seconds``, and another :class:`OSError` if the file system has no locks.
     """
     if not look_until(lambda: _locked(descriptor), bool, seconds, pauses=(0.01, 0.2)):
@@ -134,7 +140,7 @@ def weakness(path: Path) -> Weakness | None:
     and neither does, above ``path``, a directory with the sticky bit: there, others cannot replace
     what is ours.
     """
-    trusted = {0, os.geteuid()}
+    trusted = _trusted()
     here, *names = path.absolute().parts
     place, left, links = Path(here), names[::-1], 0
     weak = _weakness(place, os.lstat(place), trusted, last=not left)
@@ -160,6 +166,22 @@ def weakness(path: Path) -> Weakness | None:
             place = Path(target.anchor)
         left += [part for part in reversed(target.parts) if part != target.anchor]
     return weak
+
+
+def _trusted() -> set[int]:
+    """Return the users who may change what we rely on: root, whoever we are, and where root is
+    not known here, as in the user namespace of a container, what it is shown as.
+    """
+    trusted = {0, os.geteuid()}
+    with contextlib.suppress(OSError, ValueError):
+        unknown = int(_UNKNOWN_USER.read_text())
+        mapped = [
+            range(int(first), int(first) + int(count))
+            for first, _, count in map(str.split, _USER_MAP.read_text().splitlines())
+        ]
+        if not any(unknown in users for users in mapped):
+            trusted.add(unknown)
+    return trusted
 
 
 def _weakness(
@@ -228,9 +250,10 @@ def require_private(path: Path) -> None:
     """
     weak = weakness(path.parent)
     with contextlib.suppress(FileNotFoundError):
-        if weak is None and not stat.S_ISREG(os.lstat(path).st_mode):
+        status = os.lstat(path)
+        if weak is None and not stat.S_ISREG(status.st_mode):
             kind = "a symbolic link" if path.is_symlink() else "not a regular file"
             weak = Weakness(path, f"is {kind}", f"mv {shlex.quote(str(path))} somewhere-else")
-    weak = weak or weakness(path)
+        weak = weak or _weakness(path, status, _trusted(), last=True)
     if weak is not None:
         raise PermissionError(errno.EPERM, str(weak), str(path))

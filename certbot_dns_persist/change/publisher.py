@@ -209,7 +209,7 @@ class Publisher:
         """Add records, all noted together; return those that may not be there, and why."""
         from certbot_dns_persist.providers.interface import Addition, IManyProvider
 
-        intentions = self.journal.intended(*(each.change for each in missing)) if missing else []
+        intentions = self.journal.intended(*(each.change for each in missing))
         for each, intention in zip(missing, intentions, strict=True):
             # Before the change: it may be interrupted when it has been made.
             self._added.append((each.provider_name, each.provider, each.record))
@@ -407,7 +407,7 @@ class Publisher:
             zone = provider.zone_for(record.name)
             changes.append(self._change("remove", record, why, name, zone))
         # All of them first: the note of the record stays until the last service has removed it.
-        intentions = self.journal.intended(*changes) if changes else []
+        intentions = self.journal.intended(*changes)
         if not undo and not all(intention.noted for intention in intentions):
             raise ProviderError(words.not_removed(record.name))
         left = list(intentions)
@@ -419,8 +419,7 @@ class Publisher:
                 else:
                     self._do(intention, partial(provider.remove_value, record.name, record.value))
         finally:
-            if left:
-                self.journal.done(*(Outcome(intention, NOT_MADE) for intention in left))
+            self.journal.done(*(Outcome(intention, NOT_MADE) for intention in left))
 
     def keep(self, record: TxtRecord, reason: str) -> None:
         """If ``record``, which was there already, was to be removed, note that it is needed.

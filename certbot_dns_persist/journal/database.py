@@ -15,16 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from certbot_dns_persist.files import lock, opened, require_private
+from certbot_dns_persist.files import LOCK_SECONDS, lock, opened, require_private
 from certbot_dns_persist.journal.takeover import Damaged, Newer
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
 _T = TypeVar("_T")
-
-#: How long another process may keep the file or the folder locked, in seconds.
-LOCK_SECONDS = 10.0
 
 
 class Unusable(Exception):
@@ -88,8 +85,8 @@ class Database:
         with self._faults():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = self._open(write=True, create=True)
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 new = self._check_version(connection) == 0
                 if new:
                     for statement in filter(str.strip, self._schema.split(";")):
@@ -108,9 +105,9 @@ class Database:
 
         Raises as :meth:`ask` does.
         """
-        import sqlite3
-
         with self._faults():
+            import sqlite3
+
             copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             if self.exists():
                 source = self._open(write=False, create=False)
@@ -127,7 +124,10 @@ class Database:
 
         Raises :class:`Unusable` or :class:`Newer`.
         """
-        with self._faults(), locked(self.path.parent):
+        # Not the file itself: SQLite would lose its locks when we close it.
+        guard = self.path.with_name("damaged.lock")
+        with self._faults(), opened(guard, os.O_RDWR | os.O_CREAT) as descriptor:
+            lock(descriptor)
             self.close()
             try:
                 self.ask(self._check, None)
@@ -193,8 +193,11 @@ class Database:
         """Raise whatever is wrong with the file as one of the exceptions of this module."""
         try:
             yield
+            self._be_patient()
         except (Unusable, Damaged, Newer):
             raise
+        except ImportError as error:
+            raise Unusable(f"this Python has no SQLite ({error})") from error
         except OSError as error:
             raise Unusable(error.strerror or str(error)) from error
         except (ValueError, OverflowError) as error:  # what SQLite cannot store
@@ -206,6 +209,12 @@ class Database:
                 raise
             raise self._fault(error) from error
 
+    def _be_patient(self) -> None:
+        """Wait for others again, as whoever had the file locked has gone."""
+        if self._patience != LOCK_SECONDS and self._connection is not None:
+            self._patience = LOCK_SECONDS
+            self._connection.execute(f"PRAGMA busy_timeout = {int(LOCK_SECONDS * 1000)}")
+
     def _fault(self, error: Exception) -> Exception:
         import sqlite3
 
@@ -214,7 +223,7 @@ class Database:
         if type(error) is sqlite3.DatabaseError or words.startswith("no such "):
             return Damaged(words)
         if words == "database is locked":
-            self._patience = 0.0  # whoever has it hangs
+            self._patience = 0.0  # whoever has it hangs; until it does not
             self.close()
             return Unusable(f"another program keeps it locked for more than {LOCK_SECONDS:g} s")
         if self.path.with_name(f"{self.path.name}-journal").exists() and not self.writable():
@@ -223,20 +232,6 @@ class Database:
                 "once, usually as root, and it can be read again"
             )
         return Unusable(words)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of ``folder`` during the block.
-
-    Raises :class:`OSError` if that cannot be done, also if another process does not leave it.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        lock(descriptor, LOCK_SECONDS)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _require_locks(descriptor: int) -> None:

@@ -15,13 +15,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from certbot_dns_persist.files import lock, opened
+from certbot_dns_persist.files import LOCK_SECONDS, lock, opened, read
 from certbot_dns_persist.journal.notes import INTENDED, NOT_MADE, OK, WAS_GONE, Change, Logged
 
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT
-
-#: How long another process may keep the log locked.
-_LOCK_SECONDS = 10.0
 
 
 class Log:
@@ -30,7 +27,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         """Open nothing yet."""
         self.path = path
-        self._patience = _LOCK_SECONDS
+        self._patience = LOCK_SECONDS
 
     def append(self, entries: Iterable[tuple[str, Change, str]], time: str, *, sync: bool) -> None:
         """Add a line for each id, change and result, all with the same RFC 3339 ``time``.
@@ -59,13 +56,23 @@ class Log:
         try:
             lock(file, self._patience)
         except TimeoutError:
-            self._patience = 0  # whoever has it hangs
+            self._patience = 0  # whoever has it hangs; until it does not
         except OSError:
             pass  # a file system without locks
+        else:
+            self._patience = LOCK_SECONDS
 
     def published(self) -> list[Logged]:
         """Return the records that stand or may stand; skip lines that cannot be read."""
+        return self._outcome()[0]
+
+    def removed(self) -> dict[tuple[str, str], str]:
+        """Return when records were removed that do not stand again, by name and value."""
+        return self._outcome()[1]
+
+    def _outcome(self) -> tuple[list[Logged], dict[tuple[str, str], str]]:
         standing: dict[tuple[str, str], Logged] = {}
+        removed: dict[tuple[str, str], str] = {}
         begun: dict[str, Logged] = {}
         for entry in self._entries():
             with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -84,9 +91,11 @@ class Log:
                 if entry["action"] == "remove":
                     if result in (OK, WAS_GONE):
                         standing.pop(key, None)
+                        removed[key] = logged.last_changed
                         begun = {i: o for i, o in begun.items() if (o.name, o.value) != key}
                 elif result == OK:
                     standing[key] = logged
+                    removed.pop(key, None)
                     begun.pop(identity, None)
                 elif result == INTENDED:
                     begun[identity] = logged
@@ -95,13 +104,13 @@ class Log:
         for each in begun.values():
             doubt = f"its publication began at {each.last_changed}, and the outcome is unknown"
             standing.setdefault((each.name, each.value), dataclasses.replace(each, doubt=doubt))
-        return list(standing.values())
+        return list(standing.values()), removed
 
     def mark(self, state: Path) -> None:
         """Remember that something stands in the log and not in ``state``, as far as we can."""
         if not self.is_marked(state):
             with contextlib.suppress(OSError), opened(self._marks, _APPEND) as file:
-                _write(file, f"{state.absolute()}\n".encode(errors="surrogateescape"))
+                _write(file, os.fsencode(f"{state.absolute()}\n"))
 
     def is_marked(self, state: Path) -> bool:
         """Whether something stands in the log and not in ``state``."""
@@ -121,7 +130,7 @@ class Log:
 
     def _marked(self) -> set[str]:
         try:
-            return set(self._marks.read_text(errors="surrogateescape").splitlines())
+            return set(os.fsdecode(read(self._marks)).splitlines())
         except OSError:
             return set()
 

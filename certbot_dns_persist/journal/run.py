@@ -1,16 +1,22 @@
 """Whether a run of ours, that noted something, is still going on.
 
 Each run that notes anything keeps a file of its own locked. The kernel drops the lock when its
-process ends, however it does, and that works between containers, where process ids do not.
+process ends, however it does, and that works between containers, where process ids do not. On a
+file system without locks, a run counts as ended a day after it began.
 """
 
 import atexit
 import contextlib
-import fcntl
 import functools
 import os
 import secrets
+import time
 from pathlib import Path
+
+from certbot_dns_persist.files import lock, opened
+
+#: How long a run may take of which nobody can tell that it goes on, in seconds.
+_LONGEST = 24 * 3600
 
 
 class Run:
@@ -20,6 +26,7 @@ class Run:
         """Make nothing yet."""
         self._folder = folder
         self._id: str | None = None
+        self._open = contextlib.ExitStack()  # until the process ends
 
     @property
     def id(self) -> str:
@@ -39,35 +46,37 @@ class Run:
         while True:
             name = secrets.token_hex(8)
             path = self._folder / f"{name}.lock"
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            descriptor = os.open(path, flags, 0o600)  # open until the process ends
-            with contextlib.suppress(OSError):  # without locks, nobody can tell that it goes on
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists():  # nobody has taken it for one that was left
-                atexit.register(_remove, path)
-                return name
-            os.close(descriptor)
+            with contextlib.ExitStack() as file:
+                descriptor = file.enter_context(opened(path, os.O_RDWR | os.O_CREAT))
+                try:
+                    lock(descriptor, 0)
+                except TimeoutError:
+                    continue  # another process takes it for one that was left, and removes it
+                except OSError:
+                    pass  # a file system without locks
+                if path.exists():
+                    self._open = file.pop_all()
+                    atexit.register(_remove, path)
+                    return name
 
 
 def has_ended(folder: Path, name: str) -> bool:
     """Whether the process of the run ``name`` has ended; its file is removed then."""
     path = folder / f"{name}.lock"
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with opened(path, os.O_RDWR) as descriptor:
+            try:
+                lock(descriptor, 0)
+            except TimeoutError:
+                return False
+            except OSError:  # a file system without locks
+                if time.time() - os.fstat(descriptor).st_mtime < _LONGEST:
+                    return False
+            _remove(path)
     except FileNotFoundError:
         return True
     except OSError:  # we cannot tell
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # a file system without locks
-    else:
-        _remove(path)
-    finally:
-        os.close(descriptor)
     return True
 
 

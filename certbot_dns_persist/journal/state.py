@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from certbot_dns_persist import files
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.files import lock, opened
-from certbot_dns_persist.journal.database import LOCK_SECONDS, Database, Unusable, rows
+from certbot_dns_persist.journal.database import Database, Unusable, rows
 from certbot_dns_persist.journal.notes import Change, Intention, PublishedRecord
 from certbot_dns_persist.journal.run import has_ended, run_of
 from certbot_dns_persist.journal.takeover import Damaged, Earlier, Newer, read
@@ -278,13 +278,24 @@ class State:
             )
         )
 
-    def rebuild(self, records: Iterable[PublishedRecord], *, complete: bool) -> int:
+    def rebuild(
+        self,
+        records: Iterable[PublishedRecord],
+        removed: Mapping[tuple[str, str], str],
+        *,
+        complete: bool,
+    ) -> int:
         """Note those of ``records`` that are missing; return how many.
 
-        ``complete`` is whether these are all our records.
+        ``removed`` are names and values that no longer stand, with when they were removed.
+        ``complete`` is whether ``records`` are all our records.
         """
 
         def note(connection: "Connection") -> int:
+            connection.executemany(
+                "DELETE FROM records WHERE name = ? AND value = ? AND last_changed <= ?",
+                [(*place, time) for place, time in removed.items()],
+            )
             added = 0
             for record in records:
                 if record.doubt is None:
@@ -380,7 +391,7 @@ class State:
         """Keep earlier releases from writing during the block."""
         lock_file = self._earlier.with_name("records.lock")
         with opened(lock_file, os.O_RDWR | os.O_CREAT) as descriptor:
-            lock(descriptor, LOCK_SECONDS)
+            lock(descriptor)
             yield
             with contextlib.suppress(OSError):
                 lock_file.unlink()
@@ -424,16 +435,24 @@ class State:
         place = (change.name, change.value)
         connection.execute("DELETE FROM replaced WHERE name = ? AND value = ?", place)
         if change.action == "remove":
+            own = self._own_run()
             # Another service may have it, from which this run removes it next.
             if not rows(
                 connection,
                 "SELECT 1 FROM intentions WHERE name = ? AND value = ? AND action = 'remove'"
                 " AND outcome IS NULL AND run = ?",
                 *place,
-                self._own_run(),
+                own,
             ):
                 connection.execute("DELETE FROM records WHERE name = ? AND value = ?", place)
-                connection.execute("DELETE FROM intentions WHERE name = ? AND value = ?", place)
+                for identity, run, outcome in rows(
+                    connection,
+                    "SELECT id, run, outcome FROM intentions WHERE name = ? AND value = ?",
+                    *place,
+                ):
+                    # What was in doubt is gone, but not what another process is about to do.
+                    if outcome is not None or run == own or has_ended(self._runs, run):
+                        connection.execute("DELETE FROM intentions WHERE id = ?", (identity,))
             return
         record = _record(change, now)
         connection.execute(

@@ -38,7 +38,10 @@ _T = TypeVar("_T")
 
 
 class Journal:
-    """The log and the state of one Certbot installation. None of its methods raises anything."""
+    """The log and the state of one Certbot installation.
+
+    What is wrong with its files is a warning, and no method raises it.
+    """
 
     def __init__(
         self, logs_dir: str, config_dir: str, clock: Callable[[], float] = time.time
@@ -63,6 +66,8 @@ class Journal:
         :meth:`done` takes the outcome. If the process ends before that, :meth:`interrupted`
         returns the intention to whoever comes next.
         """
+        if not changes:
+            return []
         by_id = {secrets.token_hex(8): change for change in changes}
         now = self._now()
         in_state = self._noted(self._state.path, changes, lambda: self._state.intend(by_id))
@@ -74,6 +79,8 @@ class Journal:
 
     def done(self, *outcomes: Outcome) -> None:
         """Note what came of intended changes; warn if that fails."""
+        if not outcomes:
+            return
         made: dict[str, Change] = {}
         not_made, doubts = [], {}
         for outcome in outcomes:
@@ -213,11 +220,16 @@ class Journal:
     def rebuild(self, records: Iterable[PublishedRecord], *, complete: bool) -> int:
         """Note those of ``records`` that the state lacks; return how many.
 
+        What was removed according to the log is no longer noted, unless it is one of ``records``.
         ``complete`` is whether ``records`` are all our records.
         """
         listed = list(records)
+        removed = self._log.removed()
+        for record in listed:
+            removed.pop((record.name, record.value), None)
         added = self._try(
-            "The records that stand", lambda: self._state.rebuild(listed, complete=complete)
+            "The records that stand",
+            lambda: self._state.rebuild(listed, removed, complete=complete),
         )
         if added is not None and complete:
             self._log.unmark(self._state.path)

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from support.journals import ADDED, RECORD, REMOVED, RFC3339, Files
 from support.need import need
 
 from certbot_dns_persist.ca.terms import Terms
+from certbot_dns_persist.files import LOCK_SECONDS
 from certbot_dns_persist.journal import database
 from certbot_dns_persist.journal.notes import OK, Outcome
 
@@ -262,6 +264,28 @@ def test_a_lock_that_is_never_released_is_waited_for_and_then_a_warning(
     assert caplog.text.count("another program keeps it locked") == 2
 
 
+def test_once_the_lock_is_released_it_is_waited_for_again(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.done(ADDED)
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.2)
+    journal = files.journal()
+    with contextlib.closing(
+        sqlite3.connect(files.state, isolation_level=None, check_same_thread=False)
+    ) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert journal.published() == []
+        other.execute("COMMIT")
+        monkeypatch.setattr(database, "LOCK_SECONDS", LOCK_SECONDS)
+        assert len(journal.published()) == 1
+        other.execute("BEGIN IMMEDIATE")
+        waiting = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+        waiting.start()
+        journal.gone(RECORD)
+        waiting.join()
+    assert files.journal().published() == []
+
+
 def test_what_sqlite_cannot_store_is_a_warning(
     files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -321,6 +345,60 @@ def test_what_only_the_log_could_take_completes_the_state_later(files: Files) ->
     assert list(files.logs.iterdir()) == [files.log]
 
 
+def test_a_removal_that_only_the_log_could_take_is_no_longer_noted_later(files: Files) -> None:
+    other = dataclasses.replace(ADDED, value=f"{ADDED.value}0")
+    for change in (ADDED, other):
+        files.done(change)
+    files.state.parent.chmod(0o777)
+    files.done(REMOVED)
+    files.state.parent.chmod(0o700)
+    assert len(files.journal().published()) == 2
+    assert files.journal().lost()
+
+    records = [
+        dataclasses.replace(RECORD, value=logged.value) for logged in files.journal().logged()
+    ]
+    assert files.journal().rebuild(records, complete=True) == 0
+    assert [record.value for record in files.journal().published()] == [other.value]
+
+
+def test_nothing_to_note_is_noted_nowhere(files: Files, caplog: pytest.LogCaptureFixture) -> None:
+    files.done(REMOVED)
+    files.state.parent.chmod(0o777)
+    before = files.log.read_text()
+    assert files.journal().intended() == []
+    files.journal().done()
+    assert caplog.messages == []
+    assert files.log.read_text() == before
+
+
+def test_a_python_without_sqlite_has_a_log(
+    files: Files, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.done(ADDED)
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    journal = files.journal()
+    (intention,) = journal.intended(REMOVED)
+    assert (intention.in_state, intention.in_log) == (False, True)
+    assert journal.published() == []
+    assert not journal.lost()
+    assert "this Python has no SQLite" in caplog.text
+
+    files.earlier.write_text('{"records": []}')
+    assert files.journal().published() == []
+
+
+def test_what_leads_elsewhere_is_no_list_of_states(files: Files) -> None:
+    marks = files.logs / "dns-persist-not-noted"
+    files.done(ADDED)
+    os.mkfifo(marks)
+    assert not files.journal().lost()
+    marks.unlink()
+    (files.logs / "elsewhere").write_text(f"{files.state}\n")
+    marks.symlink_to("elsewhere")
+    assert not files.journal().lost()
+
+
 NO_LOCKS = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -370,7 +448,7 @@ def test_on_a_file_system_without_locks_there_is_a_log_and_no_waiting(
         capture_output=True,
         text=True,
         check=True,
-        timeout=database.LOCK_SECONDS,
+        timeout=LOCK_SECONDS,
     )
     assert done.stdout == "False True 0\n"
     assert "could not be noted in" in done.stderr
