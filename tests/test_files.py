@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.owners import NOBODY, as_root, given_to_nobody
 
+from certbot_dns_persist import files
 from certbot_dns_persist.files import followed, lock, opened, read, require_private, weakness
 
 APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT
@@ -122,6 +123,26 @@ def test_an_owner_other_than_root_and_us_is_a_weakness(tmp_path: Path) -> None:
     with given_to_nobody(folder):
         assert str(weakness(file)) == f"{folder} {nobody}. To change that: chown {us} {folder}"
     assert weakness(file) is None
+
+
+def test_where_root_has_no_number_what_it_is_shown_as_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a user namespace, where whoever is not mapped is shown as nobody."""
+    folder, users = tmp_path / "folder", tmp_path / "uid_map"
+    folder.mkdir(mode=0o755)
+    monkeypatch.setattr(files, "_USER_MAP", users)
+    monkeypatch.setattr(files, "_UNKNOWN_USER", tmp_path / "overflowuid")
+    (tmp_path / "overflowuid").write_text(f"{NOBODY.pw_uid}\n")
+    with given_to_nobody(folder):
+        users.write_text("         0          0 4294967295\n")
+        assert weakness(folder / "file") is not None
+        users.write_text(f"         0       1000          1\n{' ' * 9}1 100000 {NOBODY.pw_uid}\n")
+        assert weakness(folder / "file") is not None
+        users.write_text("         0       1000          1\n")
+        assert weakness(folder / "file") is None
+        folder.chmod(0o757)
+        assert weakness(folder / "file") is not None
 
 
 def test_what_everybody_may_write_is_a_weakness_wherever_on_the_way_it_is(tmp_path: Path) -> None:

@@ -280,6 +280,22 @@ def test_a_journal_that_cannot_be_written_does_not_cost_the_certificate(
     assert "could not be noted" in done.output
 
 
+def test_a_python_without_sqlite_does_not_cost_the_certificate(
+    certbot: Certbot, writing: list[str], nameserver: Nameserver, tmp_path: Path
+) -> None:
+    certbot.register()
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "sqlite3.py").write_text('raise ImportError("no module named _sqlite3")')
+    for _ in range(2):  # the second finds the record
+        done = certbot.certonly(
+            *writing, "--force-renewal", "-d", "example.test", env={"PYTHONPATH": str(without)}
+        )
+        assert done.returncode == 0, done.output
+    assert "this Python has no SQLite (no module named _sqlite3)" in " ".join(done.output.split())
+    assert len(nameserver.values(NAME)) == 1
+
+
 def test_two_hosts_at_once_end_with_one_record(
     certbot: Certbot, writing: list[str], nameserver: Nameserver, tmp_path: Path
 ) -> None:

@@ -35,7 +35,7 @@ def fetch_directory(url: str, *, verify: bool = True) -> Directory:
 
     def get() -> Any:
         with http.limit(requests.Session()) as session:
-            response = session.get(url, verify=verify, timeout=http.SECONDS)
+            response = session.get(url, verify=verify)
         response.raise_for_status()
         return response.json()
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     import requests
 
 #: How long all of an answer, or of several that belong together, may take, in seconds.
-SECONDS = 30.0
+SECONDS = 60.0
+
+#: How long to try one address of a server, in seconds: behind a broken IPv6, the next one works.
+CONNECT_SECONDS = 5.0
 
 #: How many octets an answer may have. Directories, accounts and authorizations have a few thousand.
 MOST_OCTETS = 1 << 20
@@ -45,7 +48,7 @@ def within(seconds: float, work: Callable[[], _T]) -> _T:
 
 
 def limit(session: "requests.Session") -> "requests.Session":
-    """Limit what ``session`` reads and how often it follows; return it.
+    """Limit how long ``session`` waits, what it reads and how often it follows; return it.
 
     What goes beyond is a :class:`requests.RequestException`, which is an :class:`OSError`.
     """
@@ -55,6 +58,7 @@ def limit(session: "requests.Session") -> "requests.Session":
     class Limited(HTTPAdapter):
         def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
             request.headers["Accept-Encoding"] = "identity"
+            kwargs["timeout"] = (CONNECT_SECONDS, SECONDS)
             response = super().send(request, *args, **kwargs)
             try:
                 octets = _read(response)

@@ -116,14 +116,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    made = parser()
-    args, unknown = made.parse_known_args(arguments)
-    if unknown:
-        args.parser.error(f"unknown arguments: {' '.join(unknown)}")
-    last_resort.set_up_logging(args)
-    signals.end_like_ctrl_c()
-    gc.freeze()  # imported modules are never garbage, and searching them takes 1/10 of the time
+    args = argparse.Namespace(debug=False, failed=UNKNOWN)  # until they are known
     try:
+        args, unknown = parser().parse_known_args(arguments)
+        if unknown:
+            args.parser.error(f"unknown arguments: {' '.join(unknown)}")
+        last_resort.set_up_logging(args)
+        signals.end_like_ctrl_c()
+        gc.freeze()  # imported modules are never garbage, and searching them takes 1/10 of the time
         status: int = args.run(args)
         sys.stdout.flush()
     except Error as error:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -88,6 +89,29 @@ def test_a_directory_that_comes_an_octet_at_a_time_is_waited_for_no_longer(
     with serving(answer) as url:
         assert "there was no complete answer within 0.5 seconds" in fault(url)
     assert time.monotonic() - began < 5  # and not the ten seconds that the server goes on
+
+
+def test_an_address_that_does_not_answer_leaves_time_for_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http, "CONNECT_SECONDS", 0.3)
+    with serving(whole(b"{}")) as url, contextlib.ExitStack() as busy:
+        port = int(url.split(":")[2].split("/")[0])
+        deaf = busy.enter_context(socket.socket())
+        deaf.bind(("127.0.0.2", port))
+        deaf.listen(0)
+        for _ in range(4):  # what is beyond a full queue is dropped, as by a broken IPv6
+            client = busy.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(deaf.getsockname())
+        known = socket.getaddrinfo
+
+        def both(*args: Any, **options: Any) -> Any:
+            found = known(*args, **options)
+            return [(*entry[:4], deaf.getsockname()) for entry in found] + [*found]
+
+        monkeypatch.setattr(socket, "getaddrinfo", both)
+        assert fetch_directory(url).url == url
 
 
 @pytest.mark.parametrize("answer", DRIPPING[:1])

@@ -66,6 +66,17 @@ def test_an_unexpected_error_is_a_sentence_and_status_3_in_every_command(
     )
 
 
+def test_so_is_one_that_comes_before_the_command_is_known(
+    main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise Unexpected("no parser")
+
+    monkeypatch.setattr(program, "parser", fail)
+    assert main("check") == 3
+    assert capsys.readouterr().err.startswith("The command could not finish: Unexpected: no parser")
+
+
 @pytest.mark.parametrize("name", WITH_FILES)
 def test_its_details_go_to_a_log_if_there_is_a_directory_for_that(
     name: str, main: Main, broken: None, logs: Path, capsys: pytest.CaptureFixture[str]
