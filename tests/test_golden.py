@@ -34,7 +34,9 @@ from support.process import can_bind_port_53, claim_address, release_address
 from support.zones import zone_text
 
 PACKAGE = "certbot_dns_persist"
-COMMANDS = ["record", "check", "audit", "list", "publish", "rotate", "revoke", "prune", "explain"]
+COMMANDS = [
+    *("record", "check", "audit", "list", "publish", "rotate", "revoke", "prune", "explain", "ca")
+]
 WIDE = {"COLUMNS": "10000", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
 LOOPBACK = re.compile(r"\b127(\.\d+){3}\b")
 NOW_SECONDS = 86400.0

@@ -13,6 +13,7 @@ from certbot_dns_persist.errors import AccountError, DirectoryError
 from certbot_dns_persist.shown import printable
 
 if TYPE_CHECKING:
+    from acme import messages
     from josepy.jwk import JWK
 
 
@@ -43,9 +44,9 @@ def require_valid_account(key: "JWK", account_url: str, server: str, *, verify: 
         status = answer.json()["status"]
     except messages.Error as error:
         raise AccountError(
-            f"The CA at {server} does not accept the account {account_url}: "
-            f"{printable(str(error.detail))}. A record that names it would be useless. Choose "
-            f"another account with --account, or make one with: certbot register --server {server}"
+            f"{_refusal(error, server, account_url)}: {printable(str(error.detail)).rstrip('.')}. "
+            "A record that names it would be useless. Choose another account with --account, or "
+            f"make one with: certbot register --server {server}"
         ) from error
     except faults_of_answers() as error:
         raise DirectoryError(
@@ -57,3 +58,21 @@ def require_valid_account(key: "JWK", account_url: str, server: str, *, verify: 
             f"The account {account_url} is {status!r}, not valid, so a record that names it would "
             "be useless. Choose another account with --account."
         )
+
+
+def _refusal(error: "messages.Error", server: str, account_url: str) -> str:
+    """Return what the error of a CA means that was asked for an account (RFC 8555 section 6.7)."""
+    kind = str(error.typ).rpartition(":")[2]
+    if kind == "accountDoesNotExist":
+        return f"The CA at {server} does not know the account {account_url}"
+    if kind in ("malformed", "badSignatureAlgorithm", "badPublicKey"):
+        return (
+            f"The CA at {server} does not accept the account {account_url} with the key that "
+            "Certbot has for it"
+        )
+    if kind == "unauthorized":  # RFC 8555 section 7.3.6
+        return (
+            f"The CA at {server} does not accept the account {account_url}, which may have been "
+            "deactivated"
+        )
+    return f"The CA at {server} does not accept the account {account_url}"

@@ -76,6 +76,17 @@ class DNSPersist01(challenges.KeyAuthorizationChallenge):
         """Whether the CA speaks -00 or -01, alone or beside -02."""
         return self.issuer_domain_names_00 is not None or self.account_uri is not None
 
+    @property
+    def draft(self) -> str | None:
+        """The draft whose form this has, as ``-01``; of a CA in transition, as ``-01 and -02``.
+
+        ``None`` if it has no issuer-domain-names in any form.
+        """
+        older = "-00" if self.account_uri is None else "-01"
+        forms = [older] if self.issuer_domain_names_00 is not None else []
+        forms += ["-02"] if self.hashes_account_uri else []
+        return " and ".join(forms) or None
+
     def issuer_domain_names(self, domain: str) -> tuple[str, ...]:
         """Return the CA's issuer-domain-names, sorted; ``domain`` is for the message.
 

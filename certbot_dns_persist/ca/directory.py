@@ -23,6 +23,24 @@ class Directory:
     caa_identities: tuple[str, ...] | None = None
     issuer_domain_names: tuple[str, ...] | None = None
     account_hash_prefix: str | None = None
+    external_account_required: bool = False
+    """Whether a new account needs an external account binding (RFC 8555 section 7.3.4)."""
+    new_nonce: str | None = None
+    new_account: str | None = None
+    new_order: str | None = None
+
+    def require_acme(self) -> None:
+        """Raise :class:`~certbot_dns_persist.errors.DirectoryError` if it is no ACME directory."""
+        urls = {
+            "newNonce": self.new_nonce,
+            "newAccount": self.new_account,
+            "newOrder": self.new_order,
+        }
+        if missing := [name for name, url in urls.items() if url is None]:
+            raise DirectoryError(
+                f"{self.url} is not an ACME directory: it has no {', '.join(missing)}. A CA's "
+                "documentation says where its directory is."
+            )
 
 
 def fetch_directory(url: str, *, verify: bool = True) -> Directory:
@@ -37,7 +55,10 @@ def fetch_directory(url: str, *, verify: bool = True) -> Directory:
         with http.limit(requests.Session()) as session:
             response = session.get(url, verify=verify)
         response.raise_for_status()
-        return response.json()
+        try:
+            return response.json()
+        except ValueError as error:
+            raise ValueError(f"it is not JSON ({error})") from error
 
     try:
         document = http.within(http.SECONDS, get)
@@ -49,8 +70,14 @@ def fetch_directory(url: str, *, verify: bool = True) -> Directory:
         raise DirectoryError(
             f"The CA's directory {url} cannot be read: {printable(str(error))}"
         ) from error
-    meta = document.get("meta") if isinstance(document, dict) else None
-    return parse_meta(url, meta if isinstance(meta, dict) else {})
+    members = document if isinstance(document, dict) else {}
+    meta = members.get("meta")
+    return dataclasses.replace(
+        parse_meta(url, meta if isinstance(meta, dict) else {}),
+        new_nonce=_string(members.get("newNonce")),
+        new_account=_string(members.get("newAccount")),
+        new_order=_string(members.get("newOrder")),
+    )
 
 
 def check_against_directory(challenged: Collection[str], ca: Directory, domain: str) -> None:
@@ -93,7 +120,12 @@ def parse_meta(url: str, meta: dict[str, Any]) -> Directory:
         account_hash_prefix=(
             prefix if isinstance(prefix, str) and prefix and is_parameter_value(prefix) else None
         ),
+        external_account_required=meta.get("externalAccountRequired") is True,
     )
+
+
+def _string(member: object) -> str | None:
+    return member if isinstance(member, str) else None
 
 
 def _identity(name: object) -> str | None:

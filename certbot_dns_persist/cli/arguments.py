@@ -162,20 +162,23 @@ def add_directories(group: "argparse._ActionsContainer") -> None:
     )
 
 
-def add_certbot(parser: argparse.ArgumentParser) -> None:
-    """Add where Certbot's files are, and which CA and account to use."""
+def add_certbot(parser: argparse.ArgumentParser, *, of_certificates: bool = True) -> None:
+    """Add where Certbot's files are, and which CA and account to use.
+
+    ``of_certificates``: whether the command is about certificates, which have theirs.
+    """
+    theirs = "the certificate's, else " if of_certificates else ""
     group = parser.add_argument_group("Certbot")
     add_directories(group)
     group.add_argument(
         "--server",
         metavar="URL",
-        help="the CA's ACME directory (default: the certificate's, else Let's Encrypt's)",
+        help=f"the CA's ACME directory (default: {theirs}Let's Encrypt's)",
     )
     group.add_argument(
         "--account",
         metavar="ID",
-        help="the account at the CA, by Certbot's id or its URL (default: the certificate's, else "
-        "the only one)",
+        help=f"the account at the CA, by Certbot's id or its URL (default: {theirs}the only one)",
     )
     group.add_argument(
         "--no-verify-ssl",

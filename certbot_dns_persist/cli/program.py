@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from certbot_dns_persist.cli import (
     audit,
+    ca,
     check,
     explain,
     last_resort,
@@ -27,7 +28,7 @@ from certbot_dns_persist.cli.terminal import fitted
 from certbot_dns_persist.errors import Error, UsageError
 from certbot_dns_persist.shown import ShownStream
 
-COMMANDS = (record, check, audit, listing, publish, rotate, revoke, prune, explain)
+COMMANDS = (record, check, audit, listing, publish, rotate, revoke, prune, explain, ca)
 
 DESCRIPTION = """\
 Manage the DNS records of the ACME challenge dns-persist-01: prepare, check, audit, rotate and

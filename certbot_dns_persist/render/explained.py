@@ -1,16 +1,12 @@
 """What a TXT value means, in words, for a terminal or an e-mail."""
 
 import re
-import shutil
-import textwrap
 from collections.abc import Iterator
 
 from certbot_dns_persist.record import ValidationRecord, Verdict, format_time
+from certbot_dns_persist.render.labelled import labelled
 from certbot_dns_persist.shown import printable
 from certbot_dns_persist.value.explanation import MILLISECONDS, Criteria, Explanation
-
-#: The widest that text is set, however wide the terminal is.
-_WIDEST = 100
 
 #: Not wrapped, because they are there to be copied.
 _TO_COPY = ("name", "account", "needed")
@@ -24,7 +20,7 @@ def render(explained: Explanation, criteria: Criteria) -> str:
     """Return the value as it was read, then what it says and a CA's verdict."""
     lines = [printable(explained.pasted.value) or "(an empty value)"]
     for label, text in _parts(explained, criteria):
-        lines += _set(label, printable(text))
+        lines += labelled(label, printable(text), to_copy=label in _TO_COPY)
     return "\n".join(lines)
 
 
@@ -52,20 +48,6 @@ def _parts(explained: Explanation, criteria: Criteria) -> Iterator[tuple[str, st
     if explained.needed:
         yield "needed", explained.needed
         yield "", "(certbot-dns-persist record -d DOMAIN prints it for Certbot's account.)"
-
-
-def _set(label: str, text: str) -> list[str]:
-    if label in _TO_COPY:
-        return [f"  {label:<9}{text}"]
-    width = min(shutil.get_terminal_size().columns, _WIDEST)
-    return textwrap.wrap(
-        text,
-        width=width,
-        initial_indent=f"  {label:<9}",
-        subsequent_indent=" " * 11,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _covers(record: ValidationRecord) -> str:
