@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from support.acme2certifier import Acme2Certifier
-from support.acme_ca import Fault, TestCa, roll_over_certbot_account
+from support.acme_ca import GOOGLE, Fault, TestCa, roll_over_certbot_account
 from support.bind import Bind
-from support.certbot import Certbot, Result
+from support.certbot import AGREE, Certbot, Result
 from support.nameserver import Nameserver, Zones
 from support.zones import zone_text
 
@@ -83,6 +83,27 @@ def test_issue_and_renew_without_credentials_in_every_draft(
     assert nameserver.values(NAME) == values
     assert len(nameserver.updates) == updates
     assert {validation.outcome for validation in ca.validations[-len(names) :]} == {"valid"}
+
+
+@pytest.mark.every_certbot
+def test_a_ca_like_google_trust_services_binds_the_account_then_issues_and_renews(
+    ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str]
+) -> None:
+    """End to end, because the account is made by Certbot, and the challenge chosen by it."""
+    ca.change(**GOOGLE)
+    assert certbot.run("register", *AGREE).returncode == 1
+    assert not ca.accounts
+    ((kid, key),) = GOOGLE["external_accounts"].items()
+    url = certbot.register("--eab-kid", kid, "--eab-hmac-key", key)
+    assert [account.external_account for account in ca.accounts] == [kid]
+
+    ok(certbot.certonly(*writing, "-d", f"{DOMAIN},*.{DOMAIN}"))
+    assert nameserver.values(NAME) == [f"pki.goog; accounturi={url}; policy=wildcard"]
+    ok(certbot.renew("--force-renewal"))
+    assert certbot.certificate(DOMAIN).names == [f"*.{DOMAIN}", DOMAIN]
+    assert len(ca.validations) == 4
+    assert {(done.type, done.outcome) for done in ca.validations} == {("dns-persist-01", "valid")}
+    assert len(nameserver.updates) == 1
 
 
 def test_a_shared_form_that_the_ca_does_not_know_is_told(

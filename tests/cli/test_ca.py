@@ -10,7 +10,7 @@ from conftest import KEY
 from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.jwk import JWKEC
 from support.acme2certifier import Acme2Certifier
-from support.acme_ca import Fault, TestCa
+from support.acme_ca import GOOGLE, Fault, TestCa
 from support.bind import Bind
 from support.certbot import Certbot
 from support.companion import Companion, Done
@@ -199,6 +199,19 @@ def test_without_an_account_only_the_directory_is_read(
         f"Make an account, then give a name of yours with -d: {COMMAND}{ca.directory_url}" in text
     )
     assert not (tmp_path / "etc").exists()
+
+
+def test_a_ca_that_wants_accounts_to_be_bound_is_told(ca: TestCa, tmp_path: Path) -> None:
+    ca.change(**GOOGLE)
+    certbot = Certbot(tmp_path, ca.directory_url, ca.root_certificate)
+    text = told(asking(certbot)(), 3)
+    assert "EAB A new account needs an external account binding" in text
+    assert text.count(f"{COMMAND}{ca.directory_url} --eab-kid ID --eab-hmac-key KEY") == 1
+    ((kid, key),) = GOOGLE["external_accounts"].items()
+    certbot.register("--eab-kid", kid, "--eab-hmac-key", key)
+    found = json.loads(told(asking(certbot)("-d", DOMAIN, "--json"), 0))
+    assert (found["draft"], found["directory"]["external_account_required"]) == ("-00", True)
+    assert found["authorization"]["challenges"] == list(GOOGLE["challenges"])
 
 
 def test_an_order_that_the_ca_refuses_is_told(ca: TestCa, ask: Ask) -> None:

@@ -154,9 +154,9 @@ class Certbot:
                     update = messages.UpdateAuthorization(status="deactivated")
                     network.post(url, update, new_nonce_url=nonce)
 
-    def register(self) -> str:
+    def register(self, *arguments: str) -> str:
         """Make an account at the CA and return its URL."""
-        done = self.run("register", *AGREE)
+        done = self.run("register", *AGREE, *arguments)
         assert done.returncode == 0, done.output
         return self.account_url
 

@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from support.acme_ca import (
     DRAFTS,
+    GOOGLE,
     Fault,
     TestCa,
     hashed_account_uri,
@@ -728,6 +729,57 @@ def test_rolls_over_the_key_of_an_account_that_certbot_keeps(
     assert [key.thumbprint for key in ca.accounts[0].keys] == [
         josepy.encode_b64jose(key.thumbprint(hashes.SHA256)) for key in (new, acme.key)
     ]
+
+
+class Bound:
+    """What a client sends to newAccount, with a binding that a test may spoil."""
+
+    def __init__(self, ca: TestCa, kid: str, mac_key: str, **changes: Any) -> None:
+        self.ca, self.key = ca, new_key()
+        self.net = client.ClientNetwork(self.key, user_agent="test")
+        self.net.verify_ssl = str(ca.root_certificate)  # type: ignore[assignment]
+        self.directory = client.ClientV2.get_directory(ca.directory_url, self.net)
+        public = changes.get("account_key", self.key).public_key()
+        self.binding: Any = messages.ExternalAccountBinding.from_data(
+            public, kid, mac_key, self.directory, changes.get("hmac_alg", "HS256")
+        )
+
+    def register(self) -> messages.RegistrationResource:
+        new = messages.NewRegistration.from_data(
+            email="a@example.com",
+            terms_of_service_agreed=True,
+            external_account_binding=self.binding,
+        )
+        return client.ClientV2(self.directory, self.net).new_account(new)
+
+
+def test_an_account_is_bound_to_an_external_one_where_that_is_required(start_ca: StartCa) -> None:
+    ca = start_ca(**GOOGLE)
+    ((kid, mac_key),) = GOOGLE["external_accounts"].items()
+    attempts: list[tuple[str, Callable[[], object]]] = [
+        ("externalAccountRequired", lambda: Client(ca)),
+        ("unauthorized", lambda: Bound(ca, "external-2", mac_key).register()),
+        ("unauthorized", lambda: Bound(ca, kid, josepy.encode_b64jose(b"another")).register()),
+        ("malformed", lambda: Bound(ca, kid, mac_key, account_key=new_key()).register()),
+    ]
+    for code, attempt in attempts:
+        with pytest.raises(messages.Error) as refusal:
+            attempt()
+        assert refusal.value.code == code
+    assert not ca.accounts
+
+    assert Bound(ca, kid, mac_key).register().uri == ca.accounts[0].url
+    assert ca.accounts[0].external_account == kid
+    with pytest.raises(messages.Error, match="is bound to an account already"):
+        Bound(ca, kid, mac_key).register()
+
+
+@pytest.mark.parametrize("alg", ["HS256", "HS384", "HS512"])
+def test_a_binding_may_have_any_mac(start_ca: StartCa, alg: str) -> None:
+    ca = start_ca(**GOOGLE)
+    ((kid, mac_key),) = GOOGLE["external_accounts"].items()
+    Bound(ca, kid, mac_key, hmac_alg=alg).register()
+    assert len(ca.accounts) == 1
 
 
 def test_a_deactivated_account_gets_nothing_any_more(ca: TestCa, tiny_dns: TinyDns) -> None:

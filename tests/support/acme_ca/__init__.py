@@ -9,19 +9,20 @@ test asks for a ``Fault``. Private: for tests on a loopback address, nothing els
         ...  # ca.directory_url, ca.root_certificate, ca.accounts, ca.log
 
 One file per thing: ``jws`` the envelope, ``objects`` what RFC 8555 calls so, ``offers`` what the CA
-says of itself, ``record`` the TXT value, ``validation`` and ``caa`` the judgement, ``certificates``
-the X.509 side, ``ca`` the requests, ``server`` the sockets.
+says of itself, ``external_account`` whom it takes, ``record`` the TXT value, ``validation`` and
+``caa`` the judgement, ``certificates`` the X.509 side, ``ca`` the requests, ``server`` the sockets.
 """
 
 from .ca import TestCa
 from .events import Event, Request, Validation
 from .objects import Account
-from .options import DRAFTS, Draft, Fault, Options
+from .options import DRAFTS, GOOGLE, Draft, Fault, Options
 from .record import hashed_account_uri
 from .rollover import roll_over, roll_over_certbot_account
 
 __all__ = [
     "DRAFTS",
+    "GOOGLE",
     "Account",
     "Draft",
     "Event",

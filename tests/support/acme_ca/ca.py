@@ -25,6 +25,7 @@ from cryptography import x509
 from . import caa, jws, offers, validation
 from .certificates import Issuer, parse_csr, spki
 from .events import Event, Request, Validation
+from .external_account import bound_to
 from .jws import Jwk, Jws, b64url, b64url_decode
 from .objects import Account, Authorization, Certificate, Challenge, Order
 from .options import Options
@@ -367,6 +368,12 @@ class TestCa:
                     f"{terms} must be agreed to",
                     headers=(("Link", f'<{terms}>;rel="terms-of-service"'),),
                 )
+            external = None
+            if keys := self.options.external_accounts:
+                binding = payload.get("externalAccountBinding")
+                external = bound_to(binding, keys, signed.jws.jwk, signed.url)
+                if any(known.external_account == external for known in self._accounts):
+                    raise Problem("unauthorized", f"{external} is bound to an account already")
             number = len(self._accounts) + 1
             account = Account(
                 self._account_url(number),
@@ -374,6 +381,7 @@ class TestCa:
                 _contact(payload),
                 f"{self.base_url}/subscriber/{secrets.token_hex(8)}",
                 terms_of_service_agreed=agreed,
+                external_account=external,
             )
             self._accounts.append(account)
             self._resources[account.url] = account

@@ -24,6 +24,8 @@ class Account:
     alternative_uri: str
     status: str = "valid"
     terms_of_service_agreed: bool = False
+    #: The key id of the external account that it is bound to.
+    external_account: str | None = None
 
     @property
     def key(self) -> Jwk:

@@ -28,6 +28,8 @@ def directory_meta(options: Options, account_hash_prefix: str) -> dict[str, Any]
         meta["caaIdentities"] = list(identities)
     if options.terms_of_service:
         meta["termsOfService"] = options.terms_of_service
+    if options.external_accounts:
+        meta["externalAccountRequired"] = True
     if not options.hashes_account_uri:
         return meta
     if Fault.NO_ACCOUNT_HASH_PREFIX not in options.faults:

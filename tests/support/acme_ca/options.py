@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal, get_args
 
 #: ``transition`` is a CA on its way from -01 to -02: it sends the members of both, and takes
 #: either form of account URI.
 Draft = Literal["00", "01", "02", "transition"]
 DRAFTS: tuple[Draft, ...] = ("00", "01", "02", "transition")
 
-ChallengeType = Literal["dns-persist-01", "dns-01", "http-01"]
+#: ``dns-account-01`` is offered and cannot be validated, as a client takes another beside it.
+ChallengeType = Literal["dns-persist-01", "dns-01", "dns-account-01", "http-01"]
+_CHALLENGE_TYPES = frozenset(get_args(ChallengeType))
 
 
 class Fault(str, enum.Enum):
@@ -75,6 +77,9 @@ class Options:
     account_url_length: int = 0
     #: Clients must agree to it when they make an account.
     terms_of_service: str | None = None
+    #: If there are any, a new account must be bound to one of them (RFC 8555, section 7.3.4), and
+    #: each takes one: MAC keys in base64url by key id.
+    external_accounts: Mapping[str, str] = field(default_factory=dict)
     order_lifetime: timedelta = timedelta(days=7)
     authorization_lifetime: timedelta = timedelta(days=30)
     certificate_lifetime: timedelta = timedelta(days=90)
@@ -84,7 +89,7 @@ class Options:
         """Lets tests write lists and strings; a misspelt one fails here rather than silently."""
         if self.draft not in DRAFTS:
             raise ValueError(f"no draft {self.draft!r}; there are {', '.join(DRAFTS)}")
-        if unknown := set(self.challenges) - {"dns-persist-01", "dns-01", "http-01"}:
+        if unknown := set(self.challenges) - _CHALLENGE_TYPES:
             raise ValueError(f"no challenge type {', '.join(sorted(unknown))}")
         faults: Iterable[str] = [self.faults] if isinstance(self.faults, str) else self.faults
         object.__setattr__(self, "faults", frozenset(Fault(fault) for fault in faults))
@@ -95,3 +100,13 @@ class Options:
     def hashes_account_uri(self) -> bool:
         """Whether hashed account URIs count: -02, section 4.1."""
         return self.draft in ("02", "transition")
+
+
+#: Google Trust Services in shape, as other clients report it (November 2026).
+GOOGLE: dict[str, Any] = {
+    "draft": "00",
+    "challenges": ("dns-01", "dns-account-01", "dns-persist-01", "http-01"),
+    "issuer_domain_names": ("pki.goog",),
+    "external_accounts": {"external-1": "c2VjcmV0IG9mIGFuIGV4dGVybmFsIGFjY291bnQ"},
+    "terms_of_service": "https://ca.example/terms",
+}

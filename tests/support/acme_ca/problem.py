@@ -13,6 +13,7 @@ _STATUS = {
     "serverInternal": 500,
     "unauthorized": 403,
     "caa": 403,
+    "externalAccountRequired": 403,
     "userActionRequired": 403,
 }
 
