@@ -18,7 +18,7 @@ from certbot.display import util as display_util
 from certbot.plugins import common
 
 from certbot_dns_persist import options
-from certbot_dns_persist.ca.challenge import DNSPersist01
+from certbot_dns_persist.ca.challenge import DNS_CHALLENGES, DNSPersist01
 from certbot_dns_persist.errors import Error, cannot_be_imported
 from certbot_dns_persist.shown import logger_of, shown
 
@@ -31,23 +31,16 @@ if TYPE_CHECKING:
 logger = logger_of(__name__)
 
 
-class _PluginError(errors.PluginError):
-    """Our error as Certbot's, which shows the repr of an error that is raised before an order."""
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
 @contextlib.contextmanager
-def _errors_for_certbot() -> Iterator[None]:
+def _errors_for_certbot(kind: type[errors.Error] = errors.PluginError) -> Iterator[None]:
     try:
         yield
     except Error as error:
-        raise _PluginError(shown(str(error))) from error
+        raise kind(shown(str(error))) from error
     except errors.Error:  # Certbot's own, also what its signal handlers raise
         raise
     except Exception as error:
-        raise _PluginError(_unexpected(error)) from error
+        raise kind(_unexpected(error)) from error
 
 
 def _unexpected(error: Exception) -> str:
@@ -60,16 +53,12 @@ def _unexpected(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _importing() -> Iterator[None]:
-    """Raise what is wrong with the packages that we need as an error of Certbot's.
-
-    Certbot prepares every plugin before the user chooses one, and continues only after its own
-    errors.
-    """
+def _importing(kind: type[errors.Error] = errors.PluginError) -> Iterator[None]:
+    """Raise what is wrong with the packages that we need as an error of Certbot's."""
     try:
         yield
     except Exception as error:  # an import runs other people's code
-        raise _PluginError(cannot_be_imported(error)) from error
+        raise kind(cannot_be_imported(error)) from error
 
 
 class Authenticator(common.Plugin, interfaces.Authenticator):
@@ -82,6 +71,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         self._order: Order | None = None
         self._ensure: Ensure | None = None
         self._dns01: Dns01 | None = None
+        self._preferred: list[str] = []
 
     @classmethod
     def add_parser_arguments(cls, add: Callable[..., None]) -> None:
@@ -99,16 +89,49 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
 
     def prepare(self) -> None:
         """Check the options, before any order is placed."""
-        with _importing():
+        kind = self._kind_of_errors
+        with _importing(kind):
             from certbot_dns_persist.request import order
 
-        with _errors_for_certbot():
+        with _errors_for_certbot(kind):
             if self.conf("credentials"):
                 # A renewal runs in another directory; Certbot saves this value for it.
                 path = Path(self.conf("credentials")).expanduser().absolute()
                 setattr(self.config, self.dest("credentials"), str(path))
             order.check_order(self.config, self._options())
             order.warn_of_expired_records(self.config)
+        if self.config.verb == "reconfigure":  # which orders with a copy of the configuration
+            self._follow_our_order()
+
+    @property
+    def _kind_of_errors(self) -> type[errors.Error]:
+        """What to raise before an order.
+
+        Certbot prepares every plugin before the user chooses one, and continues only after errors
+        of plugins. Of the chosen one it shows these behind a sentence that it "is not working", and
+        other errors as they are.
+        """
+        chosen = self.name in (self.config.authenticator, self.config.configurator)
+        return errors.Error if chosen and self.config.verb != "plugins" else errors.PluginError
+
+    def _follow_our_order(self) -> None:
+        """Have Certbot ask for challenges in our order if the user prefers one of DNS.
+
+        With ``--preferred-challenges dns``, Certbot would ask for dns-01 only. It keeps the very
+        list, so we empty that.
+        """
+        preferred: list[str] = self.config.pref_challs
+        if not DNS_CHALLENGES.isdisjoint(preferred):
+            self._preferred = list(preferred)
+            preferred.clear()
+
+    def _restore_preference(self) -> None:
+        """Undo that, as Certbot saves the preference for renewals.
+
+        Without ours, which Certbot could not use with another authenticator or without this plugin.
+        """
+        self.config.pref_challs[:] = [kind for kind in self._preferred if kind != DNSPersist01.typ]
+        self._preferred = []
 
     def get_chall_pref(self, identifier: str) -> Iterable[type[challenges.Challenge]]:
         """Return dns-persist-01, and what we accept only to explain that the CA lacks it."""
@@ -117,12 +140,15 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
 
         with _errors_for_certbot():
             order.refuse_unprovable(identifier)
+        self._follow_our_order()
         return [DNSPersist01, challenges.DNS01, challenges.HTTP01]
 
     def perform(
         self, achalls: list[achallenges.AnnotatedChallenge]
     ) -> list[challenges.ChallengeResponse]:
         """Make sure that DNS authorises every name; return the responses."""
+        if self._preferred:
+            self._restore_preference()
         with _importing():
             from certbot_dns_persist.change.dns01 import Dns01
             from certbot_dns_persist.change.ensure import Ensure

@@ -13,7 +13,13 @@ from certbot_dns_persist.authenticator import Authenticator
 
 @pytest.fixture
 def plugin() -> Authenticator:
-    return Authenticator(argparse.Namespace(quiet=False), "dns-persist")
+    return made(authenticator="dns-persist")
+
+
+def made(verb: str = "certonly", **config: Any) -> Authenticator:
+    """Return a plugin that Certbot made for ``verb``, with this configuration."""
+    more = {"authenticator": None, "configurator": None, "quiet": False} | config
+    return Authenticator(argparse.Namespace(verb=verb, **more), "dns-persist")
 
 
 def fail(*_: Any) -> None:
@@ -24,7 +30,7 @@ def test_an_unexpected_error_is_certbots_with_a_sentence_and_the_details_in_its_
     plugin: Authenticator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(plugin, "conf", fail)
-    with pytest.raises(errors.PluginError) as caught:
+    with pytest.raises(errors.Error) as caught:
         plugin.prepare()
     assert str(caught.value) == (
         r"An unexpected error stopped certbot-dns-persist: RecursionError: of \x1b a stranger. "
@@ -35,6 +41,26 @@ def test_an_unexpected_error_is_certbots_with_a_sentence_and_the_details_in_its_
     assert record.exc_text is not None
     assert "Traceback (most recent call last)" in record.exc_text
     assert "\x1b" not in record.exc_text
+
+
+@pytest.mark.parametrize(
+    ("plugin", "kind"),
+    [
+        (made(authenticator="dns-persist"), errors.Error),
+        (made(configurator="dns-persist"), errors.Error),
+        # Certbot prepares it among all others, and goes on with these.
+        (made(), errors.PluginError),
+        (made(authenticator="standalone"), errors.PluginError),
+        (made("plugins", authenticator="dns-persist"), errors.PluginError),
+    ],
+)
+def test_only_where_it_was_chosen_what_is_wrong_with_the_plugin_stops_certbot(
+    plugin: Authenticator, kind: type[errors.Error], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin, "conf", fail)
+    with pytest.raises(errors.Error) as caught:
+        plugin.prepare()
+    assert type(caught.value) is kind
 
 
 def test_a_hint_that_fails_hides_no_words_of_the_ca(

@@ -24,6 +24,9 @@ from certbot_dns_persist.errors import ChallengeError
 #: A challenge with more issuer-domain-names than this is malformed (draft section 3.1).
 MAX_ISSUER_DOMAIN_NAMES = 10
 
+#: The types of challenges that prove a name by DNS, of those that Certbot has plugins for.
+DNS_CHALLENGES = frozenset(("dns-persist-01", challenges.DNS01.typ))
+
 
 class DNSPersist01Response(challenges.KeyAuthorizationChallengeResponse):
     """The response, whose body is the empty JSON object (draft section 4).

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from acme import challenges
 
 from certbot_dns_persist.ca.authorization import Authorization, fetch_authorization
-from certbot_dns_persist.ca.challenge import DNSPersist01
+from certbot_dns_persist.ca.challenge import DNS_CHALLENGES, DNSPersist01
 from certbot_dns_persist.ca.directory import Directory, fetch_directory
 from certbot_dns_persist.ca.terms import Terms, stated_terms
 from certbot_dns_persist.errors import ChallengeError, ConfigurationError, DirectoryError
@@ -41,6 +41,13 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
 
     Raises :class:`~certbot_dns_persist.errors.Error` if the order would fail.
     """
+    preferred = config.pref_challs
+    if preferred and DNS_CHALLENGES.isdisjoint(preferred):
+        raise ConfigurationError(
+            f"The preferred challenges ({', '.join(preferred)}) keep Certbot from using "
+            "dns-persist-01. Give --preferred-challenges dns, which Certbot saves for renewals, or "
+            "remove preferred-challenges from its cli.ini."
+        )
     names = sorted(names_of_order(config))
     for identifier in (*(getattr(config, "ip_addresses", None) or ()), *names):
         refuse_unprovable(str(identifier))
@@ -181,12 +188,6 @@ class _Reader:
 
     def not_offered(self, domain: str, achall: Any) -> str:
         """Return the error for a domain for which the CA offers neither of them."""
-        preferred = getattr(self._config, "pref_challs", None) or []
-        if preferred and DNSPersist01.typ not in preferred:
-            return (
-                f"--preferred-challenges {','.join(preferred)} keeps Certbot from using "
-                f"{DNSPersist01.typ}. Add it there, or leave out the option."
-            )
         try:
             offered = self._authorization(achall).offered
         except DirectoryError:  # the rest of the message matters more

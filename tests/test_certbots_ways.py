@@ -1,0 +1,178 @@
+"""What Certbot does, we do: its preferences, its files, its own orders, and who else runs it."""
+
+import dataclasses
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.acme_ca import TestCa
+from support.certbot import Certbot, Result
+from support.nameserver import Nameserver
+
+from certbot_dns_persist.record import validation_domain_name
+
+DOMAIN = "example.test"
+NAME = validation_domain_name(DOMAIN)
+
+
+@pytest.fixture
+def ca(nameserver: Nameserver) -> Iterator[TestCa]:
+    """A CA that offers dns-01, too; it speaks -01, whose records can be told from the outside."""
+    with TestCa(
+        dns=(nameserver.address, nameserver.port),
+        draft="01",
+        challenges=["dns-01", "http-01", "dns-persist-01"],
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def certbot(tmp_path: Path, ca: TestCa) -> Certbot:
+    return Certbot(tmp_path / "certbot", ca.directory_url, ca.root_certificate)
+
+
+def ok(result: Result) -> Result:
+    assert result.returncode == 0, result.output
+    return result
+
+
+def refused(result: Result, *words: str) -> str:
+    assert result.returncode == 1, result.output
+    assert "Traceback" not in result.output
+    flat = " ".join(result.output.split())
+    for word in words:
+        assert word in flat, result.output
+    return flat
+
+
+@dataclasses.dataclass(frozen=True)
+class Runner:
+    """How another program runs Certbot: its configuration file, and its command lines."""
+
+    ini: str
+    certonly: str
+    renew: str
+    name: str = DOMAIN
+    """Of the lineage."""
+
+
+#: The plugin is given by its name and a credentials file alone, as they do with any DNS plugin.
+OURS = "--authenticator dns-persist --dns-persist-credentials {credentials}"
+
+RUNNERS = {
+    "Nginx Proxy Manager": Runner(
+        ini="text = True\nnon-interactive = True\nkey-type = ecdsa\nelliptic-curve = secp384r1\n"
+        "preferred-chain = ISRG Root X1\n",
+        certonly=(
+            "certonly --config {ini} --cert-name npm-1 --agree-tos --email a@example.test "
+            f"--domains {DOMAIN},*.{DOMAIN} {OURS} --dns-persist-propagation-seconds 10"
+        ),
+        renew=(
+            "renew --force-renewal --config {ini} --cert-name npm-1 --disable-hook-validation "
+            "--no-random-sleep-on-renew"
+        ),
+        name="npm-1",
+    ),
+    "Nginx Proxy Manager, as for a certificate without DNS": Runner(
+        ini="text = True\nnon-interactive = True\n",
+        certonly=(
+            "certonly --config {ini} --cert-name npm-1 --agree-tos --email a@example.test "
+            f"--preferred-challenges dns,http --domains {DOMAIN} {OURS}"
+        ),
+        renew=(
+            "renew --force-renewal --config {ini} --cert-name npm-1 --preferred-challenges "
+            "dns,http --no-random-sleep-on-renew --disable-hook-validation"
+        ),
+        name="npm-1",
+    ),
+    "Home Assistant": Runner(
+        ini="",
+        certonly=(
+            "certonly --non-interactive --keep-until-expiring --expand --email a@example.test "
+            f"--agree-tos --key-type ecdsa --cert-name {DOMAIN} -d {DOMAIN} -d *.{DOMAIN} "
+            f"--preferred-challenges dns {OURS} --dns-persist-propagation-seconds 60 "
+            "--preferred-chain 'ISRG Root X1'"
+        ),
+        renew="renew --non-interactive --force-renewal --no-random-sleep-on-renew",
+    ),
+    "SWAG": Runner(
+        ini=f"agree-tos=true\nmax-log-backups=0\nserver={{server}}\ndomains={DOMAIN},*.{DOMAIN}\n"
+        "email=a@example.test\nno-eff-email=true\nregister-unsafely-without-email=false\n"
+        "preferred-challenges=dns\nauthenticator=dns-persist\n"
+        "dns-persist-credentials={credentials}\ndns-persist-propagation-seconds=30\n",
+        certonly="certonly --config {ini} --non-interactive --renew-by-default",
+        renew="renew --non-interactive --config {ini} --force-renewal --no-random-sleep-on-renew",
+    ),
+}
+
+
+# End to end: what Certbot's own parser makes of the command lines is what is tested.
+@pytest.mark.every_certbot
+@pytest.mark.parametrize("runner", RUNNERS.values(), ids=RUNNERS)
+def test_who_else_runs_certbot_gets_and_renews_certificates_through_our_record(
+    ca: TestCa,
+    certbot: Certbot,
+    nameserver: Nameserver,
+    nameserver_credentials: Path,
+    reading: list[str],
+    tmp_path: Path,
+    runner: Runner,
+) -> None:
+    credentials = nameserver_credentials
+    credentials.write_text(f"{credentials.read_text()}\ndns_persist_provider = rfc2136\n")
+    ini = tmp_path / "cli.ini"
+    filled = {"ini": ini, "credentials": credentials, "server": ca.directory_url}
+    ini.write_text(runner.ini.format_map(filled))
+    if "server" in runner.ini:
+        certbot = Certbot(certbot.config_dir.parent, "", ca.root_certificate)
+
+    def run(line: str, *more: str) -> None:
+        ok(certbot.run(*shlex.split(line.format_map(filled)), *more))
+
+    run(runner.certonly, *reading)
+    (record,) = nameserver.values(NAME)
+    serial, updates = certbot.certificate(runner.name).serial, len(nameserver.updates)
+    run(runner.renew)
+    assert certbot.certificate(runner.name).serial != serial
+    assert {each.type for each in ca.validations} == {"dns-persist-01"}
+    assert nameserver.values(NAME) == [record]
+    assert len(nameserver.updates) == updates
+    assert "dns-persist-01" not in certbot.renewal(runner.name).get("pref_challs", "")
+
+
+@pytest.mark.every_certbot  # which the order of challenges comes from
+def test_of_two_challenges_of_dns_ours_is_used_whatever_is_preferred_and_saved(
+    ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str]
+) -> None:
+    fallback = ["--dns-persist-fallback", "dns-01"]
+    preferred = ["--preferred-challenges", "dns-01,http-01"]
+    ok(certbot.certonly(*writing, *fallback, *preferred, "-d", DOMAIN))
+    assert certbot.renewal(DOMAIN)["pref_challs"] == "dns-01, http-01"
+    ok(certbot.renew("--force-renewal"))
+    assert certbot.renewal(DOMAIN)["pref_challs"] == "dns-01, http-01"
+    assert [each.type for each in ca.validations] == ["dns-persist-01"] * 2
+    ca.change(challenges=["dns-01", "http-01"])
+    ok(certbot.renew("--force-renewal"))
+    assert ca.validations[-1].type == "dns-01"
+    ca.change(challenges=["http-01"])
+    refused(certbot.renew("--force-renewal"), f"does not offer dns-persist-01 for {DOMAIN}")
+
+    saved = certbot.config_dir / "renewal" / f"{DOMAIN}.conf"
+    saved.write_text(saved.read_text().replace("dns-01, http-01", "dns-persist-01,"))
+    ca.change(challenges=["dns-01", "http-01", "dns-persist-01"])
+    ok(certbot.renew("--force-renewal"))
+    assert "dns-persist-01" not in certbot.renewal(DOMAIN).get("pref_challs", "")
+
+
+@pytest.mark.every_certbot
+def test_a_preference_that_excludes_dns_is_refused_before_any_order(
+    ca: TestCa, certbot: Certbot, reading: list[str]
+) -> None:
+    said = refused(
+        certbot.certonly(*reading, "--preferred-challenges", "http", "-d", DOMAIN),
+        "The preferred challenges (http-01) keep Certbot from using dns-persist-01. Give "
+        "--preferred-challenges dns",
+    )
+    assert "is not working" not in said
+    assert not ca.accounts
