@@ -9,6 +9,7 @@ The value is an RFC 8659 issue-value::
     letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=1830000000
 """
 
+import contextlib
 import dataclasses
 import datetime
 import enum
@@ -50,12 +51,26 @@ class MalformedRecord(ValueError):
         self.reason = reason
 
 
+# UTS 46 section 4, table 1: what IDNA 2003 converts and IDNA 2008 keeps, which gives two domains.
+_DEVIATIONS = {
+    "\N{LATIN SMALL LETTER SHARP S}": "ss",
+    "\N{LATIN CAPITAL LETTER SHARP S}": "ss",
+    "\N{GREEK SMALL LETTER FINAL SIGMA}": "\N{GREEK SMALL LETTER SIGMA}",
+    "\N{ZERO WIDTH NON-JOINER}": "",
+    "\N{ZERO WIDTH JOINER}": "",
+}
+_KEPT = {kept: kept for kept in _DEVIATIONS} | {
+    "\N{LATIN CAPITAL LETTER SHARP S}": "\N{LATIN SMALL LETTER SHARP S}"
+}
+_DEVIATION = re.compile(f"([{''.join(_DEVIATIONS)}])")
+
+
 @functools.lru_cache(maxsize=1000)  # thousands of records have the same few names of CAs
 def normalize_domain_name(name: str) -> str:
     """Return ``name`` as draft section 9.2 compares it: case-folded, NFC, A-labels, no final dot.
 
     Raises :class:`ValueError` if it is not a host name: a label or the name is empty or too long,
-    or has characters that cannot be converted.
+    or has characters that cannot be converted, or would be to another domain by some programs.
     """
     if _NORMAL_NAME.fullmatch(name):
         return name
@@ -64,9 +79,15 @@ def normalize_domain_name(name: str) -> str:
             f"the name has {len(name)} characters, which are more than the {MAX_NAME_OCTETS} "
             "octets allowed"
         )
-    folded = unicodedata.normalize("NFC", name.casefold())
+    if not name.isascii() and (found := _DEVIATION.search(name)):
+        raise ValueError(_two_domains(name, found[0]))
+    return _in_a_labels(name.casefold(), name)
+
+
+def _in_a_labels(folded: str, name: str) -> str:
+    """Return ``folded``, which is ``name`` in lower case, in A-labels, or raise ValueError."""
     # Ideographic full stops are label separators, too (RFC 3490 section 3.1).
-    labels = re.split("[.\u3002\uff0e\uff61]", folded)
+    labels = re.split("[.\u3002\uff0e\uff61]", unicodedata.normalize("NFC", folded))
     if labels[-1] == "" and len(labels) > 1:
         labels.pop()
     normalized = ".".join(_a_label(label, name) for label in labels)
@@ -75,6 +96,19 @@ def normalize_domain_name(name: str) -> str:
             f"the name has {len(normalized)} octets, more than the {MAX_NAME_OCTETS} allowed"
         )
     return normalized
+
+
+def _two_domains(name: str, deviation: str) -> str:
+    """Return why ``name`` is refused for such a character, with its spelling in each domain."""
+    spellings = []
+    for becomes in (_DEVIATIONS.get, _KEPT.get):
+        parts = [becomes(part, part.casefold()) for part in _DEVIATION.split(name)]
+        with contextlib.suppress(ValueError):  # not everything may stand everywhere
+            spellings.append(_in_a_labels("".join(parts), name))
+    return (
+        f"{name!r} is not a domain name: the character {deviation!r} means different domains to "
+        f"different programs. Write the one that you mean: {' or '.join(spellings)}"
+    )
 
 
 def _a_label(label: str, name: str) -> str:

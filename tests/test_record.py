@@ -54,6 +54,29 @@ def judge(*values: str, wildcard: bool = False, at: int = NOW) -> str:
     ).verdict
 
 
+@pytest.mark.parametrize(
+    ("name", "character", "domains"),
+    [
+        ("Faß.example", "ß", "fass.example or xn--fa-hia.example"),
+        ("FAẞ.example.", "ẞ", "fass.example or xn--fa-hia.example"),
+        ("βόλος.example", "ς", "xn--nxasmq6b.example or xn--nxasmm1c.example"),
+        (
+            "نامه\N{ZERO WIDTH NON-JOINER}ای.example",
+            "\\u200c",
+            "xn--mgba3gch31f.example or xn--mgba3gch31f060k.example",
+        ),
+        ("a\N{ZERO WIDTH JOINER}b.example", "\\u200d", "ab.example"),  # may not stand there
+    ],
+)
+def test_a_name_that_means_two_domains_is_refused_with_both_spellings(
+    name: str, character: str, domains: str
+) -> None:
+    with pytest.raises(ValueError, match=r"is not a domain name: ") as caught:
+        normalize_domain_name(name)
+    assert f"the character '{character}' means different domains" in str(caught.value)
+    assert str(caught.value).endswith(f"Write the one that you mean: {domains}")
+
+
 @given(st.text())
 @example("ca.example; accounturi=x; persistUntil=" + "9" * 5000)
 @example("\ud800; accounturi=x")
