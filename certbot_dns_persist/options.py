@@ -305,10 +305,15 @@ def add_arguments(add: Callable[..., None]) -> None:
         option.declare(add)
 
 
-def options_of(given: Mapping[str, Any], saved: Mapping[str, str | bool]) -> Options:
+def options_of(
+    given: Mapping[str, Any],
+    saved: Mapping[str, str | bool],
+    providers: list[str] | None = None,
+) -> Options:
     """Return the options that were ``given`` or, if not, that were ``saved`` for a renewal.
 
-    The keys of ``given`` are the options' names; those of ``saved`` have underscores. Raises
+    The keys of ``given`` are the options' names; those of ``saved`` have underscores. ``providers``
+    is as in :func:`check_options`. Raises
     :class:`~certbot_dns_persist.errors.ConfigurationError`.
     """
     if any(given.get(name) is not None for name in ("valid-for", "until")):
@@ -319,7 +324,7 @@ def options_of(given: Mapping[str, Any], saved: Mapping[str, str | bool]) -> Opt
         value = given.get(name)
         return saved.get(name.replace("-", "_")) if value is None else value
 
-    return check_options(get, None)
+    return check_options(get, providers)
 
 
 def check_options(get: Callable[[str], Any], providers: list[str] | None) -> Options:

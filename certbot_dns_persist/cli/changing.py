@@ -15,7 +15,7 @@ from certbot_dns_persist.change.surroundings import Surroundings
 from certbot_dns_persist.change.words import cannot_be_looked_up
 from certbot_dns_persist.cli import arguments, lookups, setting
 from certbot_dns_persist.cli.terminal import fitted
-from certbot_dns_persist.errors import ConfigurationError, LookupFailed
+from certbot_dns_persist.errors import ConfigurationError, LookupFailed, UsageError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.session import Lookup
@@ -173,7 +173,8 @@ def find_asked(args: argparse.Namespace) -> Asked:
     asked = setting.find_subjects(args)
     subjects = list(asked)
     if asked.troubles:
-        raise ConfigurationError("\n".join([*asked.troubles, "Nothing was changed."]))
+        kind = UsageError if asked.usage else ConfigurationError
+        raise kind("\n".join([*asked.troubles, "Nothing was changed."]))
     if not subjects:
         raise ConfigurationError("There is nothing to do: no domain was given or found.")
     return Asked(subjects, asked.source)

@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
         print(trouble, file=sys.stderr)
     if not records and not troubles:
         print("There is no record to print: no domain was given or found.", file=sys.stderr)
-    return int(not records or bool(troubles))
+    return report.UNKNOWN if asked.usage else int(not records or bool(troubles))
 
 
 def _standings(

@@ -75,6 +75,11 @@ class Asked:
         """Whether a certificate cannot be renewed because its account is missing."""
         return self._troubles.lost_account
 
+    @property
+    def usage(self) -> bool:
+        """Whether one of them is that the command line is wrong."""
+        return self._troubles.usage
+
 
 def find_subjects(args: argparse.Namespace) -> Asked:
     """Return what ``args`` are about.
@@ -84,7 +89,8 @@ def find_subjects(args: argparse.Namespace) -> Asked:
     """
     said = given(args)
     with usage():
-        options.options_of(said.options, {})  # raises once what is wrong, not for every domain
+        # Raise once what is wrong, not for every domain.
+        options.options_of(said.options, {}, _providers(said))
     source = Subjects(Path(args.config_dir), journal(args), said)
     ways = [args.cert_name, args.domains, args.all, args.from_file]
     if sum(map(bool, ways)) != 1:
@@ -111,6 +117,15 @@ def find_subjects(args: argparse.Namespace) -> Asked:
                 for part in name.split(","):
                     names.add(normalize(part.strip()))
     return Asked(source.of_domains(names), source, len(names), troubles)
+
+
+def _providers(said: Given) -> list[str] | None:
+    """Return the names of all providers if one is given, to check it."""
+    if said.options["provider"] is None:
+        return None
+    from certbot_dns_persist.providers import loader
+
+    return loader.available()
 
 
 @contextlib.contextmanager
@@ -209,9 +224,7 @@ def _domains_in(path: str) -> Iterator[str | Trouble]:
                 except ConfigurationError as error:
                     yield Trouble(f"{path}, line {number}: {error}")
     except OSError as error:
-        raise ConfigurationError(
-            f"The domains in {path} cannot be read: {error.strerror}."
-        ) from error
+        raise UsageError(f"The domains in {path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"The domains in {path} cannot be read: it is not text in UTF-8."

@@ -7,7 +7,7 @@ from typing import Any
 
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms, expected_terms
-from certbot_dns_persist.errors import DirectoryError, Error
+from certbot_dns_persist.errors import DirectoryError, Error, NoSuchAccount, UsageError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.request.accounts import find_account
 from certbot_dns_persist.request.lineages import Lineage
@@ -97,7 +97,12 @@ class Applicants:
         if self._given.identity is not None:
             identity = self._given.identity
             return Applicant(self._given.server or "", identity.account, identity.terms)
-        account = find_account(self._config_dir, server, name)
+        try:
+            account = find_account(self._config_dir, server, name)
+        except NoSuchAccount as error:
+            if name and name == self._given.account:
+                raise UsageError(str(error)) from error
+            raise
         return Applicant(server, account, self._terms(server, account))
 
     def _terms(self, server: str, account: Account) -> Terms:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from certbot_dns_persist.errors import ConfigurationError, Error, NoSuchAccount
+from certbot_dns_persist.errors import ConfigurationError, Error, NoSuchAccount, UsageError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.options import Options, options_of, too_wide
 from certbot_dns_persist.record import (
@@ -22,7 +22,13 @@ from certbot_dns_persist.record import (
     parse_record,
 )
 from certbot_dns_persist.request.applicants import Applicants, Given
-from certbot_dns_persist.request.lineages import AUTHENTICATOR, Lineage, our_lineages, read_lineage
+from certbot_dns_persist.request.lineages import (
+    AUTHENTICATOR,
+    Lineage,
+    lineage_names,
+    our_lineages,
+    read_lineage,
+)
 from certbot_dns_persist.request.names import Names
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest, make_request
 from certbot_dns_persist.shown import logger_of
@@ -58,6 +64,8 @@ class Trouble:
     """The domain that it is about, if it is about one."""
     lost_account: bool = False
     """Whether a certificate cannot be renewed because its account is missing."""
+    usage: bool = False
+    """Whether the command line is wrong, as it names what is not there."""
 
 
 class Subjects:
@@ -183,7 +191,8 @@ class Subjects:
             )
         except Error as error:
             lost = bool(lineages) and isinstance(error, NoSuchAccount)
-            return Trouble(str(error), domain, lost_account=lost)
+            usage = isinstance(error, UsageError)
+            return Trouble(str(error), domain, lost_account=lost, usage=usage)
         return Subject(request, options, tuple(lineages), tuple(sorted(names)))
 
     @cached_property
@@ -207,7 +216,7 @@ class Subjects:
             try:
                 lineage = read_lineage(self._config_dir, name)
             except ConfigurationError as error:
-                yield Trouble(str(error))
+                yield Trouble(str(error), usage=name not in lineage_names(self._config_dir))
                 continue
             if lineage.authenticator == AUTHENTICATOR:
                 yield lineage
@@ -250,12 +259,15 @@ class Troubles:
         self._more: Counter[str] = Counter()
         self.lost_account = False
         """Whether one of them is a lost account."""
+        self.usage = False
+        """Whether one of them is a wrong command line."""
         for trouble in troubles:
             self.add(trouble)
 
     def add(self, trouble: Trouble) -> None:
         """Add one."""
         self.lost_account = self.lost_account or trouble.lost_account
+        self.usage = self.usage or trouble.usage
         domains = self._domains_of.setdefault(trouble.reason, [])
         if trouble.domain is not None:
             if len(domains) < _NAMED:
