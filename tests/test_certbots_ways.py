@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.acme_ca import TestCa
 from support.certbot import Certbot, Result
+from support.companion import Companion
 from support.nameserver import Nameserver
 
 from certbot_dns_persist.record import validation_domain_name
@@ -176,3 +177,43 @@ def test_a_preference_that_excludes_dns_is_refused_before_any_order(
     )
     assert "is not working" not in said
     assert not ca.accounts
+
+
+@pytest.mark.every_certbot
+def test_at_draft_01_a_record_with_the_account_url_serves_as_well_as_the_stated_one(
+    ca: TestCa,
+    certbot: Certbot,
+    companion: Companion,
+    nameserver: Nameserver,
+    reading: list[str],
+    writing: list[str],
+) -> None:
+    ca.change(alternative_account_uri=True)
+    plain = f"ca.example; accounturi={certbot.register()}"
+    nameserver.zones.set_values(NAME, [plain])
+    server = ["--server", ca.directory_url]
+    assert companion("check", "-d", DOMAIN, *server, *reading).returncode == 0
+    ok(certbot.certonly(*reading, "-d", DOMAIN))
+    assert ca.validations[-1].detail == plain
+    for command in ("check", "audit"):
+        said = companion(command, "--all")
+        assert said.returncode == 0, said.out
+        assert "authorises" in said.out
+
+    # What is published is what the CA states; that supersedes the other.
+    ok(certbot.certonly(*writing, "--expand", "-d", f"{DOMAIN},*.{DOMAIN}"))
+    (stated,) = nameserver.values(NAME)
+    assert stated.endswith("; policy=wildcard")
+    assert not stated.startswith(plain)
+    assert ca.validations[-1].detail == stated
+
+
+@pytest.mark.every_certbot
+@pytest.mark.parametrize("identity", ["bücher.example", "not a name"])
+def test_identities_of_the_ca_that_cannot_be_compared_do_not_stop_an_order(
+    ca: TestCa, certbot: Certbot, writing: list[str], identity: str
+) -> None:
+    ca.change(draft="02", caa_identities=("other.example", identity))
+    done = ok(certbot.certonly(*writing, "-d", DOMAIN))
+    assert "are not compared with the caaIdentities" in done.log
+    assert "malformed" not in done.output

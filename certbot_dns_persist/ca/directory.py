@@ -12,7 +12,9 @@ from certbot_dns_persist.ca import http
 from certbot_dns_persist.ca.challenge import fault_of_names
 from certbot_dns_persist.errors import ChallengeError, DirectoryError
 from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
-from certbot_dns_persist.shown import printable
+from certbot_dns_persist.shown import logger_of, printable
+
+logger = logger_of(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Directory:
 
     url: str
     caa_identities: tuple[str, ...] | None = None
+    comparable: bool = True
+    """Whether all of ``caa_identities`` are names that can be compared (draft section 3.2)."""
     issuer_domain_names: tuple[str, ...] | None = None
     account_hash_prefix: str | None = None
     external_account_required: bool = False
@@ -86,13 +90,21 @@ def check_against_directory(challenged: Collection[str], ca: Directory, domain: 
     Raises :class:`~certbot_dns_persist.errors.ChallengeError` if they do not; ``domain`` is for
     its message.
     """
+    identities = ca.caa_identities or challenged
+    if not ca.comparable:
+        logger.debug(
+            "The challenge's names are not compared with the caaIdentities of %s: not all of these "
+            "are A-labels.",
+            ca.url,
+        )
+        identities = challenged
     for offender, fault in (
         (
             set(ca.issuer_domain_names or ()).difference(challenged),
             "lacks {}, which the directory promises in issuerDomainNames",
         ),
         (
-            set(challenged).difference(ca.caa_identities or challenged),
+            set(challenged).difference(identities),
             "has {}, which is not among the directory's caaIdentities",
         ),
     ):
@@ -107,15 +119,13 @@ def check_against_directory(challenged: Collection[str], ca: Directory, domain: 
 def parse_meta(url: str, meta: dict[str, Any]) -> Directory:
     """Return the directory with the valid members of ``meta``."""
     names = meta.get("issuerDomainNames")
-    identities = meta.get("caaIdentities")
+    listed: Any = meta.get("caaIdentities")
     prefix = meta.get("accountHashPrefix")
+    identities = [_identity(name) for name in listed] if isinstance(listed, list) else None
     return Directory(
         url=url,
-        caa_identities=(
-            tuple(filter(None, map(_identity, identities)))
-            if isinstance(identities, list)
-            else None
-        ),
+        caa_identities=None if identities is None else tuple(filter(None, identities)),
+        comparable=not identities or (all(identities) and all(map(str.isascii, listed))),
         issuer_domain_names=None if fault_of_names(names) else tuple(names or ()),
         account_hash_prefix=(
             prefix if isinstance(prefix, str) and prefix and is_parameter_value(prefix) else None
@@ -129,9 +139,9 @@ def _string(member: object) -> str | None:
 
 
 def _identity(name: object) -> str | None:
-    """Return one of caaIdentities as it is compared: in lower case, without trailing dot.
+    """Return one of caaIdentities as a name in A-labels, in lower case, without trailing dot.
 
-    Draft section 3.2. ``None`` if it is no domain name.
+    ``None`` if it is no domain name.
     """
     if not isinstance(name, str):
         return None

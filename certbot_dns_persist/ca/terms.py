@@ -72,7 +72,7 @@ def expected_terms(ca: "Directory", noted: Terms | None, account: "Account") -> 
     listed = ca.caa_identities or ()
     # In an order, the CA offers at least the names in the directory's issuerDomainNames, and at
     # most those in its caaIdentities (draft section 3.2).
-    offered = [name for name in known if name in listed or not listed]
+    offered = [name for name in known if name in listed or not listed or not ca.comparable]
     issuers = {*(ca.issuer_domain_names or ()), *offered} or set(listed)
     if not issuers:
         raise DirectoryError(

@@ -21,7 +21,7 @@ class AccountUris:
     A new record has ``published``. ``current`` are the others in the newest form and made with
     the account's current key; ``outdated`` are accepted, but should be replaced. ``bound`` are
     those of any kind that serve no other domain, ``shared`` the hashed ones that serve every
-    domain of the account.
+    domain of the account, and ``plain`` those that are not hashed, which do so, too.
     """
 
     published: str
@@ -29,6 +29,7 @@ class AccountUris:
     outdated: tuple[str, ...] = ()
     bound: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
 
     @functools.cached_property
     def accepted(self) -> tuple[str, ...]:
@@ -40,7 +41,7 @@ class AccountUris:
         return (
             old == self.published
             or old in self.bound
-            or (old in self.shared and self.published in self.shared)
+            or any({old, self.published} <= alike for alike in (self.shared, self.plain))
         )
 
 
@@ -105,9 +106,10 @@ def make_request(
         uris = _hashed_uris(terms.hash_prefix, domain, account, earlier_keys(), shared=shared)
         if terms.plain is not None:
             # The CA is in transition, and still accepts what was published for the older draft.
-            uris = dataclasses.replace(uris, outdated=(*uris.outdated, terms.plain))
+            plain = _plain_uris(terms.plain, account.url).accepted
+            uris = dataclasses.replace(uris, outdated=(*uris.outdated, *plain))
     else:
-        uris = _plain_uri(terms.plain or account.url)
+        uris = _plain_uris(terms.plain or account.url, account.url)
     return ValidationRequest(
         domain=domain,
         wildcard=wildcard,
@@ -119,8 +121,10 @@ def make_request(
 
 
 @functools.lru_cache(maxsize=100)  # one account often has thousands of names
-def _plain_uri(uri: str) -> AccountUris:
-    return AccountUris(uri)
+def _plain_uris(stated: str, url: str) -> AccountUris:
+    """Return the URI that the CA states, and the account URL, which it accepts, too (-01, 4.1)."""
+    others = () if stated == url else (url,)
+    return AccountUris(stated, others, plain=frozenset((stated, url)))
 
 
 def _hashed_uris(

@@ -147,23 +147,28 @@ def test_json_that_nests_too_deep_is_no_directory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("identities", "names"),
+    ("identities", "names", "comparable"),
     [
-        ('[""]', ()),
-        ('["ca.example; x=y"]', ()),
+        ('["CA.Example.", "two.example"]', ("ca.example", "two.example"), True),
+        ("[]", (), True),
+        ('[""]', (), False),
+        ('["ca.example; x=y"]', (), False),
         (
             '["CA.Example.", "", 7, null, "two.example", "three.example; x=y"]',
             ("ca.example", "two.example"),
+            False,
         ),
-        ('"ca.example"', None),
+        (r'["b\u00fccher.example"]', ("xn--bcher-kva.example",), False),
+        ('"ca.example"', None, True),
     ],
 )
-def test_identities_that_are_no_names_do_not_count(
-    identities: str, names: tuple[str, ...] | None
+def test_identities_that_are_no_names_do_not_count_and_leave_nothing_to_compare_with(
+    identities: str, names: tuple[str, ...] | None, comparable: bool
 ) -> None:
     body = f'{{"meta": {{"caaIdentities": {identities}}}}}'.encode()
     with serving(whole(body)) as url:
-        assert fetch_directory(url).caa_identities == names
+        found = fetch_directory(url)
+    assert (found.caa_identities, found.comparable) == (names, comparable)
 
 
 def test_what_the_work_raises_is_raised() -> None:

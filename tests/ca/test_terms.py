@@ -65,6 +65,12 @@ def test_what_was_offered_counts_only_while_the_directory_lists_it() -> None:
     assert expected(noted, caa_identities=("a.example",)).issuer_domain_names == ("a.example",)
 
 
+def test_identities_that_cannot_be_compared_say_nothing_of_what_is_offered() -> None:
+    noted = Terms(("a.example",), STATED)
+    found = expected(noted, caa_identities=("xn--b-eha.example",), comparable=False)
+    assert found.issuer_domain_names == ("a.example",)
+
+
 def test_the_names_that_the_directory_promises_go_before_those_that_it_only_lists() -> None:
     found = expected(issuer_domain_names=("a.example",), caa_identities=("b.example", "a.example"))
     assert found.issuer_domain_names == ("a.example",)

@@ -125,13 +125,17 @@ def test_a_record_is_ours_by_a_name_of_the_ca_and_a_uri_of_the_account(
 @pytest.mark.parametrize("wildcard", [False, True])
 def test_a_request_keeps_what_it_was_made_from(wildcard: bool) -> None:
     request = made(Terms(("a.example", "b.example"), STATED), wildcard=wildcard)
-    assert request.account_uris == AccountUris(STATED)
+    assert request.account_uris == AccountUris(
+        STATED, current=(ACCOUNT.url,), plain=frozenset({STATED, ACCOUNT.url})
+    )
+    assert request.account_uris.serves_all_of(ACCOUNT.url)
     assert request.wildcard is wildcard
     assert dataclasses.replace(request, account_uris=URIS, wildcard=False) == REQUEST
 
 
 def test_without_a_stated_uri_or_a_hash_prefix_the_account_url_is_published() -> None:
-    assert made(Terms(("a.example",), None)).account_uris == AccountUris(ACCOUNT.url)
+    uris = made(Terms(("a.example",), None)).account_uris
+    assert uris == AccountUris(ACCOUNT.url, plain=frozenset({ACCOUNT.url}))
 
 
 def test_earlier_keys_are_not_asked_for_where_nothing_is_hashed() -> None:
@@ -147,7 +151,7 @@ def test_earlier_keys_are_not_asked_for_where_nothing_is_hashed() -> None:
         earlier_keys=ask,
         server=SERVER,
     )
-    assert request.account_uris.accepted == (STATED,)
+    assert request.account_uris.accepted == (STATED, ACCOUNT.url)
 
 
 def test_with_a_hash_prefix_the_uri_of_this_domain_is_published_and_the_other_form_accepted() -> (
@@ -180,7 +184,7 @@ def test_a_ca_in_transition_accepts_the_plain_uri_which_is_outdated() -> None:
     only = made(Terms(("a.example",), None, PREFIX)).account_uris
     both = made(Terms(("a.example",), STATED, PREFIX)).account_uris
     assert STATED not in only.accepted
-    assert both == dataclasses.replace(only, outdated=(*only.outdated, STATED))
+    assert both == dataclasses.replace(only, outdated=(*only.outdated, STATED, ACCOUNT.url))
 
 
 def test_dns_01_is_proven_at_a_name_of_its_own() -> None:
