@@ -1,5 +1,6 @@
 """Whatever a CA sends, we wait and read only so much; the servers are real sockets."""
 
+import contextlib
 import gzip
 import itertools
 import socket
