@@ -22,14 +22,9 @@ from certbot_dns_persist.record import (
     parse_record,
 )
 from certbot_dns_persist.request.applicants import Applicants, Given
-from certbot_dns_persist.request.lineages import (
-    AUTHENTICATOR,
-    Lineage,
-    lineage_names,
-    our_lineages,
-    read_lineage,
-)
+from certbot_dns_persist.request.lineages import Lineage, our_lineages, read_lineage
 from certbot_dns_persist.request.names import Names
+from certbot_dns_persist.request.renewal import AUTHENTICATOR, lineage_names
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest, make_request
 from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.value.slips import too_long
@@ -96,10 +91,15 @@ class Subjects:
         Those of the lineages ``but`` are left out, unless others need them, too. A domain of
         several lineages is yielded once for each account that needs it.
         """
+        lineages = self._all() if names is None else self._named(names)
+        yield from self.of(
+            each for each in lineages if not isinstance(each, Lineage) or each.name not in but
+        )
+
+    def of(self, lineages: Iterable[Lineage | Trouble]) -> Iterator[Subject | Trouble]:
+        """Yield the domains of ``lineages``; one of several is yielded once for each account."""
         needed: dict[tuple[str, str, str], list[Lineage]] = {}
-        for lineage in self._all() if names is None else self._named(names):
-            if isinstance(lineage, Lineage) and lineage.name in but:
-                continue
+        for lineage in lineages:
             if isinstance(lineage, Trouble):
                 yield lineage
                 continue

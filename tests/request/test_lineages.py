@@ -9,9 +9,9 @@ from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.request.lineages import (
     Lineage,
     change_lineage,
-    lineage_names,
     read_lineage,
 )
+from certbot_dns_persist.request.renewal import lineage_names
 
 CONFIGURATION = """\
 # renew_before_expiry = 30 days
