@@ -19,6 +19,7 @@ import pytest
 from conftest import KEY, StartPebble
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from support.acme_ca import GOOGLE, TestCa
 from support.bootstrap import ROOT
 from support.certbot import AGREE, Certbot, Result, Screen
 from support.companion import Companion
@@ -35,6 +36,7 @@ RECORD = validation_domain_name(DOMAIN)
 NOT_RUN = {
     "python3 -m venv venv": "installs from PyPI, as tests/packages does with the wheel",
     "dig": "asks servers of the Internet",
+    "gcloud": "makes a key at Google",
 }
 """What a block begins with, and why it has no scene."""
 
@@ -78,9 +80,9 @@ def blocks(language: str) -> list[Block]:
 class World:
     """A machine with Certbot that asks one nameserver and one CA."""
 
-    def __init__(self, directory: Path, nameserver: Nameserver, ca: Pebble) -> None:
-        self.nameserver = nameserver
-        self.certbot = Certbot(directory / "certbot", ca.directory_url, ca.ca_bundle)
+    def __init__(self, directory: Path, nameserver: Nameserver, server: str, trust: Path) -> None:
+        self.directory, self.nameserver, self.trust = directory, nameserver, trust
+        self.certbot = Certbot(directory / "certbot", server, trust)
         self.home, self._bin = directory / "home", directory / "bin"
         # What no page has to say: where files, nameserver and CA of a test are.
         self._reading = [
@@ -90,12 +92,15 @@ class World:
         certbot, _, *places = self.certbot.command("certonly")
         orders = shlex.join([*places, *AGREE, *self._reading])
         companion, _, *places = Companion(self.certbot).command("check")
-        others = shlex.join([*places, *self._reading])
-        ca_before_orders = f'[ "$1" != record ] || set -- "$@" --server={ca.directory_url}'
+        others = f"""case "$1" in
+            ca) set -- "$@" --server={server} ;;
+            record) set -- "$@" --server={server} {shlex.join(self._reading)} ;;
+            *) set -- "$@" {shlex.join(self._reading)} ;;
+        esac"""
         for path, script in {
             self._bin / "certbot": f'exec {shlex.quote(certbot)} "$@" {orders}',
-            self._bin / "certbot-dns-persist": f"{ca_before_orders}\n"
-            f'exec {shlex.quote(companion)} "$@" {others}',
+            self._bin / "certbot-dns-persist": f"{others}\n"
+            f'exec {shlex.quote(companion)} "$@" {shlex.join(places)}',
             self._bin / "sudo": 'exec "$@"',
             self.home / "venv" / "bin" / "certbot": 'exec certbot "$@"',
         }.items():
@@ -121,11 +126,11 @@ class World:
         path = self.certbot.config_dir / "dns.ini"
         return KEY.write_credentials(path, self.nameserver.address, self.nameserver.port)
 
-    def issue(self) -> None:
+    def issue(self, *more: str) -> None:
         """Get a certificate, with its record."""
         provider = ["--dns-persist-provider", "rfc2136"]
         provider += ["--dns-persist-credentials", str(self.write_credentials())]
-        done = self.certbot.certonly(*provider, *self._reading, "-d", DOMAIN)
+        done = self.certbot.certonly(*provider, *self._reading, "-d", DOMAIN, *more)
         assert done.returncode == 0, done.output
 
     def add_account(self) -> tuple[str, str]:
@@ -193,6 +198,67 @@ def before_the_first_certificate(world: World, commands: str) -> None:
     )
 
 
+@scene("certbot-dns-persist ca")
+def what_a_directory_does_not_say(world: World, commands: str) -> None:
+    with world.start(commands) as screen:
+        result = screen.finish()
+    assert result.returncode == 3
+    assert "the directory does not say" in " ".join(result.output.split())
+
+
+@scene("certbot register --server https://dv.acme-v02")
+def google_trust_services(world: World, commands: str) -> None:
+    ((kid, key),) = GOOGLE["external_accounts"].items()
+    with TestCa(dns=(world.nameserver.address, world.nameserver.port), **GOOGLE) as ca:
+        there = World(world.directory, world.nameserver, ca.directory_url, ca.root_certificate)
+        register_and_issue(
+            there, commands.replace("B64_MAC_KEY", key).replace("KEY_ID", kid), "pki.goog"
+        )
+        assert ca.accounts[0].external_account == kid
+        renewed = there.run("certbot renew --force-renewal")
+        assert "1 renewed" in renewed.output or "all renewals succeeded" in renewed.output
+        assert {done.type for done in ca.validations} == {"dns-persist-01"}
+
+
+@scene("export REQUESTS_CA_BUNDLE")
+def a_ca_of_our_own(world: World, commands: str) -> None:
+    bundle = "/etc/ssl/certs/ca-certificates.crt"
+    assert bundle in commands
+    register_and_issue(world, commands.replace(bundle, str(world.trust)), ISSUER)
+
+
+def register_and_issue(world: World, commands: str, issuer: str) -> None:
+    """Run commands that make an account, ask the CA what it offers, and get a certificate."""
+    world.write_credentials()
+    with world.start(commands) as screen:
+        screen.wait_for("share your email address")
+        screen.enter("n\n")
+        shown = " ".join(ends_well(screen).output.split())
+    assert "offered yes, in the form of draft -0" in shown
+    (value,) = world.values
+    assert value.startswith(f"{issuer}; accounturi={world.certbot.account_url}")
+
+
+@scene("certbot certonly --server https://acme-staging-v02")
+def on_trial(world: World, commands: str) -> None:
+    world.write_credentials()
+    shown = world.run(commands).output
+    assert re.search(r"\bok\b", shown)
+    assert world.values == [f"{ISSUER}; accounturi={world.certbot.account_url}"]
+
+
+@scene("certbot-dns-persist revoke --cert-name staging")
+def after_the_trial(world: World, commands: str) -> None:
+    world.issue("--cert-name", "staging.example.com")
+    assert world.values
+    provider = f"--dns-persist-credentials {world.write_credentials()} --yes"
+    with world.start(commands.replace("--yes", provider)) as screen:
+        screen.wait_for("Are you sure")
+        screen.enter("y\n")
+        ends_well(screen)
+    assert world.values == []
+
+
 @scene("certbot-dns-persist check --all")
 @scene("certbot-dns-persist check --cert-name")
 @scene("certbot-dns-persist audit --all")
@@ -255,7 +321,7 @@ def ca(nameserver: Nameserver, start_pebble: StartPebble) -> Pebble:
 @pytest.fixture
 def world(nameserver: Nameserver, ca: Pebble, tmp_path: Path) -> World:
     nameserver.zones.set_values(RECORD, [])
-    return World(tmp_path, nameserver, ca)
+    return World(tmp_path, nameserver, ca.directory_url, ca.ca_bundle)
 
 
 COMMANDS = [block for block in blocks("sh") if not block.text.startswith(tuple(NOT_RUN))]
