@@ -198,6 +198,8 @@ class Publisher:
                         zone = provider.zone_for(record.name)
                         change = self._change("add", record, reason, name, zone)
                         missing.append(_Missing(place, name, provider, record, change))
+                if self._kept_by_others(record) and self.stands(record.name, record.value) is False:
+                    self.forget(record.name, [record.value])  # else it would stay
             except ProviderError as error:
                 found[place] = error
         missing = [each for each in missing if found[each.place] is None]

@@ -239,6 +239,23 @@ def test_what_a_dry_run_has_published_stays_if_another_run_relies_on_it(world: W
     assert not noted.temporary
 
 
+def test_what_a_dry_run_has_published_does_not_stay_for_a_note_of_what_was_gone(
+    world: World,
+) -> None:
+    world.stand()
+    world.ensure().authorize([request()])
+    world.stand()  # somebody has removed it, and our note of it stands
+    dry = world.ensure(dry_run=True)
+    dry.authorize([request()])
+    assert world.values == [PLAIN]
+    assert world.journal.published(name=NAME)[0].temporary  # whoever comes next removes it
+
+    dry.withdraw()
+
+    assert world.values == []
+    assert world.journal.published(name=NAME) == []
+
+
 def test_nobody_publishes_or_removes_while_another_process_holds_the_name(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
