@@ -5,8 +5,6 @@ import sys
 from typing import Any
 
 from certbot_dns_persist.cli import arguments, setting
-from certbot_dns_persist.request.names import Names
-from certbot_dns_persist.request.subjects import normalize
 
 EXAMPLES = """\
   certbot-dns-persist list
@@ -49,8 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """List what is noted; return the exit status."""
     from certbot_dns_persist.render import published
 
-    with setting.usage():
-        domains = Names(normalize(part) for name in args.domains for part in name.split(","))
+    domains = setting.domains_of(args)
     journal = setting.journal(args)
     records = journal.published(domains=[d for d, _ in domains] if args.domains else None)
     if args.json:

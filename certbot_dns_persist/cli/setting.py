@@ -112,10 +112,7 @@ def find_subjects(args: argparse.Namespace) -> Asked:
             else:
                 names.add(line)
     else:
-        with usage():
-            for name in args.domains:
-                for part in name.split(","):
-                    names.add(normalize(part.strip()))
+        names = domains_of(args)
     return Asked(source.of_domains(names), source, len(names), troubles)
 
 
@@ -126,6 +123,15 @@ def _providers(said: Given) -> list[str] | None:
     from certbot_dns_persist.providers import loader
 
     return loader.available()
+
+
+def domains_of(args: argparse.Namespace) -> Names:
+    """Return the domains of ``-d``, each of which may be several with commas.
+
+    Raises :class:`~certbot_dns_persist.errors.UsageError` for what is not a domain name.
+    """
+    with usage():
+        return Names(normalize(each.strip()) for given in args.domains for each in given.split(","))
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ def test_only_the_domains_that_are_named_are_listed(files: Files) -> None:
     files.done(ADDED)
     files.done(dataclasses.replace(ADDED, name="b.example", domain="b.example"))
     assert listed(files, "-d", "B.example.").out.count("\n") == 1
-    assert listed(files, "-d", "b.example,*.example.com").out.count("\n") == 2
+    assert listed(files, "-d", " b.example, *.example.com").out.count("\n") == 2
     assert listed(files, "-d", "c.example").out == ""
     assert listed(files, "-d", "a b").returncode == 3
 
