@@ -44,6 +44,10 @@ class ProviderError(Error):
     """Records cannot be changed: a DNS service refused, failed or sent an invalid answer."""
 
 
+class BrokenProvider(ProviderError):
+    """A provider failed as it may not, so it is unknown whether it did what it was told to do."""
+
+
 class Busy(ProviderError):
     """Another process is changing the records at a name, and does not end."""
 
@@ -54,6 +58,19 @@ class CannotLock(ProviderError):
 
 class NotAuthorized(Error):
     """No record authorises an order, and none could be published."""
+
+
+def let_signals_through(error: BaseException) -> None:
+    """Raise what Certbot's signal handlers raise, if ``error`` is that or comes from it.
+
+    That is an :class:`Exception`: who catches all of them, as SDKs do, would continue after it.
+    """
+    certbot = sys.modules.get("certbot.errors")
+    each: BaseException | None = error if certbot is not None else None
+    while each is not None:
+        if isinstance(each, certbot.SignalExit):  # type: ignore[union-attr]
+            raise each from None
+        each = each.__cause__ or each.__context__
 
 
 def cannot_be_imported(error: Exception) -> str:

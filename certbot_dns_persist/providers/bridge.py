@@ -418,6 +418,7 @@ class Bridge:
         except errors.Error:
             raise
         except Exception as error:  # noqa: BLE001 - other people's code may raise anything
+            errors.let_signals_through(error)
             words = self._words(error)
         # Outside the except clause, so that the plugin's exception, which may quote its
         # credentials, is not chained.

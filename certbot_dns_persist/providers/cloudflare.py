@@ -326,6 +326,7 @@ class Cloudflare:
             try:
                 return work()
             except APIError as error:
+                errors.let_signals_through(error)
                 failure = _Failure.of(error)
             except _UndocumentedError as error:
                 failure = _Failure(
@@ -359,6 +360,7 @@ class Cloudflare:
             # long as Cloudflare locks clients out.
             client = cloudflare.Cloudflare(max_retries=0, timeout=_TIMEOUT)
         except Exception as error:  # noqa: BLE001 - the HTTP client may raise anything
+            errors.let_signals_through(error)
             fault = type(error).__name__  # its message may quote a proxy's password
         else:
             # Set all of them, or the SDK would add those that it finds in the environment.

@@ -78,6 +78,7 @@ def _make(entry: importlib.metadata.EntryPoint, settings: Settings) -> Provider:
     try:
         factory = entry.load()
     except Exception as error:  # importing other people's code raises anything
+        errors.let_signals_through(error)
         raise errors.ConfigurationError(
             f"{blame} cannot be imported from {entry.value}: {type(error).__name__}: {error}. "
             f"{advice}."
@@ -88,6 +89,7 @@ def _make(entry: importlib.metadata.EntryPoint, settings: Settings) -> Provider:
     except errors.Error:
         raise
     except Exception as error:  # noqa: BLE001 - so does calling it
+        errors.let_signals_through(error)
         # Its words may quote the credentials that it was called with: only say where.
         where = traceback.extract_tb(error.__traceback__)[-1]
         fault = f"{type(error).__name__} at {where.filename}, line {where.lineno}"

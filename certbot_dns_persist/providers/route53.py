@@ -408,6 +408,7 @@ class Route53:
                 kind = _BatchRefused
             fault = self._refusal(error, zone_id)
         except BotoCoreError as error:
+            errors.let_signals_through(error)
             fault = self._trouble(error)
         except (ResponseParserError, KeyError, ValueError):
             fault = (

@@ -21,6 +21,7 @@ import dns.exception
 import dns.rdata
 import dns.resolver
 import pytest
+from certbot.errors import PluginError, SignalExit
 from conftest import KEY
 from support.bind import Bind
 from support.certbot import PROGRAM, Certbot
@@ -729,6 +730,26 @@ def test_a_plugins_words_are_passed_on_without_secrets(desec: Made) -> None:
     assert "no, *** (***) is not known" in message
     assert "dns.ini" in message
     assert "hush" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_signal_while_a_plugin_works_is_no_fault_of_the_plugin(
+    desec: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Certbot's handlers raise an error that the plugin, too, may take for its own."""
+
+    def end(*_: object) -> None:
+        raise SignalExit
+
+    def wrap(*_: object) -> None:
+        try:
+            end()
+        except Exception as error:
+            raise PluginError("the service failed") from error
+
+    for method in (end, wrap):
+        monkeypatch.setattr(desec.bridge._plugin, "_perform", method)
+        with pytest.raises(SignalExit):
+            desec.bridge.add_value(NAME, OURS, 300)
 
 
 def test_where_the_service_is_is_not_hidden(pdns: Made) -> None:

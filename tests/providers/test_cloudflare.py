@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from certbot.errors import SignalExit
 from support.certbot import Certbot
 from support.cloudflare_api import WRITES, CloudflareApi, Faults
 from support.nameserver import Nameserver
@@ -800,3 +802,16 @@ def test_a_first_certificate_and_its_renewal_without_credentials(
         assert certbot.certificate("example.test").serial != serial
         assert len(api.requests) == requests
         assert nameserver.values(NAME) == sorted([*THEIRS, record])
+
+
+def test_a_signal_during_a_request_is_no_fault_of_the_service(
+    provider: Cloudflare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK takes every exception for one of the connection."""
+
+    def end(*_: object) -> None:
+        raise SignalExit
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", end)
+    with pytest.raises(SignalExit):
+        provider.list_values(NAME)

@@ -11,7 +11,9 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
 from botocore.exceptions import ClientError
+from certbot.errors import SignalExit
 from support.aws import NAMESPACE, Aws, Fault
 from support.certbot import Certbot
 from support.nameserver import Nameserver
@@ -1049,3 +1051,17 @@ def test_a_certificate_and_its_renewal_without_anything_of_aws(
     assert certbot.certificate("example.test").serial != serial
     assert len(aws.requests) == asked
     assert certbot.journal() == [line]
+
+
+def test_a_signal_during_a_request_is_no_fault_of_the_service(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK takes every exception for one of the connection."""
+
+    def end(*_: object, **__: object) -> None:
+        raise SignalExit
+
+    monkeypatch.setattr(AWSHTTPConnectionPool, "urlopen", end)
+    monkeypatch.setattr(AWSHTTPSConnectionPool, "urlopen", end)
+    with pytest.raises(SignalExit):
+        make().list_values(NAME)
