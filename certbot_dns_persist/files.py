@@ -101,8 +101,8 @@ def lock(descriptor: int, seconds: float = LOCK_SECONDS) -> None:
     """Lock the file that is open as ``descriptor``, for this process alone, until it is closed.
 
     The file is open for writing, as NFS locks no other. The kernel drops the lock when the process
-    ends. Raises :class:`TimeoutError` if another process keeps the lock for ``seconds``, and another
-    :class:`OSError` if the file system has no locks.
+    ends. Raises :class:`TimeoutError` if another process keeps the lock for ``seconds``, and
+    another :class:`OSError` if the file system has no locks.
     """
     if not look_until(lambda: _locked(descriptor), bool, seconds, pauses=(0.01, 0.2)):
         raise TimeoutError(

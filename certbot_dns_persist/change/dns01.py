@@ -52,7 +52,7 @@ class Dns01:
             "--dns-persist-fallback says."
         )
         places = self._places(proofs)
-        clear_up(self._publisher, places.values(), {})
+        clear_up(self._publisher, [*places.values()], {})
         for proof in proofs:
             place = places[proof.name]
             if not self._publisher.writes(place.canonical_name):

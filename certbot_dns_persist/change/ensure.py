@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from certbot_dns_persist import errors
-from certbot_dns_persist.change import words
-from certbot_dns_persist.change.interrupted import clear_up
+from certbot_dns_persist.change import interrupted, words
 from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings, denied_for, patience
 from certbot_dns_persist.judge import hiding, slips
@@ -34,9 +33,6 @@ MISSING, EXPIRING_OR_OUTDATED = "no record authorises", "the record expires soon
 DOUBTFUL = "only some CAs accept the record"
 #: Why one is removed.
 SUPERSEDED = "superseded"
-
-#: How many names are locked at once: they are looked up together, and others wait for all of them.
-LOCKED_AT_ONCE = 20
 
 
 class Ensure:
@@ -67,7 +63,8 @@ class Ensure:
         has the record and nobody serves it here: we may see another view than the CA.
         """
         standings = self.look(requests)
-        self.clear_up(standings)
+        if self.clear_up(standings) or self._rely_on(standings):
+            standings = self.look(requests)
         self._report(standings)
         known = [s for s in standings if not s.found.trouble]
         missing = self.placed([s for s in known if not s.accepted])
@@ -83,13 +80,32 @@ class Ensure:
         self._refresh([s for s in known if s.authorized and not self._here.dry_run] + doubtful)
         return seen
 
-    def clear_up(self, standings: Sequence[Standing]) -> None:
-        """Finish or clear what interrupted runs have left at the names; never fails."""
+    def clear_up(self, standings: Sequence[Standing]) -> bool:
+        """Finish or clear what interrupted runs have left at the names; never fails.
+
+        Returns whether the names must be looked at again.
+        """
         needed: dict[str, set[str]] = {}
         for standing in standings:
             values = needed.setdefault(standing.found.canonical_name, set())
             values.update(standing.evaluation.accepted)
-        clear_up(self._publisher, [s.found for s in standings], needed, dry_run=self._here.dry_run)
+        found = [standing.found for standing in standings]
+        return interrupted.clear_up(self._publisher, found, needed, dry_run=self._here.dry_run)
+
+    def _rely_on(self, standings: Sequence[Standing]) -> bool:
+        """Let nobody remove as replaced what an order cannot do without; never fails.
+
+        Returns whether there was something like that, which may be gone by now.
+        """
+        relied_on = False
+        for standing in standings:
+            name = standing.found.canonical_name
+            replaced = self._publisher.journal.replaced(name) if standing.accepted else ()
+            if replaced and not self._here.dry_run and not standing.without(replaced).everywhere:
+                needed = standing.evaluation.accepted.keys() & set(replaced)
+                interrupted.keep(self._publisher, name, needed)
+                relied_on = relied_on or bool(needed)
+        return relied_on
 
     def plan(self, standings: Sequence[Standing]) -> list[Plan]:
         """Return what :meth:`authorize` would publish for ``standings``."""
@@ -241,14 +257,12 @@ class Ensure:
                 ready.append(plan)
             except errors.ProviderError as error:
                 failed.setdefault(str(error), []).append(plan)
-        for start in range(0, len(ready), LOCKED_AT_ONCE):
-            together = ready[start : start + LOCKED_AT_ONCE]
-            outcomes = self._publisher.add_all([(_record(plan), plan.reason) for plan in together])
-            for plan, why in zip(together, outcomes, strict=True):
-                if why is None:
-                    published.append(plan)
-                else:
-                    failed.setdefault(str(why), []).append(plan)
+        outcomes = self._publisher.add_all([(_record(plan), plan.reason) for plan in ready])
+        for plan, why in zip(ready, outcomes, strict=True):
+            if why is None:
+                published.append(plan)
+            else:
+                failed.setdefault(str(why), []).append(plan)
         self._publisher.settle()
         return published
 
@@ -313,7 +327,8 @@ class Ensure:
                     after=after,
                 )
         except KeyboardInterrupt:
-            raise errors.NotAuthorized(words.interrupted(awaited)) from None
+            self._here.notify(words.interrupted(awaited))
+            raise
         return {standing.request: standing for standing in standings}
 
     def _accepted_unseen(self, late: Mapping[Plan, Sequence[Standing]]) -> set[Plan]:
@@ -360,8 +375,8 @@ class Ensure:
                 self._publisher.note_added_by_hand(_record(plan), plan.reason)
         due = [] if self._here.dry_run else [plan for plan in plans if plan.retire]
         left: list[Plan] = []
-        for start in range(0, len(due), LOCKED_AT_ONCE):
-            left += self._retire(due[start : start + LOCKED_AT_ONCE], others)
+        for together in self._publisher.batches(due, lambda plan: plan.name):
+            left += self._retire(together, others)
         return left
 
     def _retire(self, plans: Sequence[Plan], others: Sequence[ValidationRequest]) -> list[Plan]:

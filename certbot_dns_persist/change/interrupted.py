@@ -5,12 +5,13 @@ which. If they cannot tell, it stays noted as in doubt. A temporary record that 
 removed, as that of a dry run, is removed; unless it authorises what is needed now.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from certbot_dns_persist.change import words
 from certbot_dns_persist.change.publisher import Publisher, TxtRecord
-from certbot_dns_persist.errors import Error
+from certbot_dns_persist.errors import CannotLock, ConfigurationError, Error
 from certbot_dns_persist.journal.notes import (
     NOT_MADE,
     OK,
@@ -27,37 +28,80 @@ logger = logger_of(__name__)
 LEFT = "an interrupted run left it"
 
 
+def conclude(publisher: Publisher, found: Iterable[Found]) -> None:
+    """Note what became of interrupted changes at the names of ``found``; change nothing in DNS.
+
+    Never fails. What another process is changing at this time is left to it, or to the next run.
+    """
+    journal = publisher.journal
+    for name in {each.change.name: None for each in journal.interrupted(_names(found))}:
+        try:
+            with _alone_if_possible(publisher, name):
+                now = publisher.look(name)
+                if now.trouble or now.canonical_name != name:
+                    continue
+                # Not those of before: whoever had the lock may have concluded them.
+                interrupted = journal.interrupted([name])
+                made = [(each, _made(publisher, each, now)) for each in interrupted]
+                outcomes = [_outcome(each, made=it) for each, it in made if it is not None]
+                if outcomes:
+                    journal.done(*outcomes)
+        except Error as error:
+            logger.debug("What was interrupted at %s is not concluded: %s", name, error)
+
+
 def clear_up(
     publisher: Publisher,
-    found: Iterable[Found],
+    found: Collection[Found],
     needed: Mapping[str, Collection[str]],
     *,
     dry_run: bool = False,
-) -> None:
+) -> bool:
     """Finish or clear what was interrupted at the names of ``found``; never fails.
 
     ``needed`` are the values by name that authorise what this run is about. A ``dry_run`` removes
-    at its end what it needs of that.
+    at its end what it needs of that. Returns whether something is needed that another run may have
+    removed in the meantime, so that it must be looked at again.
     """
-    seen = {each.canonical_name: each for each in found if not each.trouble}
+    conclude(publisher, found)
     journal = publisher.journal
-    left: list[PublishedRecord] = []
-    for intention in journal.interrupted(seen):
-        change = intention.change
-        made = _made(publisher, intention, seen[change.name])
-        if made is not None:
-            journal.done(_outcome(intention, made=made))
-        if made and change.action == "add" and change.temporary:
-            left += [r for r in journal.published(name=change.name) if r.value == change.value]
-    for record in [] if dry_run else journal.temporary(needed):
-        # Of a run that may not have ended, which then leaves it there.
-        if record.value in needed[record.name]:
-            journal.keep(record, temporary=False)
-    for record in (*left, *journal.abandoned(seen)):
-        if record.value not in needed.get(record.name, ()):
-            _remove(publisher, record)
-        elif dry_run:
-            publisher.inherit(_as_text(record))
+    # Also of runs that have not ended: they then leave it there.
+    temporary = [] if dry_run else journal.temporary(needed)
+    kept = [record for record in temporary if record.value in needed[record.name]]
+    for record in kept:
+        keep(publisher, record.name, [record.value])
+    for record in journal.abandoned(_names(found)):
+        try:
+            if record.value not in needed.get(record.name, ()):
+                _remove(publisher, record)
+            elif dry_run:
+                publisher.inherit(_as_text(record))
+        except Error as error:
+            logger.warning(words.left_behind(record.name, record.value, str(error)))
+    return bool(kept)
+
+
+def keep(publisher: Publisher, name: str, values: Iterable[str]) -> None:
+    """Note that ``values`` at ``name`` are needed for good; never fails."""
+    try:
+        with _alone_if_possible(publisher, name):
+            for value in values:
+                publisher.journal.keep(name, value, temporary=False)
+    except Error as error:
+        logger.debug("That the record at %s is needed is not noted: %s", name, error)
+
+
+def _names(found: Iterable[Found]) -> list[str]:
+    return list(dict.fromkeys(each.canonical_name for each in found if not each.trouble))
+
+
+@contextlib.contextmanager
+def _alone_if_possible(publisher: Publisher, name: str) -> Iterator[None]:
+    """Keep others from changing ``name``: notes, which is all that is changed, need no lock."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(CannotLock):
+            held.enter_context(publisher.alone(name))
+        yield
 
 
 def _made(publisher: Publisher, intention: Intention, found: Found) -> bool | None:
@@ -91,20 +135,16 @@ def _outcome(intention: Intention, *, made: bool) -> Outcome:
 
 
 def _remove(publisher: Publisher, record: PublishedRecord) -> None:
-    try:
-        if publisher.writes(record.name):
-            with publisher.locked([record.name]):
-                # Another run may have come to need it, or removed it, since we asked.
-                if any(
-                    each.temporary and each.value == record.value
-                    for each in publisher.journal.published(name=record.name)
-                ):
-                    publisher.remove(_as_text(record), LEFT)
-            return
-        why = "Its provider is manual."
-    except Error as error:
-        why = str(error)
-    logger.warning(words.left_behind(record.name, record.value, why))
+    """Remove what was left; raise an :class:`Error` if that is not possible."""
+    if not publisher.writes(record.name):
+        raise ConfigurationError("Its provider is manual.")
+    with publisher.locked([record.name]):
+        # Another run may have come to need it, or removed it, since we asked.
+        if any(
+            each.temporary and each.value == record.value
+            for each in publisher.journal.published(name=record.name)
+        ):
+            publisher.remove(_as_text(record), LEFT)
 
 
 def _as_text(record: PublishedRecord) -> TxtRecord:

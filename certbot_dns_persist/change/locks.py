@@ -3,9 +3,10 @@
 The locks are the kernel's (flock): one ends with the process that holds it, however that ends. What
 is locked is the name where a record is written, as several domains may be aliases of it.
 
-There are ``FILES`` files, and names share them. With a file for each name, a big installation would
-have thousands, and none could be removed: another process may have opened it to lock it. Names that
-share a file wait for each other for the seconds that a change takes.
+There are at most ``FILES`` files, and names may share one. With a file for each name, there would
+be ever more, and none could be removed: another process may have opened it to lock it. Names that
+share a file wait for each other as long as a change takes, which may be minutes; so there are many
+files, and where changes are slow, a process locks one name at a time.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from certbot_dns_persist import files
 from certbot_dns_persist.errors import Busy, CannotLock
 from certbot_dns_persist.record import format_time
 
-FILES = 64
+FILES = 4096
 
 #: How long to wait for another process.
 SECONDS = 120.0
@@ -57,7 +58,7 @@ class Locks:
 
     @contextlib.contextmanager
     def _one(self, number: int, name: str, deadline: float) -> Iterator[None]:
-        path = self._directory / f"{number:02}.lock"
+        path = self._directory / f"{number:04}.lock"
         with contextlib.ExitStack() as stack:
             try:
                 if not self._private:

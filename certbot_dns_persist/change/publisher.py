@@ -2,13 +2,20 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, cast
 
 from certbot_dns_persist.change import words
 from certbot_dns_persist.change.locks import Locks
-from certbot_dns_persist.errors import Busy, CannotLock, ConfigurationError, ProviderError
+from certbot_dns_persist.errors import (
+    BrokenProvider,
+    Busy,
+    CannotLock,
+    ConfigurationError,
+    Error,
+    ProviderError,
+)
 from certbot_dns_persist.journal.notes import (
     INTERRUPTED,
     NOT_MADE,
@@ -20,6 +27,7 @@ from certbot_dns_persist.journal.notes import (
 )
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.hiding import at_place
+from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.providers import credentials
@@ -35,6 +43,11 @@ if TYPE_CHECKING:
     )
 
 logger = logger_of(__name__)
+
+_T = TypeVar("_T")
+
+#: How many names are locked at once: they are looked up together, and others wait for all of them.
+LOCKED_AT_ONCE = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +79,16 @@ class _Missing:
     change: Change
 
 
+class _Added(NamedTuple):
+    """A record to withdraw."""
+
+    provider_name: str
+    provider: "Provider"
+    record: TxtRecord
+    inherited: bool = False
+    """Whether an earlier run added it."""
+
+
 class Publisher:
     """All changes to DNS. Providers are loaded, and their credentials read, when needed.
 
@@ -91,7 +114,7 @@ class Publisher:
         self._temporary = temporary
         self._credentials: credentials.Credentials | None = None
         self._loaded: dict[tuple[str | None, str], Provider] = {}
-        self._added: list[tuple[str, Provider, TxtRecord]] = []
+        self._added: list[_Added] = []
         self._warned = False
 
     def writes(self, name: str) -> bool:
@@ -121,6 +144,7 @@ class Publisher:
     def _load(self, file: credentials.Credentials, provider: str, name: str) -> "Provider":
         try:
             from certbot_dns_persist.providers import loader
+            from certbot_dns_persist.providers.contained import contained
             from certbot_dns_persist.providers.interface import Settings
         except ImportError as error:
             raise ConfigurationError(
@@ -147,12 +171,12 @@ class Publisher:
             notify=self._notify,
             observe=self._observe,
         )
-        return loader.load(provider, settings)
+        return contained(loader.load(provider, settings), provider)
 
     def _observe(self, name: str) -> "Served":
         from certbot_dns_persist.providers.interface import Served
 
-        found = self._lookup.find([name])[name]
+        found = self.look(name)
         if found.trouble:
             raise ProviderError(f"{name} cannot be looked up: {found.trouble}.")
         if found.canonical_name != name or found.values:
@@ -180,13 +204,21 @@ class Publisher:
         Not where it is there already. Returns for each ``None``, or why it may not be there.
         Without locks they are published all the same, with a warning.
         """
+        found: list[ProviderError | None] = [None] * len(wanted)
+        for batch in self.batches(range(len(wanted)), lambda place: wanted[place][0].name):
+            together = self._add_together([wanted[place] for place in batch])
+            for place, why in zip(batch, together, strict=True):
+                found[place] = why
+        return found
+
+    def _add_together(self, wanted: Sequence[tuple[TxtRecord, str]]) -> list[ProviderError | None]:
         try:
             with self._locked_if_possible([record.name for record, _ in wanted]):
                 return self._add_all(wanted)
         except Busy as error:
             if len(wanted) == 1:
                 return [error]
-        return [error for each in wanted for error in self.add_all([each])]
+        return [error for each in wanted for error in self._add_together([each])]
 
     def _add_all(self, wanted: Sequence[tuple[TxtRecord, str]]) -> list[ProviderError | None]:
         found: list[ProviderError | None] = [None] * len(wanted)
@@ -214,7 +246,7 @@ class Publisher:
         intentions = self.journal.intended(*(each.change for each in missing))
         for each, intention in zip(missing, intentions, strict=True):
             # Before the change: it may be interrupted when it has been made.
-            self._added.append((each.provider_name, each.provider, each.record))
+            self._added.append(_Added(each.provider_name, each.provider, each.record))
             if not intention.noted:
                 logger.warning(words.not_noted(each.record.name, each.record.value))
         left = dict(zip(intentions, missing, strict=True))
@@ -239,27 +271,59 @@ class Publisher:
                     told = [error] * len(now)
                 except BaseException as error:
                     # The service may have made the change all the same. The next run looks.
-                    outcomes += [Outcome(i, _interrupted(error)) for i in now]
+                    outcomes += [Outcome(i, _known(error)) for i in now]
                     outcomes += [Outcome(i, NOT_MADE) for i in left if i not in now]
                     raise
                 for intention, result in zip(now, told, strict=True):
                     each = left.pop(intention)
                     if isinstance(result, ProviderError):
                         failed.append((each.place, result))
-                        outcomes.append(Outcome(intention, str(result)))
+                        outcomes.append(Outcome(intention, _known(result)))
                     else:
                         outcomes.append(Outcome(intention, OK, result))
         finally:
             self.journal.done(*outcomes)
         return failed
 
+    def batches(self, wanted: Iterable[_T], name_of: Callable[[_T], str]) -> list[list[_T]]:
+        """Return ``wanted`` in groups whose names may be locked together.
+
+        Services that are asked through an API take seconds for a group. A user's program and a
+        plugin of Certbot's may wait for minutes at each name, so each is locked alone.
+        """
+        quick, batches = [], []
+        for each in wanted:
+            if self._is_quick(name_of(each)):
+                quick.append(each)
+            else:
+                batches.append([each])
+        for start in range(0, len(quick), LOCKED_AT_ONCE):
+            batches.append(quick[start : start + LOCKED_AT_ONCE])
+        return batches
+
+    def _is_quick(self, name: str) -> bool:
+        from certbot_dns_persist.providers.interface import IManyProvider
+
+        try:
+            return all(
+                IManyProvider.providedBy(provider) or _answers(provider) is not None
+                for _, provider in self._providers(name)
+            )
+        except Error:  # whoever uses it says why
+            return False
+
+    def alone(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Keep other processes from changing ``name``, as :meth:`locked`, whoever writes it."""
+        return self._locks.hold([name])
+
     @contextlib.contextmanager
     def locked(self, names: Collection[str]) -> Iterator[None]:
         """Keep other processes on this machine from changing ``names`` within the context.
 
         So what was looked at is still so when it is changed. Do not ask a person there, or wait
-        for DNS. Names that only a person changes are not locked. Raises
-        :class:`~certbot_dns_persist.errors.ProviderError` if that is not possible.
+        for DNS, and lock one of the :meth:`batches` at a time. Names that only a person changes are
+        not locked. Raises :class:`~certbot_dns_persist.errors.ProviderError` if that is not
+        possible.
         """
         ours = [n for n in names if any(provider.writes for _, provider in self._providers(n))]
         with self._locks.hold(ours):
@@ -273,9 +337,17 @@ class Publisher:
                 held.enter_context(self.locked(names))
             except CannotLock as error:
                 if not self._warned:
-                    logger.warning("%s We publish all the same, but remove nothing.", error)
+                    logger.warning(
+                        "%s We publish all the same, and remove nothing but what this run needed "
+                        "for a while.",
+                        error,
+                    )
                 self._warned = True
             yield
+
+    def look(self, name: str) -> Found:
+        """Return what DNS has at ``name`` now."""
+        return self._lookup.find([name])[name]
 
     def listed(self, name: str) -> dict[str, list[str]]:
         """Return the values at ``name`` by the provider that has them, of those that can tell.
@@ -293,9 +365,9 @@ class Publisher:
         with self._locked_if_possible([record.name]):
             for published in self.journal.published(name=record.name):
                 if published.value == record.value:
-                    self.journal.keep(published, temporary=True)
+                    self.journal.keep(record.name, record.value, temporary=True)
         for name, provider in self._providers(record.name):
-            self._added.append((name, provider, record))
+            self._added.append(_Added(name, provider, record, inherited=True))
 
     def forget(self, name: str, values: Collection[str]) -> None:
         """Note that ``values``, of which some may be in our notes, are no longer at ``name``."""
@@ -354,11 +426,15 @@ class Publisher:
                 cast("SettlingProvider", provider).settle()
 
     def withdraw(self, reason: str) -> None:
-        """Remove what was added; warn of each record that cannot be removed."""
+        """Remove what was added; warn of each record that cannot be removed.
+
+        Without locks, we remove what this run itself has added: nobody else relies on it for long.
+        """
         while self._added:
-            name, provider, record = self._added.pop()
+            name, provider, record, inherited = self._added.pop()
+            lock = self.locked if inherited else self._locked_if_possible
             try:
-                with self.locked([record.name]):
+                with lock([record.name]):
                     if not self._kept_by_others(record):
                         self._remove([(name, provider)], record, reason, undo=True)
             except ProviderError as error:
@@ -470,13 +546,15 @@ class Publisher:
             ttl = work()
         except BaseException as error:
             # The service may have made the change all the same. The next run looks.
-            known = str(error) if isinstance(error, ProviderError) else _interrupted(error)
-            self.journal.done(Outcome(intention, known))
+            self.journal.done(Outcome(intention, _known(error)))
             raise
         self.journal.done(Outcome(intention, OK, ttl))
 
 
-def _interrupted(error: BaseException) -> str:
+def _known(error: BaseException) -> str:
+    """Return what is known of a change that ended with ``error``."""
+    if isinstance(error, ProviderError) and not isinstance(error, BrokenProvider):
+        return str(error)
     return f"{INTERRUPTED} by {type(error).__name__}; the outcome is unknown"
 
 

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from certbot_dns_persist.change import interrupted
 from certbot_dns_persist.change.ensure import Ensure
 from certbot_dns_persist.change.publisher import Publisher
 from certbot_dns_persist.change.surroundings import Surroundings
@@ -152,7 +153,7 @@ class Group:
         if unknown:
             raise LookupFailed(cannot_be_looked_up(unknown))
         if not self.args.dry_run:
-            self.ensure.clear_up(standings)
+            interrupted.conclude(self.publisher, [standing.found for standing in standings])
         return standings
 
 

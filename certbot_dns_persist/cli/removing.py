@@ -8,7 +8,7 @@ import argparse
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from certbot_dns_persist.change.ensure import LOCKED_AT_ONCE
+from certbot_dns_persist.change import interrupted
 from certbot_dns_persist.change.publisher import TxtRecord
 from certbot_dns_persist.change.surroundings import patience
 from certbot_dns_persist.change.words import cannot_be_looked_up
@@ -121,7 +121,8 @@ class Search:
         }
         places = _places(args, asked.subjects)
         if not args.dry_run:
-            self._clear_up(places)
+            for group, standings in self._by_group(places).items():
+                interrupted.conclude(group.publisher, [standing.found for standing in standings])
         notes: dict[str, list[PublishedRecord]] = {}
         journal = setting.journal(args)
         for record in journal.published(names={place.name for place in places}):
@@ -194,6 +195,8 @@ class Search:
 
         If a person was asked, that may have taken hours, so we look at everything again.
         """
+        for group, standings in self._by_group(self.places).items():
+            group.ensure.clear_up(standings)
         if self._args.yes:
             return self._carry_out(self.removals)
         now = Search(self._args, self._choose, self._others, ask_all=self._ask_all)
@@ -215,15 +218,16 @@ class Search:
             else:
                 left.append(f"{name} is not looked up any more, so all of it stays.")
         for group, removals in by_group.items():
-            for start in range(0, len(removals), LOCKED_AT_ONCE):
-                batch = removals[start : start + LOCKED_AT_ONCE]
+            batches = group.publisher.batches(removals, lambda removal: removal.place.name)
+            for number, batch in enumerate(batches):
                 try:
                     with group.publisher.locked([removal.place.name for removal in batch]):
                         now = _look_again(self._args, [places[r.place.name] for r in batch])
                         for removal in batch:
                             left += self._remove(group, removal, now.get(removal.place.name))
                 except ProviderError as error:
-                    others = sum(len(removal.values) for removal in removals[start:])
+                    rest = [removal for batch in batches[number:] for removal in batch]
+                    others = sum(len(removal.values) for removal in rest)
                     left.append(f"{error} So {others} of the records were not removed.")
                     break
         return left
@@ -283,14 +287,13 @@ class Search:
     def _groups_of(self, place: Place) -> list[Group]:
         return list(dict.fromkeys(self._groups[party.subject.options] for party in place.asked))
 
-    def _clear_up(self, places: Iterable[Place]) -> None:
-        """Finish or clear what interrupted runs have left."""
+    def _by_group(self, places: Iterable[Place]) -> dict[Group, list[Standing]]:
+        """Return how all that leads to the places stands, with the tools for each."""
         by_group: dict[Group, list[Standing]] = {}
         for place in places:
             everybody = [*place.standings_asked, *place.standings_of_others]
             by_group.setdefault(self._groups_of(place)[0], []).extend(everybody)
-        for group, standings in by_group.items():
-            group.ensure.clear_up(standings)
+        return by_group
 
     # What the notes have and DNS does not
 

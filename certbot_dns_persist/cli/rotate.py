@@ -110,7 +110,7 @@ class _Rotation:
         self._known_accounts: dict[str, Mapping[str, str]] = {}
         self._unseen: list[Plan] = []
         self._kept: list[Plan] = []
-        standings = group.look()
+        self._standings = standings = group.look()
         new = [plan for plan in self._make_plans(standings) if _changes(plan)]
         # Only for what we publish, we ask the zones which names it would hide.
         placed = group.ensure.placed([standing for plan in new for standing in plan.standings])
@@ -269,6 +269,7 @@ class _Rotation:
 
     def carry_out(self) -> None:
         """Replace the records."""
+        self._group.ensure.clear_up(self._standings)
         try:
             self._unseen, self._kept = self._group.ensure.replace(
                 self.plans, self._lock, self._switch

@@ -250,10 +250,16 @@ class State:
 
         def note(connection: "Connection") -> None:
             now = self._now()
+            # What a killed run meant to remove again is left by that run, not by this one.
+            runs = {
+                identity: run
+                for identity in made
+                for (run,) in rows(connection, "SELECT run FROM intentions WHERE id = ?", identity)
+            }
             for identity in (*made, *not_made):
                 connection.execute("DELETE FROM intentions WHERE id = ?", (identity,))
-            for change in made.values():
-                self._apply(connection, change, now)
+            for identity, change in made.items():
+                self._apply(connection, change, now, runs.get(identity) or self._own_run())
             connection.executemany(
                 "UPDATE intentions SET outcome = ? WHERE id = ?",
                 [(outcome, identity) for identity, outcome in doubts.items()],
@@ -272,11 +278,17 @@ class State:
     def keep(self, name: str, value: str, *, temporary: bool) -> None:
         """Note that a record that another run left stands on: for this run or, else, for good."""
         run = self._own_run() if temporary else None
-        self._change(
-            lambda connection: connection.execute(
+
+        def note(connection: "Connection") -> None:
+            connection.execute(
                 "UPDATE records SET run = ? WHERE name = ? AND value = ?", (run, name, value)
             )
-        )
+            if not temporary:
+                connection.execute(
+                    "DELETE FROM replaced WHERE name = ? AND value = ?", (name, value)
+                )
+
+        self._change(note)
 
     def rebuild(
         self,
@@ -430,29 +442,26 @@ class State:
 
         self._database.change(mark)
 
-    def _apply(self, connection: "Connection", change: Change, now: str) -> None:
-        """Note what stands after ``change``."""
+    def _apply(self, connection: "Connection", change: Change, now: str, run: str) -> None:
+        """Note what stands after ``change``, which ``run`` made."""
         place = (change.name, change.value)
         connection.execute("DELETE FROM replaced WHERE name = ? AND value = ?", place)
         if change.action == "remove":
-            own = self._own_run()
             # Another service may have it, from which this run removes it next.
             if not rows(
                 connection,
                 "SELECT 1 FROM intentions WHERE name = ? AND value = ? AND action = 'remove'"
                 " AND outcome IS NULL AND run = ?",
                 *place,
-                own,
+                run,
             ):
                 connection.execute("DELETE FROM records WHERE name = ? AND value = ?", place)
-                for identity, run, outcome in rows(
-                    connection,
-                    "SELECT id, run, outcome FROM intentions WHERE name = ? AND value = ?",
-                    *place,
-                ):
-                    # What was in doubt is gone, but not what another process is about to do.
-                    if outcome is not None or run == own or has_ended(self._runs, run):
-                        connection.execute("DELETE FROM intentions WHERE id = ?", (identity,))
+                # What is in doubt is so no more; what somebody is doing is left to them.
+                connection.execute(
+                    "DELETE FROM intentions WHERE name = ? AND value = ?"
+                    " AND (outcome IS NOT NULL OR run = ?)",
+                    (*place, run),
+                )
             return
         record = _record(change, now)
         connection.execute(
@@ -463,7 +472,7 @@ class State:
             " last_changed = excluded.last_changed, doubt = NULL,"
             # What stood for good does so still.
             " run = CASE WHEN run IS NULL THEN NULL ELSE excluded.run END",
-            (*_values(record), self._own_run() if change.temporary else None),
+            (*_values(record), run if change.temporary else None),
         )
 
     def _insert(self, connection: "Connection", record: PublishedRecord) -> int:

@@ -131,15 +131,12 @@ class Journal:
         line = (secrets.token_hex(8), change, f"in doubt: {doubt}")
         self._logged([change], [line], self._now(), in_state=in_state)
 
-    def keep(self, record: PublishedRecord, *, temporary: bool) -> None:
-        """Note that a record that an interrupted run has left is needed.
+    def keep(self, name: str, value: str, *, temporary: bool) -> None:
+        """Note that a record is needed that was left, or was to be removed as replaced.
 
         It is needed until the end of this run if ``temporary``, else for good.
         """
-        self._try(
-            "The use of a record",
-            lambda: self._state.keep(record.name, record.value, temporary=temporary),
-        )
+        self._try("The use of a record", lambda: self._state.keep(name, value, temporary=temporary))
 
     def interrupted(self, names: Collection[str]) -> list[Intention]:
         """Return the changes at ``names`` whose outcome is unknown and that nobody works on."""

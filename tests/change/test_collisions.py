@@ -1,23 +1,28 @@
 """Two processes that change the records of one name, and processes that cannot lock it."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+import certbot.errors
 import pytest
 from support.nameserver import Nameserver
+from zope.interface import directlyProvides
 
 from certbot_dns_persist.change import locks
 from certbot_dns_persist.change.ensure import Ensure
 from certbot_dns_persist.change.locks import Locks
-from certbot_dns_persist.change.publisher import Publisher
+from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings
-from certbot_dns_persist.errors import NotAuthorized
+from certbot_dns_persist.errors import Busy, NotAuthorized
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.plan import make_plans
 from certbot_dns_persist.lookup.found import Found, Neighbourhood
 from certbot_dns_persist.lookup.session import Address, Lookup
 from certbot_dns_persist.options import Options
+from certbot_dns_persist.providers import loader
+from certbot_dns_persist.providers.interface import IAnsweringProvider, IProvider
 from certbot_dns_persist.record import validation_domain_name
 from certbot_dns_persist.request.request import AccountUris, ValidationRequest
 
@@ -286,10 +291,129 @@ def test_without_locks_records_are_published_with_a_warning_and_none_is_removed(
 
     assert world.values == sorted([WIDE, PLAIN])
     assert left == [NAME]
-    assert "We publish all the same, but remove nothing." in caplog.text
+    assert "We publish all the same, and remove nothing but what this run needed" in caplog.text
+
+
+def test_without_locks_a_run_still_removes_what_it_has_added_for_itself_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else a zone would fill with what dry runs and dns-01 leave."""
     world.stand()
-    dry = world.ensure(dry_run=True)
-    dry.authorize([request()])
-    dry.withdraw()
+    world.locks.parent.mkdir()
+    world.locks.write_text("")
+    for _ in range(2):
+        dry = world.ensure(dry_run=True)
+        dry.authorize([request()])
+        assert world.values == [PLAIN]
+        dry.withdraw()
+        assert world.values == []
+    assert "could not be removed" not in caplog.text
+    relied_on = world.ensure(dry_run=True)
+    relied_on.authorize([request()])
+    world.ensure().authorize([request()])
+    relied_on.withdraw()
     assert world.values == [PLAIN]
-    assert "could not be removed. If it is still there, please remove it" in caplog.text
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(15), certbot.errors.SignalExit()])
+def test_a_signal_while_a_refreshed_record_is_awaited_ends_the_run(
+    world: World, ending: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record that expires soon still authorises, so other troubles with it are only told."""
+    world.stand(f"{PLAIN}; persistUntil=1900000000")
+    world.options = dataclasses.replace(world.options, valid_for=36500)
+    lookup = world.lookup()
+
+    def end() -> None:
+        raise ending
+
+    lookup.then[2] = end  # in the wait
+
+    with pytest.raises(type(ending)) as raised:
+        world.ensure(lookup).authorize([request()])
+
+    assert raised.value is ending
+    assert len(world.values) == 2
+    if isinstance(ending, KeyboardInterrupt):
+        assert "run the same command again" in capsys.readouterr().out
+
+
+def test_an_order_that_relies_on_a_record_marked_as_replaced_takes_the_mark_away(
+    world: World,
+) -> None:
+    """No certificate needs it yet, so prune would remove it before the CA looks."""
+    world.stand(PLAIN)
+    world.journal.note_replaced({NAME: [PLAIN, THEIRS]})
+
+    world.ensure(dry_run=True).authorize([request()])
+    assert PLAIN in world.journal.replaced(NAME)
+    world.ensure().authorize([request()])
+
+    assert world.journal.replaced(NAME) == [THEIRS]
+    world.stand(PLAIN, WIDE)
+    world.journal.note_replaced({NAME: [PLAIN]})
+    world.ensure().authorize([request()])
+    assert PLAIN in world.journal.replaced(NAME)  # the wide one does as much
+
+
+def test_what_was_removed_while_an_order_came_to_rely_on_it_is_published_again(
+    world: World,
+) -> None:
+    world.stand(PLAIN)
+    world.journal.note_replaced({NAME: [PLAIN]})
+    lookup = world.lookup()
+    lookup.then[1] = world.stand  # as prune does
+
+    world.ensure(lookup).authorize([request()])
+
+    assert world.values == [PLAIN]
+
+
+class Slow:
+    """A service of which each change may take minutes; it has nothing at any name."""
+
+    writes = True
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.free: list[list[str]] = []
+        """Which of the names another process could change during each change."""
+
+    def zone_for(self, name: str) -> str | None:
+        return None
+
+    def list_values(self, name: str) -> list[str]:
+        return []
+
+    def add_value(self, name: str, value: str, ttl: int) -> int:
+        free = []
+        for each in SEVERAL:
+            with contextlib.suppress(Busy), Locks(self.directory, seconds=0).hold([each]):
+                free.append(each)
+        self.free.append(free)
+        return ttl
+
+    def remove_value(self, name: str, value: str) -> None:
+        pass
+
+
+SEVERAL = [f"_validation-persist.n{number}.example.test" for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("interface", "busy"), [(IProvider, 1), (IAnsweringProvider, 3)], ids=["program", "service"]
+)
+def test_where_a_change_may_take_minutes_only_its_own_name_is_locked(
+    world: World, monkeypatch: pytest.MonkeyPatch, interface: object, busy: int
+) -> None:
+    slow = Slow(world.locks)
+    directlyProvides(slow, interface)
+    monkeypatch.setattr(loader, "load", lambda name, settings: slow)
+    publisher = Publisher(world.options, world.lookup(), world.journal, print)
+    records = [
+        TxtRecord(name, PLAIN, 300, DOMAIN, "https://ca.example/dir", URI) for name in SEVERAL
+    ]
+
+    assert publisher.add_all([(record, "") for record in records]) == [None] * 3
+
+    assert [len(SEVERAL) - len(free) for free in slow.free] == [busy] * 3

@@ -12,11 +12,14 @@ from typing import Literal
 import pytest
 from support.nameserver import Nameserver
 
+from certbot_dns_persist.change import locks
 from certbot_dns_persist.change.dns01 import Dns01
 from certbot_dns_persist.change.ensure import Ensure
+from certbot_dns_persist.change.locks import Locks
 from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings
 from certbot_dns_persist.errors import ProviderError
+from certbot_dns_persist.journal.notes import Outcome
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.lookup.found import Found, Neighbourhood
 from certbot_dns_persist.lookup.session import Address, Lookup
@@ -30,6 +33,7 @@ DOMAIN = "example.test"
 NAME = validation_domain_name(DOMAIN)
 OURS = f"{CA}; accounturi={URI}"
 FOREIGN = "v=spf1 -all"
+SECRET = "hush"
 
 Moment = Literal["before", "after"]
 
@@ -311,6 +315,85 @@ def test_removing_what_is_gone_already_is_noted_as_such(
     assert '"result": "was gone already"' in log.read_text().splitlines()[-1]
     assert noted(place) == []
     assert logged(place) == []
+
+
+def test_an_interrupted_change_is_judged_while_nobody_else_may_change_the_name(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock's holder may be about to make it."""
+    killed(place, publish, moment="after")
+    monkeypatch.setattr(locks, "SECONDS", 0)
+    held = Locks(place.journal.state_file.parent / "locks")
+    with held.hold([NAME]):
+        ensure = place.ensure()
+        ensure.clear_up(ensure.look([request(OTHER_URI)]))
+        assert noted(place) == [(OURS, True)]
+
+    ensure.clear_up(ensure.look([request(OTHER_URI)]))
+    assert noted(place) == [(OURS, False)]
+
+
+def test_what_is_noted_of_another_process_is_not_lost_with_a_removal(place: Place) -> None:
+    """It adds the value again, while we note that we have removed it."""
+    publish(place)
+    journal = place.journal
+    record = journal.published()[0]
+    change = place.publisher()._change("add", RECORD, "", "rfc2136", None)
+    (theirs,) = journal.intended(change)
+    journal.gone(record)
+    assert noted(place) == [(OURS, True)]
+    journal.done(Outcome(theirs))
+    assert noted(place) == [(OURS, False)]
+
+
+@pytest.mark.parametrize("dry", [False, True])
+@pytest.mark.parametrize("needed", [URI, OTHER_URI])
+def test_what_was_left_stops_no_run_that_finds_its_record(
+    place: Place,
+    nameserver: Nameserver,
+    caplog: pytest.LogCaptureFixture,
+    needed: str,
+    *,
+    dry: bool,
+) -> None:
+    """Without credentials, as a renewal that finds its record needs none."""
+    in_a_process(_killed_at_the_end, place, dry_run)
+    nameserver.zones.set_values(NAME, [OURS, OURS.replace(URI, OTHER_URI)])
+    Path(str(place.options.credentials)).unlink()
+
+    ensure = place.ensure(dry_run=dry)
+    assert ensure.authorize([request(needed)])
+    if dry:
+        ensure.withdraw()
+
+    assert ("was only meant to stand during" in caplog.text) == (dry or needed == OTHER_URI)
+    assert OURS in nameserver.values(NAME)
+
+
+@pytest.mark.parametrize("method", ["list_values", "remove_value"])
+def test_a_provider_that_fails_as_it_may_not_stops_no_run_that_finds_its_record(
+    place: Place,
+    nameserver: Nameserver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+) -> None:
+    in_a_process(_killed_at_the_end, place, dry_run)
+    nameserver.zones.set_values(NAME, [OURS, OURS.replace(URI, OTHER_URI)])
+
+    def fail(self: Rfc2136, name: str, value: str = "") -> None:
+        raise KeyError(SECRET)
+
+    monkeypatch.setattr(Rfc2136, method, fail)
+    assert place.ensure().authorize([request(OTHER_URI)])
+    monkeypatch.undo()
+
+    assert "was only meant to stand during" in caplog.text
+    assert "rfc2136 failed unexpectedly (KeyError at " in caplog.text
+    assert SECRET not in caplog.text
+    place.ensure().authorize([request(OTHER_URI)])
+    assert nameserver.values(NAME) == [OURS.replace(URI, OTHER_URI)]
+    assert noted(place) == []
 
 
 @pytest.fixture

@@ -11,12 +11,14 @@ from pathlib import Path
 import dns.name
 import pytest
 from dns.rdatatype import RdataType
-from support.home import Home
+from support.home import SERVER, Home
 from support.nameserver import Nameserver
 
 from certbot_dns_persist.change import locks
 from certbot_dns_persist.change.locks import Locks
 from certbot_dns_persist.cli import changing, main
+from certbot_dns_persist.journal import state
+from certbot_dns_persist.journal.notes import Change, Outcome
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.record import validation_domain_name
 
@@ -268,6 +270,43 @@ def test_nothing_is_removed_while_another_process_holds_the_name_or_without_lock
         assert "So 3 of the records were not removed." in done.error
         assert "Removed" not in done.out
     assert all(world.values(domain) == [world.old] for domain in domains)
+
+
+def test_what_a_killed_run_has_left_is_removed_when_the_user_agrees_and_not_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("one", "n1.example.test")
+    world.add("two", "n1.example.test", account="new")
+    wide = f"{world.old}; policy=wildcard"
+    left = world.old.replace("/old", "/lost")
+    name = validation_domain_name("n1.example.test")
+    change = Change(
+        action="add",
+        name=name,
+        value=left,
+        ttl=300,
+        provider="rfc2136",
+        zone="example.test",
+        reason="",
+        server=SERVER,
+        account_url="https://ca.example/acct/lost",
+        domain="n1.example.test",
+        temporary=True,
+    )
+    everything = sorted([world.old, wide, world.new, left])
+    world.stand("n1.example.test", *everything)
+    (intention,) = world.home.journal.intended(change)
+    world.home.journal.done(Outcome(intention))
+    monkeypatch.setattr(state, "has_ended", lambda *run: True)  # as if we had been killed
+    refusing = [("prune", "--all"), ("revoke", "--cert-name", "one"), ("rotate", "--all")]
+
+    for command, *arguments in refusing:
+        to = ["--account", "new"] if command == "rotate" else []
+        for more in (["--dry-run"], []):  # and without a terminal
+            world(command, *arguments, *to, *more)
+            assert world.values("n1.example.test") == everything, (command, more)
+    assert world("prune", "--all", "--yes").status == 0
+    assert left not in world.values("n1.example.test")
 
 
 # Who else needs it
