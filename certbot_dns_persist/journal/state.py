@@ -458,9 +458,8 @@ class State:
                 connection.execute("DELETE FROM records WHERE name = ? AND value = ?", place)
                 # What is in doubt is so no more; what somebody is doing is left to them.
                 connection.execute(
-                    "DELETE FROM intentions WHERE name = ? AND value = ?"
-                    " AND (outcome IS NOT NULL OR run = ?)",
-                    (*place, run),
+                    "DELETE FROM intentions WHERE name = ? AND value = ? AND outcome IS NOT NULL",
+                    place,
                 )
             return
         record = _record(change, now)
