@@ -10,6 +10,7 @@ import dataclasses
 import errno
 import fcntl
 import grp
+import itertools
 import os
 import pwd
 import shlex
@@ -26,6 +27,8 @@ _MOST_LINKS = 40  # as Linux has it
 _UNKNOWN_USER = Path("/proc/sys/kernel/overflowuid")
 _USER_MAP = Path("/proc/self/uid_map")
 _ACL = "system.posix_acl_access"
+_ACCOUNTS, _GROUPS = Path("/etc/passwd"), Path("/etc/group")
+_SHOWN = 3  # accounts in a message
 
 
 def read(path: Path) -> bytes:
@@ -207,7 +210,9 @@ def _weakness(
         )
     others = _others_in(status.st_gid, trusted)
     if others:
-        group = f"its group, which has {', '.join(others[:3])}{', …' if others[3:] else ''}"
+        group = (
+            f"its group, which has {', '.join(others[:_SHOWN])}{', …' if others[_SHOWN:] else ''}"
+        )
         return Weakness(path, f"may be written by {group} {shown}", f"chmod g-w {quoted}")
     return None
 
@@ -222,15 +227,47 @@ def _has_acl(path: Path) -> bool:
 
 
 def _others_in(group: int, trusted: set[int]) -> list[str]:
-    """Return the accounts in ``group`` besides ``trusted``, as far as this machine lists them."""
+    """Return the accounts in ``group`` besides ``trusted``; none if this machine does not know it.
+
+    A directory service, as LDAP, is not asked for all its accounts: it may have a hundred thousand,
+    and not list them. Of its groups, we trust those that one of the ``trusted`` has for itself.
+    """
     try:
-        named = set(grp.getgrgid(group).gr_mem)
-    except KeyError:
-        named = set()
-    accounts = pwd.getpwall()
-    known = {account.pw_name: account.pw_uid for account in accounts}
-    named |= {account.pw_name for account in accounts if account.pw_gid == group}
-    return sorted(name for name in named if known.get(name) not in trusted)
+        known = grp.getgrgid(group)
+    except KeyError:  # as in many containers
+        return []
+    foreign = (name for name in sorted(known.gr_mem) if _number(name) not in trusted)
+    others = set(itertools.islice(foreign, _SHOWN + 1))
+    for name, _, number, primary, *_ in _lines_of(_ACCOUNTS):
+        if primary == str(group) and number not in map(str, trusted):
+            others.add(name)
+    if others:
+        return sorted(others)
+    here = any(number == str(group) for _, _, number, *_ in _lines_of(_GROUPS))
+    own = here or any(_is_own_group(known, user) for user in trusted)
+    return [] if own else ["accounts that we cannot list"]
+
+
+def _is_own_group(group: grp.struct_group, user: int) -> bool:
+    """Whether ``group`` is the one that ``user`` has for itself, as many systems give each user."""
+    with contextlib.suppress(KeyError):
+        account = pwd.getpwuid(user)
+        return (account.pw_name, account.pw_gid) == (group.gr_name, group.gr_gid)
+    return False
+
+
+def _number(name: str) -> int | None:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwnam(name).pw_uid
+    return None
+
+
+def _lines_of(path: Path) -> list[list[str]]:
+    """Return the fields of a file of local accounts or groups; none where there is no such file."""
+    with contextlib.suppress(OSError):
+        lines = path.read_text(errors="replace").splitlines()
+        return [fields for line in lines if (fields := line.split(":"))[3:]]
+    return []
 
 
 def _user(number: int) -> str:

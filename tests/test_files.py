@@ -1,7 +1,9 @@
 """Where others may write, no link leads us elsewhere, no FIFO stops us and no lock holds us."""
 
 import fcntl
+import grp
 import os
+import pwd
 import stat
 import time
 from collections.abc import Callable
@@ -200,6 +202,40 @@ def test_a_group_counts_only_if_somebody_else_is_in_it(tmp_path: Path) -> None:
     assert weak is not None
     assert "nobody" in weak.fault
     assert weak.cure == f"chmod g-w {file}"
+
+
+def test_not_all_accounts_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory service may have a hundred thousand."""
+
+    def all_of_them() -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(pwd, "getpwall", all_of_them)
+    file = tmp_path / "file"
+    file.touch()
+    file.chmod(0o664)
+    as_root("chgrp", str(NOBODY.pw_gid), str(file))
+    weak = weakness(file)
+    assert weak is not None
+    assert "nobody" in weak.fault
+
+
+def test_a_group_of_a_directory_service_counts_unless_it_is_our_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such services do not tell whose primary group it is."""
+    file = tmp_path / "file"
+    file.touch()
+    file.chmod(0o664)
+    as_root("chgrp", "4000000", str(file))
+    known = grp.struct_group(("staff of us", "x", 4000000, []))
+    monkeypatch.setattr(grp, "getgrgid", lambda _: known)
+    weak = weakness(file)
+    assert weak is not None
+    assert "its group, which has accounts that we cannot list" in weak.fault
+    us = pwd.struct_passwd(("staff of us", "x", os.geteuid(), 4000000, "", "", ""))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: us)
+    assert weakness(file) is None
 
 
 def test_weaknesses_are_found_where_links_lead(tmp_path: Path) -> None:
