@@ -68,10 +68,11 @@ class Database:
         Raises :class:`Unusable`, :class:`Damaged` or :class:`Newer`.
         """
         with self._faults():
-            if self._opened is None and self._connection is None and not self.exists():
+            if self._connection is None and not self.exists():
                 return default
             try:
-                connection = self._open(write=self.writable(), create=False)
+                write = self.writable() and not self.is_in_memory
+                connection = self._open(write=write, create=False)
             except FileNotFoundError:
                 return default
             return work(connection) if self._check_version(connection) else default
@@ -103,21 +104,28 @@ class Database:
     def in_memory(self, work: "Callable[[Connection], None]") -> None:
         """Go on with a copy in memory that ``work`` completes, as the file cannot be written.
 
-        Raises as :meth:`ask` does.
+        It lasts until something is to be changed all the same. Raises as :meth:`ask` does.
         """
         with self._faults():
             import sqlite3
 
-            copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-            if self.exists():
-                source = self._open(write=False, create=False)
-                self._check_version(source)
-                source.backup(copy)
-            else:
-                copy.executescript(self._schema)
-            work(copy)
-            copy.execute(f"PRAGMA user_version = {self._version}")
-            self._connection, self._opened = copy, None
+            with contextlib.ExitStack() as unless_done:
+                copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+                unless_done.callback(copy.close)
+                if self.exists():
+                    self._open(write=False, create=False).backup(copy)
+                if self._check_version(copy) == 0:
+                    copy.executescript(self._schema)
+                work(copy)
+                copy.execute(f"PRAGMA user_version = {self._version}")
+                unless_done.pop_all()
+            self.close()
+            self._connection = copy
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether what is read comes from such a copy."""
+        return self._connection is not None and self._opened is None
 
     def set_aside(self, suffix: str) -> Path | None:
         """Rename a damaged file, if it still is; return its new path, or ``None`` if it is not.
@@ -148,8 +156,8 @@ class Database:
     def _open(self, *, write: bool, create: bool) -> "Connection":
         import sqlite3
 
-        if self._connection is not None and self._opened is None and not write:
-            return self._connection  # a copy in memory
+        if self._connection is not None and self.is_in_memory and not write:
+            return self._connection
         try:
             status = self.path.lstat()
         except FileNotFoundError:

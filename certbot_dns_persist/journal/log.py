@@ -11,10 +11,11 @@ import json
 import os
 import pwd
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from certbot_dns_persist.atomic import replace_file
 from certbot_dns_persist.files import LOCK_SECONDS, lock, opened, read
 from certbot_dns_persist.journal.notes import INTENDED, NOT_MADE, OK, WAS_GONE, Change, Logged
 
@@ -42,8 +43,7 @@ class Log:
             for identity, change, result in entries
         )
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with opened(self.path, _APPEND) as file:
-            self._lock(file)
+        with self._alone() as file:
             size = os.fstat(file).st_size
             if size and os.pread(file, 1, size - 1) != b"\n":
                 octets = b"\n" + octets  # an earlier run crashed in the middle of a line
@@ -51,16 +51,19 @@ class Log:
             if sync:
                 os.fsync(file)
 
-    def _lock(self, file: int) -> None:
-        """Keep others from appending; without that, lines are at worst torn."""
-        try:
-            lock(file, self._patience)
-        except TimeoutError:
-            self._patience = 0  # whoever has it hangs; until it does not
-        except OSError:
-            pass  # a file system without locks
-        else:
-            self._patience = LOCK_SECONDS
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[int]:
+        """Open the log and keep others from appending; without that, lines are at worst torn."""
+        with opened(self.path, _APPEND) as file:
+            try:
+                lock(file, self._patience)
+            except TimeoutError:
+                self._patience = 0  # whoever has it hangs; until it does not
+            except OSError:
+                pass  # a file system without locks
+            else:
+                self._patience = LOCK_SECONDS
+            yield file
 
     def published(self) -> list[Logged]:
         """Return the records that stand or may stand; skip lines that cannot be read."""
@@ -109,8 +112,8 @@ class Log:
     def mark(self, state: Path) -> None:
         """Remember that something stands in the log and not in ``state``, as far as we can."""
         if not self.is_marked(state):
-            with contextlib.suppress(OSError), opened(self._marks, _APPEND) as file:
-                _write(file, os.fsencode(f"{state.absolute()}\n"))
+            with contextlib.suppress(OSError), self._alone():
+                self._mark(self._marked() | {str(state.absolute())})
 
     def is_marked(self, state: Path) -> bool:
         """Whether something stands in the log and not in ``state``."""
@@ -118,11 +121,17 @@ class Log:
 
     def unmark(self, state: Path) -> None:
         """Forget that, as ``state`` has been completed."""
-        left = self._marked() - {str(state.absolute())}
-        with contextlib.suppress(OSError):
+        if self.is_marked(state):
+            with contextlib.suppress(OSError), self._alone():
+                self._mark(self._marked() - {str(state.absolute())})
+
+    def _mark(self, states: Collection[str]) -> None:
+        """Have just ``states`` marked, or what was if we are interrupted."""
+        if states:
+            lines = "".join(f"{state}\n" for state in sorted(states))
+            replace_file(self._marks, os.fsencode(lines))
+        else:
             self._marks.unlink()
-        for each in sorted(left):
-            self.mark(Path(each))
 
     @property
     def _marks(self) -> Path:

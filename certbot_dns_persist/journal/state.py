@@ -94,7 +94,6 @@ class State:
         self._run = run_of(self._runs)
         self._began = began
         self._now = now
-        self._copied = False
 
     # What is asked
 
@@ -212,8 +211,14 @@ class State:
             "SELECT issuer_domain_names, plain, hash_prefix FROM terms WHERE account_url = ?",
             account_url,
         )
-        for names, plain, prefix in found:
-            return Terms(tuple(json.loads(names)), plain, prefix)
+        for octets, plain, prefix in found:
+            try:
+                names = json.loads(octets)
+            except (ValueError, TypeError, RecursionError) as error:
+                raise Damaged(f"{type(error).__name__}: {error}") from error
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise Damaged("the names of an issuer are no list of names")
+            return Terms(tuple(names), plain, prefix)
         return None
 
     def replaced(self, name: str) -> list[str]:
@@ -371,10 +376,10 @@ class State:
 
     def _take_over(self) -> None:
         """Take over what an earlier release keeps or, later, has noted again."""
-        if self._copied or not os.path.lexists(self._earlier):
+        if self._database.is_in_memory or not os.path.lexists(self._earlier):
             return
         try:
-            self._copied = self._import()
+            self._import()
         except (OSError, Unusable, Damaged, Newer) as error:
             kind: type[Exception] = type(error)
             if isinstance(error, OSError):
@@ -382,18 +387,17 @@ class State:
             why = (isinstance(error, OSError) and error.strerror) or error
             raise kind(f"{self._earlier.name}, of an earlier release: {why}") from error
 
-    def _import(self) -> bool:
-        """Take over ``records.json``; return whether that was only possible in memory."""
+    def _import(self) -> None:
+        """Take over ``records.json``, if only in memory."""
         if not self._database.writable():
             self._database.in_memory(self._merge_in_memory)
-            return True
+            return
         # Another process may be first.
         with self._earlier_alone(), contextlib.suppress(FileNotFoundError):
             earlier = read(files.read(self._earlier))
             self._database.change(lambda connection, new: self._merge(connection, earlier, new))
             with contextlib.suppress(OSError):  # next time, it adds nothing
                 self._earlier.replace(f"{self._earlier}.imported")
-        return False
 
     def _merge_in_memory(self, connection: "Connection") -> None:
         self._merge(connection, read(files.read(self._earlier)), True)

@@ -62,6 +62,21 @@ def test_a_damaged_state_is_put_aside_with_a_warning(
     assert files.journal().lost()
 
 
+@pytest.mark.parametrize("names", ["[", "7", "[7]", "[" * 200_000])
+def test_what_stands_there_and_cannot_be_read_is_a_warning_until_it_is_noted_again(
+    files: Files, caplog: pytest.LogCaptureFixture, names: str
+) -> None:
+    terms = Terms(("ca.example",), None, "acme:")
+    files.journal().note_terms(ADDED.account_url, terms)
+    with contextlib.closing(sqlite3.connect(files.state, isolation_level=None)) as state:
+        state.execute("UPDATE terms SET issuer_domain_names = ?", (names,))
+
+    assert files.journal().terms(ADDED.account_url) is None
+    assert caplog.text.count("state.sqlite cannot be read") == 1
+    files.journal().note_terms(ADDED.account_url, terms)
+    assert files.journal().terms(ADDED.account_url) == terms
+
+
 def test_a_state_with_a_newer_schema_is_told_and_left_alone(
     files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -397,6 +412,33 @@ def test_what_leads_elsewhere_is_no_list_of_states(files: Files) -> None:
     (files.logs / "elsewhere").write_text(f"{files.state}\n")
     marks.symlink_to("elsewhere")
     assert not files.journal().lost()
+
+
+def test_what_another_state_lacks_is_not_forgotten_when_one_is_completed(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if that is interrupted at any step."""
+    log, other = files.journal()._log, files.config / "other"
+    files.done(ADDED)
+    for state in (files.state, other):
+        log.mark(state)
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", die)
+        with pytest.raises(Killed):
+            log.unmark(files.state)
+    assert log.is_marked(other)
+    log.unmark(files.state)
+    assert log.is_marked(other)
+    assert not log.is_marked(files.state)
+    log.unmark(other)
+    assert list(files.logs.iterdir()) == [files.log]
 
 
 NO_LOCKS = r"""

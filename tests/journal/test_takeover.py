@@ -150,3 +150,40 @@ def test_who_may_only_read_reads_both(caplog: pytest.LogCaptureFixture) -> None:
     finally:
         files.state.parent.chmod(0o700)
     assert caplog.text == ""
+
+
+@pytest.mark.usefixtures("somebody")
+def test_who_may_only_read_reads_it_beside_a_state_that_has_not_begun(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    files = Files(Path())
+    write(files, OLD)
+    files.state.touch()
+    files.state.parent.chmod(0o500)
+    try:
+        assert len(files.journal().published()) == 1
+    finally:
+        files.state.parent.chmod(0o700)
+    assert caplog.text == ""
+
+
+@pytest.mark.usefixtures("somebody")
+@pytest.mark.parametrize("with_state", [True, False])
+def test_who_may_only_read_reads_it_also_after_something_could_not_be_noted(
+    with_state: bool,
+) -> None:
+    files = Files(Path())
+    if with_state:
+        files.done(ADDED)
+    write(files, OLD)
+    files.state.parent.chmod(0o500)
+    try:
+        journal = files.journal()
+        before = journal.published()
+        assert len(before) == 1 + with_state
+        (intention,) = journal.intended(ADDED)
+        assert not intention.in_state
+        journal.note_key(ADDED.account_url, "one")
+        assert journal.published() == before
+    finally:
+        files.state.parent.chmod(0o700)
