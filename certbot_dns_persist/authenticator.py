@@ -169,6 +169,8 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 dry_run=self.config.dry_run,
                 ca_decides=True,
                 subset=self.config.allow_subset_of_names,
+                shorten=self.config.verb != "renew",
+                renewal=order.next_renewal(self.config, int(time.time())),
             )
             journal = order.journal(self.config)
             # One each, as a publisher withdraws all that was added through it.

@@ -1,6 +1,7 @@
 """What Certbot does, we do: its preferences, its files, its own orders, and who else runs it."""
 
 import dataclasses
+import datetime
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,13 +39,16 @@ def ok(result: Result) -> Result:
     return result
 
 
+def flat(result: Result) -> str:
+    return " ".join(result.output.split())
+
+
 def refused(result: Result, *words: str) -> str:
     assert result.returncode == 1, result.output
     assert "Traceback" not in result.output
-    flat = " ".join(result.output.split())
     for word in words:
-        assert word in flat, result.output
-    return flat
+        assert word in flat(result), result.output
+    return flat(result)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,3 +221,27 @@ def test_identities_of_the_ca_that_cannot_be_compared_do_not_stop_an_order(
     done = ok(certbot.certonly(*writing, "-d", DOMAIN))
     assert "are not compared with the caaIdentities" in done.log
     assert "malformed" not in done.output
+
+
+SOON = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=20)
+UNTIL = SOON.replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.every_certbot
+def test_an_end_that_the_user_asks_for_shortens_what_lasts_longer(
+    certbot: Certbot, nameserver: Nameserver, reading: list[str], writing: list[str]
+) -> None:
+    endless = f"ca.example; accounturi={certbot.register()}"
+    other = "other.example; accounturi=https://other.example/1"
+    nameserver.zones.set_values(NAME, [endless, other])
+    asked = ["-d", DOMAIN, "--dns-persist-until", UNTIL]
+
+    said = flat(ok(certbot.certonly(*reading, *asked)))
+    assert f"authorises {DOMAIN} never expires, later than --dns-persist-until ({UNTIL})" in said
+    assert f"please do it: {NAME} TXT (the record lasts longer than is asked for)" in said
+    assert nameserver.values(NAME) == [endless, other]
+
+    said = flat(ok(certbot.certonly(*writing, *asked, "--force-renewal")))
+    assert "never expires, later than" not in said
+    assert nameserver.values(NAME) == [f"{endless}; persistUntil={int(SOON.timestamp())}", other]
+    assert f"{DOMAIN} expires at {UNTIL} (persistUntil), before Certbot renews" in said

@@ -18,7 +18,7 @@ from certbot_dns_persist.change.surroundings import Surroundings, denied_for, pa
 from certbot_dns_persist.judge import hiding, slips
 from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.retire import not_needed
-from certbot_dns_persist.judge.standing import Standing, ends_soon
+from certbot_dns_persist.judge.standing import Standing, ends_soon, lasts_too_long
 from certbot_dns_persist.judge.words import lagging, why_due
 from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
@@ -31,6 +31,7 @@ logger = logger_of(__name__)
 #: Why a record is published, as the change log says it.
 MISSING, EXPIRING_OR_OUTDATED = "no record authorises", "the record expires soon or is outdated"
 DOUBTFUL = "only some CAs accept the record"
+TOO_LONG = "the record lasts longer than is asked for"
 #: Why one is removed.
 SUPERSEDED = "superseded"
 
@@ -68,16 +69,19 @@ class Ensure:
         self._report(standings)
         known = [s for s in standings if not s.found.trouble]
         missing = self.placed([s for s in known if not s.accepted])
-        plans = make_plans(missing, self._options, MISSING)
+        plans = self._make_plans(missing, MISSING)
         doubtful = [s for s in known if s.doubtful]
         if not self._here.ca_decides:
-            plans += make_plans(self.placed(doubtful), self._options, DOUBTFUL)
+            plans += self._make_plans(self.placed(doubtful), DOUBTFUL)
             doubtful = []
         published = self._publish(plans) if plans else []
         partly = [s.request for s in known if s.authorized and not s.everywhere]
         seen = self._settle(published, partly)
         # A dry run does not care when a record expires, but whether the CA accepts it.
-        self._refresh([s for s in known if s.authorized and not self._here.dry_run] + doubtful)
+        lasting = [s for s in known if s.authorized and not self._here.dry_run]
+        published += self._refresh(lasting + doubtful)
+        published += self._shorten(lasting)
+        self._warn_of_ends(lasting, published)
         return seen
 
     def clear_up(self, standings: Sequence[Standing]) -> bool:
@@ -110,7 +114,11 @@ class Ensure:
     def plan(self, standings: Sequence[Standing]) -> list[Plan]:
         """Return what :meth:`authorize` would publish for ``standings``."""
         missing = [s for s in standings if not s.found.trouble and not s.accepted]
-        return make_plans(self.placed(missing), self._options, MISSING) + self._due(standings)
+        plans = self._make_plans(self.placed(missing), MISSING) + self._due(standings)
+        return plans + (self._shorter(standings) if self._here.shorten else [])
+
+    def _make_plans(self, standings: Iterable[Standing], reason: str) -> list[Plan]:
+        return make_plans(standings, self._options, reason, shorten=self._here.shorten)
 
     def placed(self, standings: Sequence[Standing]) -> list[Standing]:
         """Return ``standings`` with the places where records for them are to be published.
@@ -450,11 +458,15 @@ class Ensure:
 
     # Refresh
 
-    def _refresh(self, standings: Sequence[Standing]) -> None:
-        """Replace what expires soon, is outdated or doubtful, if we may write; never fails."""
+    def _refresh(self, standings: Sequence[Standing]) -> list[Plan]:
+        """Replace what expires soon, is outdated or doubtful, if we may write; never fails.
+
+        Returns the plans of what was published.
+        """
         due = [s for s in standings if self._is_due(s)]
+        published: list[Plan] = []
         if not due:
-            return
+            return published
         why = (
             "No later expiry is configured. Run certbot certonly again with "
             "--dns-persist-valid-for DAYS and a provider that can write, or publish a record that "
@@ -478,6 +490,7 @@ class Ensure:
             goes_on = standing.outdated or standing.doubtful
             level = logging.WARNING if goes_on else logging.ERROR
             logger.log(level, "%s %s", why_due(standing), why)
+        return published
 
     def _due(self, standings: Sequence[Standing]) -> list[Plan]:
         """Return what would last longer, be of a newer form, or be accepted by more CAs."""
@@ -487,13 +500,65 @@ class Ensure:
             (DOUBTFUL, [s for s in due if s.doubtful]),
             (EXPIRING_OR_OUTDATED, [s for s in due if not s.doubtful]),
         ):
-            better = [plan for plan in make_plans(group, self._options, reason) if plan.improves]
+            better = [plan for plan in self._make_plans(group, reason) if plan.improves]
             placed = self.placed([standing for plan in better for standing in plan.standings])
-            plans += make_plans(placed, self._options, reason)
+            plans += self._make_plans(placed, reason)
         return plans
 
     def _is_due(self, standing: Standing) -> bool:
         return standing.doubtful or standing.outdated or ends_soon(standing, self._options)
+
+    # Expiry dates
+
+    def _shorten(self, standings: Sequence[Standing]) -> list[Plan]:
+        """Replace what lasts longer than is asked for, or say what to do; never fails.
+
+        Returns the plans of what was published.
+        """
+        long = [s for s in standings if lasts_too_long(s, self._options)]
+        published: list[Plan] = []
+        if not long:
+            return published
+        why = words.ROTATE
+        try:
+            plans = self._shorter(long) if self._here.shorten else []
+            ours = [plan for plan in plans if self._publisher.writes(plan.name)]
+            if plans != ours:
+                why = f"It cannot be changed from here; please do it:\n{words.changes(plans)}"
+            failed: dict[str, list[Plan]] = {}
+            published = self._apply(ours, failed)
+            if failed:
+                why = "; ".join(failed)
+            self._settle(published, [])
+            if published:
+                long = self.look([standing.request for standing in long])
+        except errors.Error as error:
+            why = str(error)
+        for standing in long:
+            if lasts_too_long(standing, self._options):
+                logger.warning("%s %s", words.too_long(standing, self._options), why)
+        return published
+
+    def _shorter(self, standings: Sequence[Standing]) -> list[Plan]:
+        """Return what ends when it is asked for, in place of what lasts longer."""
+        long = [s for s in standings if lasts_too_long(s, self._options)]
+        return [plan for plan in self._make_plans(self.placed(long), TOO_LONG) if plan.retire]
+
+    def _warn_of_ends(self, standings: Sequence[Standing], published: Sequence[Plan]) -> None:
+        """Say which records expire before the certificate is renewed, if nothing replaces them."""
+        renewal = self._here.renewal
+        replaced = self._options.valid_for is not None and self._options.providers != ("manual",)
+        if renewal is None or replaced:
+            return
+        # Of those that expire soon, the warning is out.
+        ends = {s.request: s.end for s in standings if not self._is_due(s)}
+        ends |= {request: p.record.persist_until for p in published for request in p.requests}
+        early: dict[int, list[ValidationRequest]] = {}
+        for request, end in ends.items():
+            if end is not None and end < renewal:
+                early.setdefault(end, []).append(request)
+        for end, requests in sorted(early.items()):
+            logger.warning("%s", words.ends_early(requests, end, renewal))
 
     def _fail(self, message: str, request: ValidationRequest) -> None:
         if self._here.dry_run:

@@ -53,6 +53,12 @@ class Surroundings:
     subset: bool = False
     """Whether the others go on if one name cannot be proven."""
 
+    shorten: bool = False
+    """Whether the user asks now for the expiry date in the options, as not in a renewal."""
+
+    renewal: int | None = None
+    """When Certbot will probably renew the certificate (UNIX seconds), if there will be one."""
+
 
 def lookup_of(options: Options, **settings: float) -> "Lookup":
     """Return what looks names up as ``options`` say; ``settings`` are more of its own.

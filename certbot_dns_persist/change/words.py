@@ -7,6 +7,7 @@ from certbot_dns_persist.judge.prepared import zone_to_change
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.judge.words import lagging, what_stands
 from certbot_dns_persist.options import Options
+from certbot_dns_persist.record import format_time
 from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.shown import printable
 from certbot_dns_persist.value.txt import to_copy
@@ -199,6 +200,36 @@ def _without_new(standings: Iterable[Standing]) -> str:
         f"  {standing.found.canonical_name}: {server}"
         for standing in standings
         for server in standing.lagging or standing.found.silent
+    )
+
+
+#: What to do about a record that lasts too long.
+ROTATE = (
+    "certbot-dns-persist rotate replaces it by one that ends when you say, with a provider that "
+    "can write."
+)
+
+
+def too_long(standing: Standing, options: Options) -> str:
+    """Return the warning that a record lasts longer than the options ask for."""
+    asked = options.persist_until(standing.at)
+    option = "--dns-persist-until" if options.valid_for is None else "--dns-persist-valid-for"
+    lasts = "never expires" if standing.end is None else f"expires at {format_time(standing.end)}"
+    until = "" if asked is None else f" ({format_time(asked)})"
+    return (
+        f"The record at {standing.found.canonical_name} that authorises {standing.request.domain} "
+        f"{lasts}, later than {option}{until} asks for."
+    )
+
+
+def ends_early(requests: Iterable[ValidationRequest], end: int, renewal: int) -> str:
+    """Return the warning that records expire at ``end``, before the next ``renewal``."""
+    domains = ", ".join(request.domain for request in requests)
+    return (
+        f"The record of {domains} expires at {format_time(end)} (persistUntil), before Certbot "
+        f"renews the certificate, around {format_time(renewal)}. Unless it is replaced until then, "
+        "that renewal fails. Choose a later date, or give --dns-persist-valid-for with a provider "
+        "that can write."
     )
 
 

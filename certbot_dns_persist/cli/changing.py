@@ -131,8 +131,12 @@ class Group:
     def ensure(self) -> Ensure:
         """The workflow."""
         terminal = at_terminal()
+        given = (getattr(self.args, f"dns_persist_{name}", None) for name in ("until", "valid_for"))
         here = Surroundings(
-            notify=self._notify, watch=partial(live.watching, terminal), terminal=terminal
+            notify=self._notify,
+            watch=partial(live.watching, terminal),
+            terminal=terminal,
+            shorten=any(value is not None for value in given),
         )
         return Ensure(self.options, self._lookup, self.publisher, here)
 

@@ -57,20 +57,28 @@ class Plan:
         )
 
 
-def make_plans(standings: Iterable[Standing], options: Options, reason: str) -> list[Plan]:
+def make_plans(
+    standings: Iterable[Standing], options: Options, reason: str, *, shorten: bool = False
+) -> list[Plan]:
     """Return what to publish so that each of ``standings`` authorises.
 
     Requests that lead to one name, as by an alias, and need the same account URI share a record.
-    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` when an option forbids it.
+    With ``shorten``, it replaces those that last longer, too. Raises
+    :class:`~certbot_dns_persist.errors.ConfigurationError` when an option forbids it.
     """
     shared: dict[tuple[str, str], list[Standing]] = {}
     for standing in standings:
         key = (standing.found.canonical_name, standing.request.account_uris.published)
         shared.setdefault(key, []).append(standing)
-    return [_make_plan(name, together, options, reason) for (name, _), together in shared.items()]
+    return [
+        _make_plan(name, together, options, reason, shorten)
+        for (name, _), together in shared.items()
+    ]
 
 
-def _make_plan(name: str, together: Sequence[Standing], options: Options, reason: str) -> Plan:
+def _make_plan(
+    name: str, together: Sequence[Standing], options: Options, reason: str, shorten: bool
+) -> Plan:
     first = together[0]
     configured = options.persist_until(first.at)
     # Without an option, keep the expiry that the user set before.
@@ -94,7 +102,7 @@ def _make_plan(name: str, together: Sequence[Standing], options: Options, reason
         record=record,
         ttl=options.ttl,
         standings=tuple(together),
-        retire=tuple(v for v in values if supersedes(record, v, first)),
+        retire=tuple(v for v in values if supersedes(record, v, first, shorten=shorten)),
         reason=reason,
     )
 
@@ -114,14 +122,21 @@ def _choose_issuer(standing: Standing, wanted: str | None) -> str:
     return next((name for name in used if name in offered), offered[0])
 
 
-def supersedes(new: ValidationRecord, value: str, standing: Standing) -> bool:
-    """Whether ``new`` authorises all that ``value``, a record of ours, authorises."""
+def supersedes(
+    new: ValidationRecord, value: str, standing: Standing, *, shorten: bool = False
+) -> bool:
+    """Whether ``new`` authorises all that ``value``, a record of ours, authorises.
+
+    With ``shorten``, for whatever time.
+    """
     finding = standing.request.evaluate([value], standing.at).findings[0]
     old = finding.record
     if old is None or value == new.to_value() or not standing.request.is_ours(old):
         return False
     if not standing.request.account_uris.serves_all_of(old.account_uri):
         return False
+    if shorten:
+        new = dataclasses.replace(new, persist_until=None)
     return old.expired(standing.at) or reaches_as_far(new, old)
 
 

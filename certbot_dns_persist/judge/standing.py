@@ -98,3 +98,11 @@ def ends_soon(standing: Standing, options: Options) -> bool:
     """Whether what authorises now expires so soon that it should be published anew."""
     days = WARN_DAYS if options.valid_for is None else options.valid_for / 3
     return standing.end is not None and standing.end < standing.at + days * 86400
+
+
+def lasts_too_long(standing: Standing, options: Options) -> bool:
+    """Whether what is accepted now lasts longer than the options ask for."""
+    asked = options.persist_until(standing.at)
+    if asked is None or not standing.accepted:
+        return False
+    return standing.end is None or standing.end > asked

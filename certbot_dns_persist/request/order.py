@@ -21,7 +21,7 @@ from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.options import Options, too_wide
 from certbot_dns_persist.record import format_time, normalize_domain_name
 from certbot_dns_persist.request.accounts import account_of_key, read_account, read_accounts
-from certbot_dns_persist.request.certificate import names_of_certificate
+from certbot_dns_persist.request.certificate import lifetime_of_certificate, names_of_certificate
 from certbot_dns_persist.request.request import Proof, ValidationRequest, make_request
 from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.value.slips import too_long
@@ -34,6 +34,9 @@ logger = logger_of(__name__)
 
 #: How long an order may take until the CA has validated, in seconds.
 ORDER_SECONDS = 3600
+
+#: How long a certificate is valid where nothing shows it, in seconds: Let's Encrypt's 90 days.
+LIFETIME = 90 * 86400
 
 
 def check_order(config: "NamespaceConfig", options: Options) -> None:
@@ -243,6 +246,23 @@ def names_of_order(config: "NamespaceConfig") -> set[str]:
         with contextlib.suppress(OSError, ValueError):
             names = names_of_certificate(Path(config.live_dir) / config.certname / "cert.pem")
     return names
+
+
+def next_renewal(config: "NamespaceConfig", at: int) -> int:
+    """Return when Certbot will probably renew what it requests ``at``, both in UNIX seconds.
+
+    By default it does so when a third of the time is left. How long that is, the present
+    certificate shows.
+    """
+    lifetime, names = LIFETIME, names_of_order(config)
+    # Certbot names a lineage by one of its names, unless the user has named it.
+    for name in filter(None, (config.certname, *sorted(names))):
+        path = Path(config.live_dir) / name.removeprefix("*.") / "cert.pem"
+        with contextlib.suppress(OSError, ValueError):
+            if name == config.certname or names_of_certificate(path) == names:
+                lifetime = lifetime_of_certificate(path)
+                break
+    return at + lifetime * 2 // 3
 
 
 def domain_of(achall: Any) -> str:

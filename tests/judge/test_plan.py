@@ -337,6 +337,18 @@ def test_the_options_set_the_end_else_it_is_the_one_that_stands(
     assert plan.record.persist_until == until
 
 
+@pytest.mark.parametrize("end", [None, NOW + 9 * DAY])
+def test_only_to_shorten_a_record_takes_the_place_of_one_that_lasts_longer(end: int | None) -> None:
+    exact, wide = ours(persist_until=end), ours(persist_until=end, policy="wildcard")
+    options = dataclasses.replace(OPTIONS, until=NOW + DAY)
+    (plan,) = make_plans([standing([exact, wide])], options, "")
+    assert plan.retire == ()
+    (plan,) = make_plans([standing([exact, wide])], options, "", shorten=True)
+    assert plan.retire == (exact,)  # the other is for more names
+    (plan,) = make_plans([standing([exact, wide], wildcard=True)], options, "", shorten=True)
+    assert plan.retire == (exact, wide)
+
+
 @pytest.mark.parametrize("until", [NOW - 1, NOW])
 def test_an_end_at_this_second_has_passed(until: int) -> None:
     with pytest.raises(

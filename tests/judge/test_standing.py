@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from test_plan import DAY, NOW, OPTIONS, REQUEST, URI, ours, standing
 
-from certbot_dns_persist.judge.standing import ends_soon
+from certbot_dns_persist.judge.standing import ends_soon, lasts_too_long
 from certbot_dns_persist.lookup.found import ServerAnswer
 from certbot_dns_persist.request.request import AccountUris
 
@@ -168,3 +168,23 @@ def test_what_some_cas_accept_counts_if_nothing_better_stands_and_is_never_every
     now = standing(*per_server)
     assert (now.accepted, now.doubtful, len(now.lagging)) == (accepted, doubtful, lagging)
     assert now.everywhere is (now.authorized and not lagging)
+
+
+@pytest.mark.parametrize(
+    ("options", "end", "too_long"),
+    [
+        ({}, None, False),
+        ({"until": NOW + 5}, None, True),
+        ({"until": NOW + 5}, NOW + 6, True),
+        ({"until": NOW + 5}, NOW + 5, False),
+        ({"valid_for": 2}, None, True),
+        ({"valid_for": 2}, NOW + 2 * DAY, False),
+        ({"valid_for": 2}, NOW + 2 * DAY + 1, True),
+    ],
+)
+def test_a_record_lasts_too_long_if_it_ends_later_than_is_asked_for(
+    options: dict[str, int], end: int | None, too_long: bool
+) -> None:
+    asked = dataclasses.replace(OPTIONS, **options)  # type: ignore[arg-type]
+    assert lasts_too_long(standing([ours(persist_until=end)]), asked) is too_long
+    assert not lasts_too_long(standing([]), asked)
