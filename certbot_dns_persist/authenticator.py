@@ -166,7 +166,8 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 notify=_notify,
                 watch=functools.partial(live.watching, terminal),
                 terminal=terminal,
-                dry_run=self.config.dry_run,
+                dry_run=self._order.trial,
+                renewals=functools.partial(order.requests_of_renewals, self.config),
                 ca_decides=True,
                 subset=self.config.allow_subset_of_names,
                 shorten=self.config.verb != "renew",
@@ -186,11 +187,11 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         return [achall.chall.response(achall.account_key) for achall in achalls]
 
     def cleanup(self, achalls: list[achallenges.AnnotatedChallenge]) -> None:
-        """Leave persistent records in place, except those that a dry run published."""
+        """Leave persistent records in place, except those that a trial published."""
         with _errors_for_certbot():
             if self._dns01 is not None:
                 self._dns01.withdraw()
-            if self.config.dry_run and self._ensure is not None:
+            if self._order is not None and self._order.trial and self._ensure is not None:
                 self._ensure.withdraw()
 
     def auth_hint(self, failed_achalls: list[achallenges.AnnotatedChallenge]) -> str:

@@ -245,3 +245,73 @@ def test_an_end_that_the_user_asks_for_shortens_what_lasts_longer(
     assert "never expires, later than" not in said
     assert nameserver.values(NAME) == [f"{endless}; persistUntil={int(SOON.timestamp())}", other]
     assert f"{DOMAIN} expires at {UNTIL} (persistUntil), before Certbot renews" in said
+
+
+WITH_CAS = """\
+#!{python}
+import sys
+from certbot._internal import constants
+constants.CLI_DEFAULTS["server"], constants.STAGING_URI = {production!r}, {staging!r}
+from certbot.main import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def staging(nameserver: Nameserver) -> Iterator[TestCa]:
+    """The other CA of ``trying``."""
+    with TestCa(
+        dns=(nameserver.address, nameserver.port), issuer_domain_names=("staging.example",)
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def trying(certbot: Certbot, ca: TestCa, staging: TestCa, tmp_path: Path) -> Certbot:
+    """Certbot whose default CA is ``ca``, and which tries things at ``staging``."""
+    python = Path(certbot.program).read_text().partition("\n")[0].removeprefix("#!")
+    program = tmp_path / "certbot-with-cas"
+    servers = {"production": ca.directory_url, "staging": staging.directory_url}
+    program.write_text(WITH_CAS.format(python=python, **servers))
+    program.chmod(0o755)
+    bundle = tmp_path / "both.pem"
+    both = (ca.root_certificate, staging.root_certificate)
+    bundle.write_text("".join(path.read_text() for path in both))
+    return Certbot(certbot.config_dir.parent, "", bundle, program=str(program))
+
+
+# End to end: which CA and account Certbot uses for its trial only shows in an order.
+@pytest.mark.every_certbot
+@pytest.mark.parametrize("draft", ["01", "02"])
+def test_reconfigure_leaves_no_record_of_the_ca_where_it_tries(
+    ca: TestCa,
+    staging: TestCa,
+    trying: Certbot,
+    nameserver: Nameserver,
+    writing: list[str],
+    nameserver_credentials: Path,
+    draft: str,
+) -> None:
+    if "reconfigure" not in trying.run("--help", "commands").output:
+        pytest.skip("this Certbot has no reconfigure")
+    ca.change(draft=draft)
+    staging.change(draft=draft)
+    ok(trying.certonly(*writing, "-d", DOMAIN))
+    production = nameserver.values(NAME)
+    reconfigure = ["reconfigure", "--cert-name", DOMAIN]
+    ok(trying.run(*reconfigure, "--deploy-hook", "true"))
+    assert nameserver.values(NAME) == production
+    assert trying.renewal(DOMAIN)["renew_hook"] == "true"
+    if not staging.validations:
+        pytest.skip("this Certbot tries it at the certificate's own CA")
+    assert staging.validations[-1].outcome == "valid"
+    assert staging.validations[-1].detail != production[0]
+    assert [line["action"] for line in trying.journal()] == ["add", "add", "remove"]
+
+    nameserver_credentials.unlink()
+    refused(
+        trying.run(*reconfigure, "--deploy-hook", "false"),
+        f"This was only a trial at {staging.directory_url}",
+        f"Renewals are not affected: the record of {DOMAIN} at {ca.directory_url} is there",
+    )
+    assert nameserver.values(NAME) == production

@@ -452,7 +452,18 @@ def test_a_dry_run_needs_its_own_record_and_leaves_none(
         assert [line["action"] for line in certbot.journal()] == ["add", "add", "remove"]
 
         more = ["--dns-persist-provider=manual", "--dns-persist-propagation-seconds=0"]
-        shown = refused(other.renew("--dry-run", *more), "production's, are not affected")
+        shown = refused(
+            other.renew("--dry-run", *more),
+            f"Renewals are not affected: the record of {DOMAIN} at {ca.directory_url} is there.",
+            f"certbot-dns-persist record --server {staging.directory_url} -d {DOMAIN} shows",
+        )
+        assert "renewals use the same records" not in shown
+        nameserver.zones.set_values(NAME, [])
+        refused(
+            other.renew("--dry-run", *more),
+            f"But the next renewal is: the record of {DOMAIN} at {ca.directory_url} is missing",
+        )
+        nameserver.zones.set_values(NAME, production)
         assert staging.record_value(DOMAIN, wildcard=True) in shown
         assert nameserver.values(NAME) == production
 

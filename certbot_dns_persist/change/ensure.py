@@ -46,6 +46,7 @@ class Ensure:
         self._lookup = lookup
         self._publisher = publisher
         self._here = surroundings
+        self._asked: Sequence[ValidationRequest] = ()
         self.unseen: set[ValidationRequest] = set()
         """Those whose records the provider has, though they were not seen when time was up."""
 
@@ -63,6 +64,7 @@ class Ensure:
         ``subset`` that is a warning, and the CA has the last word. So it is where the provider
         has the record and nobody serves it here: we may see another view than the CA.
         """
+        self._asked = requests
         standings = self.look(requests)
         if self.clear_up(standings) or self._rely_on(standings):
             standings = self.look(requests)
@@ -233,10 +235,10 @@ class Ensure:
         published = self._apply(ours, failed)
         if failed:
             misplaced = self._misplaced([plan for them in failed.values() for plan in them])
-            message = "\n\n".join(
-                words.cannot_publish(v, why, misplaced) for why, v in failed.items()
-            )
-            self._fail(message, plans[0].requests[0])
+            messages = [words.cannot_publish(v, why, misplaced) for why, v in failed.items()]
+            if not self._here.dry_run:
+                messages.append(words.PUBLISH_ONCE)
+            self._fail("\n\n".join(messages), plans[0].requests[0])
         if by_hand:
             missing = words.missing_records(by_hand, self._misplaced(by_hand))
             self._here.notify(f"Please publish in DNS:\n\n{missing}\n")
@@ -562,10 +564,18 @@ class Ensure:
 
     def _fail(self, message: str, request: ValidationRequest) -> None:
         if self._here.dry_run:
-            message = f"{message}\n\n{words.dry_run(request)}"
+            message = f"{message}\n\n{words.dry_run(request, self._renewals())}"
         if not self._here.subset:
             raise errors.NotAuthorized(message)
         logger.warning(message)
+
+    def _renewals(self) -> list[Standing]:
+        """Return how the renewals stand of what this is a trial for, as far as that is known."""
+        try:
+            return self.look(self._here.renewals(self._asked))
+        except errors.Error as error:
+            logger.debug("Whether renewals are affected is unknown: %s", error)
+            return []
 
 
 def _done_and_late(

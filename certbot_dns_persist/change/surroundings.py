@@ -15,6 +15,7 @@ from certbot_dns_persist.options import (
     PROPAGATION_SECONDS,
     Options,
 )
+from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.wait import LONGEST_PAUSE
 
@@ -46,6 +47,9 @@ class Surroundings:
 
     dry_run: bool = False
     """Whether all that is published must be removed again, and nothing else removed."""
+
+    renewals: Callable[[Sequence[ValidationRequest]], Sequence[ValidationRequest]] = lambda _: ()
+    """Returns what Certbot's files say is needed to renew certificates with the same names."""
 
     ca_decides: bool = False
     """Whether a CA is asked next, which may accept what other CAs refuse."""

@@ -49,10 +49,15 @@ def cannot_publish(plans: Iterable[Plan], why: str, misplaced: Misplaced) -> str
         [
             f"Records are missing in DNS, and could not be published from here. {why}",
             missing_records(plans, misplaced),
-            "Publish what is missing beside what is there, then run the same command again. You "
-            "only need to do that once: renewals use the same records.",
         ]
     )
+
+
+#: What to do then, except for a trial.
+PUBLISH_ONCE = (
+    "Publish what is missing beside what is there, then run the same command again. You only need "
+    "to do that once: renewals use the same records."
+)
 
 
 def not_noted(name: str, value: str) -> str:
@@ -233,13 +238,39 @@ def ends_early(requests: Iterable[ValidationRequest], end: int, renewal: int) ->
     )
 
 
-def dry_run(request: ValidationRequest) -> str:
-    """Return what a dry run that failed says nothing about."""
-    return (
-        f"This was a dry run: it asked {request.server} with the account {request.account_url}, "
-        "for which a record is needed. Records for another CA or account, such as production's, "
-        "are not affected. A dry run removes what it published when it ends."
+def dry_run(request: ValidationRequest, renewals: Sequence[Standing]) -> str:
+    """Return what a trial that failed says of the ``renewals`` of its names, and what to do."""
+    server, domain = request.server, request.domain
+    told = [
+        f"This was only a trial at {server}, with the account {request.account_url}, which needs "
+        "a record of its own."
+    ]
+    there = [s for s in renewals if s.everywhere]
+    lacking = [s for s in renewals if not s.everywhere]
+    if there:
+        told.append(f"Renewals are not affected: {_whose(there)} is there.")
+    if lacking:
+        told.append(
+            f"But the next renewal is: {_whose(lacking)} is missing or not on every server. "
+            "certbot-dns-persist check tells more."
+        )
+    if not renewals:
+        told.append("Records for another CA or account, such as production's, are not affected.")
+    told.append(
+        f"For trials to succeed, publish the record for {server} once, which "
+        f"certbot-dns-persist record --server {server} -d {domain} shows; a trial only removes "
+        "what it has published itself. Or give the trial --dns-persist-provider and "
+        "--dns-persist-credentials. Without a trial, certbot-dns-persist check says whether "
+        "renewals will succeed."
     )
+    return " ".join(told)
+
+
+def _whose(standings: Iterable[Standing]) -> str:
+    by_server: dict[str, list[str]] = {}
+    for standing in standings:
+        by_server.setdefault(standing.request.server, []).append(standing.request.domain)
+    return "; ".join(f"the record of {', '.join(d)} at {s}" for s, d in by_server.items())
 
 
 def changes(plans: Iterable[Plan]) -> str:

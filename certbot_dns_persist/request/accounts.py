@@ -1,9 +1,11 @@
 """The accounts that Certbot keeps in its files, and which of them is meant."""
 
+import contextlib
+import itertools
 import json
 import os
 import urllib.parse
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,18 +58,42 @@ def find_account(config_dir: Path, server: str, name: str | None) -> Account:
     )
 
 
-def account_of_key(directory: Path, name: str | None, key: "JWK") -> Account:
-    """Return the account in ``directory`` that a run of Certbot uses, which has this ``key``.
+def account_of_key(
+    config_dir: Path, server: str, name: str | None, key: "JWK"
+) -> tuple[Account, str]:
+    """Return the account with ``key`` that an order of Certbot's uses, and its CA's directory URL.
 
-    Certbot derives the ``name`` of the account's directory from the key. After a key rollover the
-    directory keeps its earlier name, so we find it by the key in it. Raises
-    :class:`~certbot_dns_persist.errors.AccountError` if it cannot be read.
+    That is not always the account ``name`` at ``server`` of Certbot's configuration. Certbot
+    derives the name from the key, but the directory keeps its name after a key rollover; and
+    ``certbot reconfigure`` tries what it is given at the staging server, and does not say so.
+    Raises :class:`~certbot_dns_persist.errors.AccountError` if the account cannot be read.
     """
-    if not (directory / str(name)).is_dir():
-        for account in read_accounts(directory).values():
+    named = accounts_directory(config_dir, server) / str(name)
+    for directory, url in [(named, server), *_all_accounts(config_dir, server)]:
+        with contextlib.suppress(AccountError):
+            account = read_account(directory)
             if account.thumbprint == thumbprint(key):
-                return account
-    return read_account(directory / str(name))
+                return account, url
+    return read_account(named), server
+
+
+def _all_accounts(config_dir: Path, server: str) -> Iterator[tuple[Path, str]]:
+    """Yield the directory of each account and its CA's directory URL; those at ``server`` first.
+
+    Certbot does not keep the URL's scheme; we take that of ``server``.
+    """
+    scheme, accounts = urllib.parse.urlsplit(server).scheme, config_dir / "accounts"
+    here = accounts_directory(config_dir, server)
+    # "**" does not lead through links, which Certbot makes from a CA's new name to its old one.
+    found = [
+        here.glob("*/regr.json"),
+        accounts.glob("*/*/*/regr.json"),
+        accounts.rglob("regr.json"),
+    ]
+    for regr in itertools.chain.from_iterable(map(sorted, found)):
+        place = regr.parent.parent
+        url = f"{scheme}://{place.relative_to(accounts).as_posix()}"
+        yield regr.parent, server if place == here else url
 
 
 def find_key(config_dir: Path, server: str, account_url: str) -> "JWK":

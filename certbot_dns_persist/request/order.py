@@ -21,8 +21,10 @@ from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.options import Options, too_wide
 from certbot_dns_persist.record import format_time, normalize_domain_name
 from certbot_dns_persist.request.accounts import account_of_key, read_account, read_accounts
+from certbot_dns_persist.request.applicants import Given
 from certbot_dns_persist.request.certificate import lifetime_of_certificate, names_of_certificate
 from certbot_dns_persist.request.request import Proof, ValidationRequest, make_request
+from certbot_dns_persist.request.subjects import Subjects, only_subjects
 from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.value.slips import too_long
 
@@ -116,6 +118,8 @@ class Order:
 
     requests: Mapping[str, ValidationRequest]
     proofs: Sequence[Proof]
+    trial: bool = False
+    """Whether Certbot only tries it, and throws the certificate away."""
 
 
 def read_order(
@@ -144,9 +148,10 @@ def read_order(
     if options.shared and requests and not any(r.account_uris.shared for r in requests.values()):
         logger.warning(
             "--dns-persist-shared has no effect: the CA at %s does not hash the account URI.",
-            config.server,
+            reader.server,
         )
-    return Order(dict(sorted(requests.items())), proofs)
+    trial = config.dry_run or reader.server != config.server
+    return Order(dict(sorted(requests.items())), proofs, trial)
 
 
 class _Reader:
@@ -157,8 +162,8 @@ class _Reader:
     ) -> None:
         self._config = config
         self._options = options
-        self._account = account_of_key(
-            Path(config.accounts_dir), config.account, achalls[0].account_key
+        self._account, self.server = account_of_key(
+            Path(config.config_dir), config.server, config.account, achalls[0].account_key
         )
         self._names = names_of_order(config)
         self._domains = Counter(map(domain_of, achalls))
@@ -181,13 +186,13 @@ class _Reader:
             terms=terms,
             account=self._account,
             earlier_keys=lambda: self._earlier_keys,
-            server=self._config.server,
+            server=self.server,
         )
 
     def proof(self, domain: str, achall: Any) -> Proof:
         """Return what a dns-01 challenge requires."""
         value = achall.chall.validation(achall.account_key)
-        return Proof(domain, value, self._config.server, self._account.url)
+        return Proof(domain, value, self.server, self._account.url)
 
     def not_offered(self, domain: str, achall: Any) -> str:
         """Return the error for a domain for which the CA offers neither of them."""
@@ -203,7 +208,7 @@ class _Reader:
                 f"{advice}"
             )
         return (
-            f"The CA at {self._config.server} does not offer dns-persist-01 for {domain}; it "
+            f"The CA at {self.server} does not offer dns-persist-01 for {domain}; it "
             f"offers {', '.join(offered)}. As of late 2026 Let's Encrypt offers dns-persist-01 on "
             "its staging server (--test-cert) but not in production. Until your CA does, "
             f"{advice}"
@@ -218,12 +223,12 @@ class _Reader:
 
     def _authorization(self, achall: Any) -> Authorization:
         return fetch_authorization(
-            achall, self._account, self._config.server, verify=not self._config.no_verify_ssl
+            achall, self._account, self.server, verify=not self._config.no_verify_ssl
         )
 
     @functools.cached_property
     def _directory(self) -> Directory:
-        return fetch_directory(self._config.server, verify=not self._config.no_verify_ssl)
+        return fetch_directory(self.server, verify=not self._config.no_verify_ssl)
 
     @functools.cached_property
     def _earlier_keys(self) -> list[str]:
@@ -263,6 +268,23 @@ def next_renewal(config: "NamespaceConfig", at: int) -> int:
                 lifetime = lifetime_of_certificate(path)
                 break
     return at + lifetime * 2 // 3
+
+
+def requests_of_renewals(
+    config: "NamespaceConfig", trials: Sequence[ValidationRequest]
+) -> list[ValidationRequest]:
+    """Return what certificates with the domains of ``trials`` need to be renewed.
+
+    They are the lineages that our authenticator renews, with the CA and account that are saved.
+    """
+    given = Given(verify=not config.no_verify_ssl)
+    source = Subjects(Path(config.config_dir), journal(config), given)
+    tried = {(trial.server, trial.account_url) for trial in trials}
+    return [
+        subject.request
+        for subject in only_subjects(source.of_domains(trial.domain for trial in trials))
+        if subject.lineages and (subject.request.server, subject.request.account_url) not in tried
+    ]
 
 
 def domain_of(achall: Any) -> str:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from certbot_dns_persist.account import Account, thumbprint
 from certbot_dns_persist.errors import AccountError
 from certbot_dns_persist.request.accounts import (
+    account_of_key,
     accounts_directory,
     closed_directory,
     find_key,
@@ -54,6 +55,31 @@ def test_the_private_key_is_found_by_the_url_of_its_account(tmp_path: Path) -> N
     keep(accounts_directory(tmp_path, SERVER) / "a", f"{URL}4", OTHER_KEY)
     assert find_key(tmp_path, SERVER, URL) == KEY
     assert find_key(tmp_path, SERVER, f"{URL}4") == OTHER_KEY
+
+
+def test_an_order_uses_the_account_that_has_its_key_whatever_its_directory_is_called(
+    tmp_path: Path,
+) -> None:
+    here, staging = accounts_directory(tmp_path, SERVER), "https://staging-v2.example/directory"
+    keep(here / "a")
+    (here / "damaged").mkdir()
+    (here / "damaged" / "regr.json").touch()
+    found = Account(URL, thumbprint(KEY)), SERVER
+    assert account_of_key(tmp_path, SERVER, "a", KEY) == found
+    assert account_of_key(tmp_path, SERVER, "gone", KEY) == found
+    assert account_of_key(tmp_path, SERVER, "damaged", KEY) == found
+    assert account_of_key(tmp_path, staging, "a", KEY) == found
+    # Certbot links a CA's new name to its old one.
+    old = accounts_directory(tmp_path, "https://staging.example/directory")
+    keep(old / "b", f"{URL}4", OTHER_KEY)
+    (tmp_path / "accounts" / "staging-v2.example").mkdir()
+    (tmp_path / "accounts" / "staging-v2.example" / "directory").symlink_to(old)
+    other = Account(f"{URL}4", thumbprint(OTHER_KEY)), staging
+    assert account_of_key(tmp_path, SERVER, "a", OTHER_KEY) == other
+    stranger = josepy.JWKEC(key=ec.generate_private_key(ec.SECP256R1()))
+    assert account_of_key(tmp_path, SERVER, "a", stranger) == found
+    with pytest.raises(AccountError, match="gone"):
+        account_of_key(tmp_path, SERVER, "gone", stranger)
 
 
 def test_before_the_first_account_there_is_none_and_nothing_is_closed(tmp_path: Path) -> None:
