@@ -35,7 +35,8 @@ from support.zones import zone_text
 
 PACKAGE = "certbot_dns_persist"
 COMMANDS = [
-    *("record", "check", "audit", "list", "publish", "rotate", "revoke", "prune", "explain", "ca")
+    *("record", "check", "audit", "list", "publish", "rotate", "revoke", "prune", "migrate"),
+    *("explain", "ca"),
 ]
 WIDE = {"COLUMNS": "10000", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
 LOOPBACK = re.compile(r"\b127(\.\d+){3}\b")
@@ -360,6 +361,11 @@ REFUSED = [
     ["publish", "--all"],
     ["revoke", "-d", "example.test"],
     ["prune", "--all"],
+    ["migrate"],
+    ["migrate", "--all"],
+    ["migrate", "--all", "--cert-name=example.test"],
+    ["migrate", "--cert-name=example.test", "--dns-persist-provider=nobody"],
+    ["migrate", "--cert-name=example.test", "--back"],
     ["explain", "x; accounturi=y", "--at=never"],
 ]
 """What ends at once: nobody is asked."""

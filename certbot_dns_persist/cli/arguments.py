@@ -180,6 +180,11 @@ def add_certbot(parser: argparse.ArgumentParser, *, of_certificates: bool = True
         metavar="ID",
         help=f"the account at the CA, by Certbot's id or its URL (default: {theirs}the only one)",
     )
+    add_no_verify_ssl(group)
+
+
+def add_no_verify_ssl(group: "argparse._ActionsContainer") -> None:
+    """Add what Certbot has for a CA whose certificate nobody has signed."""
     group.add_argument(
         "--no-verify-ssl",
         action="store_true",
@@ -222,9 +227,13 @@ def add_may_hide(group: "argparse._ActionsContainer") -> None:
     )
 
 
-def add_options(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
-    """Add the plugin's options ``names``; the defaults are those that a certificate has."""
-    group = parser.add_argument_group("as for certbot (default: the certificate's options)")
+def add_options(
+    parser: argparse.ArgumentParser,
+    names: Collection[str],
+    title: str = "as for certbot (default: the certificate's options)",
+) -> None:
+    """Add the plugin's options ``names``; the ``title`` says what the defaults are."""
+    group = parser.add_argument_group(title)
 
     def add(name: str, default: object = None, **details: Any) -> None:
         if name in names:

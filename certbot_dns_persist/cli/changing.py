@@ -48,6 +48,19 @@ def add_command(
     """
     parser = arguments.command(commands, name, summary=summary, examples=examples)
     arguments.add_subject(parser)
+    group = add_change(parser)
+    if writes:
+        arguments.add_may_hide(group)
+    else:
+        arguments.add_remove_up_to(group)
+    arguments.add_certbot(parser)
+    arguments.add_options(parser, options)
+    parser.set_defaults(run=run, failed=FAILED)
+    return group
+
+
+def add_change(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    """Add the options to confirm a change; return their group, to add more to it."""
     group = parser.add_argument_group("the change")
     group.add_argument(
         "-y", "--yes", action="store_true", help="do not ask for confirmation, for use in scripts"
@@ -57,13 +70,6 @@ def add_command(
     )
     group.add_argument("-q", "--quiet", action="store_true", help="print only what went wrong")
     arguments.add_rate(group)
-    if writes:
-        arguments.add_may_hide(group)
-    else:
-        arguments.add_remove_up_to(group)
-    arguments.add_certbot(parser)
-    arguments.add_options(parser, options)
-    parser.set_defaults(run=run, failed=FAILED)
     return group
 
 
@@ -116,6 +122,8 @@ class Group:
     args: argparse.Namespace
     options: Options
     subjects: Sequence[Subject]
+    subset: bool = False
+    """Whether the others go on if one name cannot be proven."""
 
     @cached_property
     def journal(self) -> Journal:
@@ -137,6 +145,7 @@ class Group:
             watch=partial(live.watching, terminal),
             terminal=terminal,
             shorten=any(value is not None for value in given),
+            subset=self.subset,
         )
         return Ensure(self.options, self._lookup, self.publisher, here)
 

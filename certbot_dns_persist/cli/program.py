@@ -16,6 +16,7 @@ from certbot_dns_persist.cli import (
     check,
     explain,
     last_resort,
+    migrate,
     prune,
     publish,
     record,
@@ -28,7 +29,7 @@ from certbot_dns_persist.cli.terminal import fitted
 from certbot_dns_persist.errors import Error, UsageError
 from certbot_dns_persist.shown import ShownStream
 
-COMMANDS = (record, check, audit, listing, publish, rotate, revoke, prune, explain, ca)
+COMMANDS = (record, check, audit, listing, publish, rotate, revoke, prune, migrate, explain, ca)
 
 DESCRIPTION = """\
 Manage the DNS records of the ACME challenge dns-persist-01: prepare, check, audit, rotate and

@@ -96,7 +96,7 @@ def find_subjects(args: argparse.Namespace) -> Asked:
     if sum(map(bool, ways)) != 1:
         raise UsageError("Give exactly one of --cert-name, -d, --all and --from-file.")
     if not source.without_certbot:
-        _refuse_closed(args)
+        refuse_closed(args)
     if args.all or args.cert_name:
         if source.without_certbot:
             raise UsageError(
@@ -143,7 +143,7 @@ def usage() -> Iterator[None]:
         raise UsageError(str(error)) from error
 
 
-def _refuse_closed(args: argparse.Namespace) -> None:
+def refuse_closed(args: argparse.Namespace) -> None:
     """Raise one error if Certbot's files are not readable, instead of one for each file."""
     closed = closed_directory(Path(args.config_dir))
     if closed is None:

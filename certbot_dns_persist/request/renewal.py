@@ -87,18 +87,21 @@ def read_renewal(config_dir: Path, name: str) -> Renewal:
     """
     path = config_dir / "renewal" / f"{name}.conf"
     try:
-        octets = path.read_bytes()
-        content = _parsed(octets)
-        parameters = content.get("renewalparams")
-        certificate = _text(content, "cert")
-        _text(parameters, "server")
-        _text(parameters, "account", "")
-        _text(parameters, "authenticator", "")
+        return _read(name, path, path.read_bytes())
     except (OSError, ConfigObjError, UnicodeDecodeError, _Unusable) as error:
         raise ConfigurationError(
             f"Certbot's renewal configuration {path} cannot be used: {reason(error)}. The "
             f"certificates of {config_dir} are: {', '.join(lineage_names(config_dir)) or 'none'}."
         ) from error
+
+
+def _read(name: str, path: Path, octets: bytes) -> Renewal:
+    content = _parsed(octets)
+    parameters = content.get("renewalparams")
+    certificate = _text(content, "cert")
+    _text(parameters, "server")
+    _text(parameters, "account", "")
+    _text(parameters, "authenticator", "")
     return Renewal(name, path, octets, Path(certificate), parameters)
 
 
@@ -196,7 +199,7 @@ def keep(config_dir: Path, renewal: Renewal) -> None:
         ) from error
 
 
-def kept(config_dir: Path, name: str) -> bytes:
+def kept(config_dir: Path, name: str) -> Renewal:
     """Return the configuration of the lineage ``name`` before it was moved.
 
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if there is none, or somebody
@@ -205,19 +208,16 @@ def kept(config_dir: Path, name: str) -> bytes:
     path = kept_path(config_dir, name)
     try:
         files.require_private(path)
-        octets = files.read(path)
-        _parsed(octets)["renewalparams"]
+        return _read(name, path, files.read(path))
     except FileNotFoundError as error:
         raise ConfigurationError(
-            f"The certificate {name} was not moved by certbot-dns-persist migrate: there is no "
-            f"{path}."
+            f"it was not moved by certbot-dns-persist migrate: there is no {path}."
         ) from error
-    except (OSError, ConfigObjError, UnicodeDecodeError, KeyError) as error:
+    except (OSError, ConfigObjError, UnicodeDecodeError, _Unusable) as error:
         raise ConfigurationError(
-            f"The renewal configuration of {name} before it was moved, {path}, cannot be used: "
+            f"its renewal configuration before it was moved, {path}, cannot be used: "
             f"{reason(error)}."
         ) from error
-    return octets
 
 
 def drop_kept(config_dir: Path, name: str) -> None:

@@ -1,0 +1,79 @@
+"""Whether the CAs of certificates offer dns-persist-01; each is asked once for each account."""
+
+import argparse
+import secrets
+from pathlib import Path
+
+from certbot_dns_persist.account import Account
+from certbot_dns_persist.ca.directory import Directory, fetch_directory
+from certbot_dns_persist.ca.offer import Answer, Offer, Source, offer_of
+from certbot_dns_persist.ca.terms import stated_terms
+from certbot_dns_persist.ca.trial_order import TrialOrder, place_trial_order
+from certbot_dns_persist.cli import changing, setting
+from certbot_dns_persist.errors import ChallengeError, DirectoryError
+from certbot_dns_persist.request.accounts import find_account, find_key
+from certbot_dns_persist.request.lineages import Lineage
+from certbot_dns_persist.shown import logger_of
+
+logger = logger_of(__name__)
+
+
+class Offers:
+    """What CAs offer: from our notes of earlier orders, else from an order that goes no further."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
+        self._known: dict[tuple[str, str], Offer] = {}
+
+    def of(self, lineage: Lineage) -> Offer:
+        """Return whether the lineage's CA offers the challenge to its account.
+
+        Raises :class:`~certbot_dns_persist.errors.AccountError` if the account is missing.
+        """
+        account = find_account(Path(self._args.config_dir), lineage.server, lineage.account)
+        key = lineage.server, account.url
+        if key not in self._known:
+            self._known[key] = self._find_out(lineage, account)
+        return self._known[key]
+
+    def _find_out(self, lineage: Lineage, account: Account) -> Offer:
+        journal = setting.journal(self._args)
+        noted = journal.terms(account.url)
+        if noted is not None:
+            return offer_of(lineage.server, noted=noted)
+        try:
+            directory = fetch_directory(lineage.server, verify=not self._args.no_verify_ssl)
+            directory.require_acme()
+        except DirectoryError as error:
+            logger.warning("%s", error)
+            return offer_of(lineage.server)
+        offer = offer_of(lineage.server, directory=directory)
+        try:
+            trial = self._order(lineage, account, directory)
+            if not trial.tells:
+                return offer
+            if trial.challenge is None:
+                return Offer(lineage.server, Answer.NO, Source.ORDER, None, offer.known)
+            # In the form that the CA wants, which may differ from what its directory lets expect.
+            terms = stated_terms(trial.challenge, trial.name, account, lambda: directory)
+            if not self._args.dry_run:
+                journal.note_terms(account.url, terms)
+        except (ChallengeError, DirectoryError) as error:
+            logger.warning("%s", error)
+            return offer
+        return Offer(lineage.server, Answer.YES, Source.ORDER, trial.challenge.draft, offer.known)
+
+    def _order(self, lineage: Lineage, account: Account, directory: Directory) -> TrialOrder:
+        key = find_key(Path(self._args.config_dir), lineage.server, account.url)
+        domain = lineage.domains[0].removeprefix("*.")
+
+        def place(name: str) -> TrialOrder:
+            verify = not self._args.no_verify_ssl
+            return place_trial_order(key, account.url, directory, name, verify=verify)
+
+        try:
+            # A name of which nobody has an authorization, and for which nobody has an order.
+            return place(f"{secrets.token_hex(8)}.{domain}")
+        except ChallengeError:  # an account may be limited to certain names
+            changing.lock_certbot(self._args)
+            return place(domain)
