@@ -23,6 +23,7 @@ from support.acme_ca import GOOGLE, TestCa
 from support.bootstrap import ROOT
 from support.certbot import AGREE, Certbot, Result, Screen
 from support.companion import Companion
+from support.foreign import add_lineage
 from support.nameserver import Nameserver, serving
 from support.pebble import ISSUER, Pebble
 
@@ -34,7 +35,7 @@ DOMAIN = "example.com"
 RECORD = validation_domain_name(DOMAIN)
 
 NOT_RUN = {
-    "python3 -m venv venv": "installs from PyPI, as tests/packages does with the wheel",
+    "sudo python3 -m venv /opt/certbot": "installs from PyPI, as tests/packages does",
     "dig": "asks servers of the Internet",
     "gcloud": "makes a key at Google",
 }
@@ -84,6 +85,7 @@ class World:
         self.directory, self.nameserver, self.trust = directory, nameserver, trust
         self.certbot = Certbot(directory / "certbot", server, trust)
         self.home, self._bin = directory / "home", directory / "bin"
+        self.opt = directory / "opt"
         # What no page has to say: where files, nameserver and CA of a test are.
         self._reading = [
             f"--dns-persist-resolvers={nameserver.endpoint}",
@@ -102,15 +104,20 @@ class World:
             self._bin / "certbot-dns-persist": f"{others}\n"
             f'exec {shlex.quote(companion)} "$@" {shlex.join(places)}',
             self._bin / "sudo": 'exec "$@"',
-            self.home / "venv" / "bin" / "certbot": 'exec certbot "$@"',
+            **{
+                self.opt / "bin" / program: f'exec {program} "$@"'
+                for program in ("certbot", "certbot-dns-persist")
+            },
         }.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            self.home.mkdir(exist_ok=True)
             path.write_text(f"#!/bin/sh\n{script}\n")
             path.chmod(0o755)
 
     def start(self, commands: str) -> Screen:
         """Start commands at a terminal; the first that fails or is unknown ends them."""
         commands = commands.replace("/etc/letsencrypt", str(self.certbot.config_dir))
+        commands = commands.replace("/opt/certbot", str(self.opt))
         bash = shutil.which("bash")
         assert bash
         script = f"cd {shlex.quote(str(self.home))}\n{commands}"
@@ -132,6 +139,13 @@ class World:
         provider += ["--dns-persist-credentials", str(self.write_credentials())]
         done = self.certbot.certonly(*provider, *self._reading, "-d", DOMAIN, *more)
         assert done.returncode == 0, done.output
+
+    def issue_otherwise(self) -> None:
+        """Have a certificate that certbot-dns-rfc2136 renews, and its account."""
+        self.certbot.register()
+        saved = {"authenticator": "dns-rfc2136", "renew_hook": "true"}
+        file = {"dns_rfc2136_credentials": str(self.write_credentials())}
+        add_lineage(self.certbot, DOMAIN, [DOMAIN], {**saved, **file})
 
     def add_account(self) -> tuple[str, str]:
         """Make a second account; return Certbot's id of it and its URL."""
@@ -168,7 +182,7 @@ def scene(beginning: str) -> Callable[[Scene], Scene]:
     return add
 
 
-@scene("sudo venv/bin/certbot certonly")
+@scene("sudo /opt/certbot/bin/certbot certonly")
 def by_hand(world: World, commands: str) -> None:
     with world.start(commands) as screen:
         shown = screen.wait_for("policy=wildcard")
@@ -305,6 +319,33 @@ def to_another_account(world: World, commands: str) -> None:
         screen.enter("y\n")
         ends_well(screen)
     assert world.values == [f"{ISSUER}; accounturi={url}"]
+
+
+@scene("certbot-dns-persist migrate")
+def from_another_authenticator(world: World, commands: str) -> None:
+    world.issue_otherwise()
+    if "--back" in commands:
+        world.run("certbot-dns-persist migrate --all --yes")
+    value = f"{ISSUER}; accounturi={world.certbot.account_url}"
+    if "--print" in commands:
+        world.nameserver.zones.set_values(RECORD, [value])
+    asks = "--all\n" in commands
+    with world.start(commands) as screen:
+        if asks:
+            screen.wait_for("[y/N]")
+            screen.enter("y\n")
+        ends_well(screen)
+    saved = world.certbot.renewal(DOMAIN)
+    back = "--back" in commands or commands.endswith("--dry-run\n")
+    assert saved["authenticator"] == ("dns-rfc2136" if back else "dns-persist")
+    assert saved["renew_hook"] == "true"
+    assert world.values == ([] if commands.endswith("--dry-run\n") else [value])
+
+
+@scene("sudo /opt/certbot/bin/certbot -q renew")
+def as_a_timer_does(world: World, commands: str) -> None:
+    world.issue()
+    assert re.search(r"\bok\b", world.run(commands).output)
 
 
 @pytest.fixture(scope="module")
