@@ -169,4 +169,4 @@ def test_what_the_ca_would_accept_is_renewed_without_a_provider_and_rotated_with
     rotated = companion("rotate", "--all", "--yes", *writing)
     assert rotated.returncode == 0, rotated.output
     assert nameserver.values(NAME) == [canonical]
-    assert companion("check", "--all", "--quiet").out == ""
+    assert companion("check", "--all", "--quiet").out.startswith("DNS-PERSIST OK - 1 of 1 domain")

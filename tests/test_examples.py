@@ -16,7 +16,7 @@ import yaml
 from support.bind import Bind
 from support.bootstrap import ROOT
 from support.companion import PROGRAM, Companion
-from support.issued import Issued
+from support.issued import FOREIGN, Issued
 from support.need import need
 from support.pebble import ISSUER
 
@@ -40,6 +40,34 @@ def test_the_alerts_use_metrics_that_check_and_audit_write(
         texts = " ".join([rule["expr"], *rule["annotations"].values()])
         used = {*re.findall(r"\$labels\.(\w+)", texts)} | {*re.findall(r"(\w+)=~?\"", texts)}
         assert used <= labels
+
+
+def test_the_alert_on_unknown_accounts_fires_from_what_the_audit_unit_runs(
+    issued: Issued, companion: Companion, bind: Bind, tmp_path: Path
+) -> None:
+    (group,) = yaml.safe_load((EXAMPLES / "prometheus-alerts.yml").read_text())["groups"]
+    (alert,) = (r for r in group["rules"] if r["alert"] == "UnknownAccountMayGetCertificates")
+    metric, label = re.fullmatch(r"(\w+)\{(.*)\} > 0", alert["expr"]).groups()  # type: ignore[union-attr]
+
+    def fires() -> bool:
+        files = []
+        for command in ("check", "audit"):
+            text = (EXAMPLES / "systemd" / f"dns-persist-{command}.service").read_text()
+            (line,) = re.findall(r"^ExecStart=(.*)$", text.replace("\\\n", " "), re.MULTILINE)
+            _, *words = line.split()
+            assert words[0] == command
+            files.append(tmp_path / Path(words[-1]).name)
+            companion(*words[:-1], files[-1])
+        found = "".join(path.read_text() for path in {*files})
+        assert len({*files}) == 2  # the collector reads both
+        values = re.findall(rf"^{metric}\{{.*{label}.*\}} (\S+)$", found, re.MULTILINE)
+        return any(float(value) > 0 for value in values)
+
+    for value in FOREIGN:
+        bind.delete_txt(issued.name, value)
+    assert not fires()
+    bind.add_txt(issued.name, f"{ISSUER}; accounturi=https://stranger.example/1")
+    assert fires()
 
 
 def test_the_workflow_fails_when_dns_drifts(
@@ -92,6 +120,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
         program = r"/usr/bin/certbot-dns-persist|/opt/certbot/bin/certbot"
         (tmp_path / unit.name).write_text(re.sub(program, sys.executable, unit.read_text()))
     units = sorted(tmp_path.iterdir())
+    assert len(units) == 6
     command = [str(analyze), "verify", "--man=no", *map(str, units)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")

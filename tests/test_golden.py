@@ -217,6 +217,7 @@ def comparable(text: str, tmp_path: Path, world: Nameserver | None = None) -> st
     if world:
         text = re.sub(rf"\b{world.port}\b", "PORT", text)
     text = LOOPBACK.sub("ADDRESS", text)
+    text = re.sub(r"\bexpires=-?\d+s", "expires=SECONDS", text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(Z| UTC)", _date, text)
     return re.sub(r"\b\d{10}\b", lambda match: _now(match[0], float(match[0])), text)
 

@@ -38,6 +38,7 @@ from certbot_dns_persist.render.explained import render
 from certbot_dns_persist.render.html import Html
 from certbot_dns_persist.render.lines import Lines
 from certbot_dns_persist.render.metrics import Metrics
+from certbot_dns_persist.render.plugin_output import PluginOutput
 from certbot_dns_persist.render.table import OnScreen
 from certbot_dns_persist.request.request import make_request
 from certbot_dns_persist.request.subjects import Subject
@@ -299,6 +300,7 @@ def report(name: str, out: io.StringIO) -> Report:
     console = Console(file=out, force_terminal=True, width=400, markup=False, emoji=False)
     made: dict[str, Callable[[], Report]] = {
         "lines": lambda: Lines(out, quiet=False),
+        "plugin": lambda: PluginOutput(out, command="audit", at=AT, warn_days=30),
         "table": lambda: OnScreen(console, quiet=False),
         "json": lambda: Json(out, at=AT),
         "html": lambda: Html(put, at=AT),
@@ -307,7 +309,7 @@ def report(name: str, out: io.StringIO) -> Report:
     return made[name]()
 
 
-@pytest.mark.parametrize("name", ["lines", "table", "json", "html", "metrics"])
+@pytest.mark.parametrize("name", ["lines", "plugin", "table", "json", "html", "metrics"])
 def test_reports_hold_text_and_nothing_else(name: str) -> None:
     out = io.StringIO()
     made = report(name, out)

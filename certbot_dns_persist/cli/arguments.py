@@ -89,7 +89,12 @@ def add_report(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
         metavar="FILE",
         help="also write this file for the textfile collector of Prometheus' node exporter",
     )
-    group.add_argument("-q", "--quiet", action="store_true", help="print only what needs attention")
+    group.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print one line of summary, in the form of Nagios, then only what needs attention",
+    )
     group.add_argument(
         "--warn-days",
         type=_days,

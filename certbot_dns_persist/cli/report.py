@@ -15,6 +15,7 @@ from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF, Severity
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.console import console
 from certbot_dns_persist.render.lines import Lines
+from certbot_dns_persist.render.plugin_output import PluginOutput
 from certbot_dns_persist.shown import printable
 
 UNKNOWN = EXIT_STATUS_OF[Severity.UNKNOWN]
@@ -96,8 +97,10 @@ class Report(Protocol):
 def _report(args: argparse.Namespace, at: int) -> Report:
     if args.json:
         return Json(sys.stdout, at=at)
+    if not sys.stdout.isatty() and args.quiet:
+        return PluginOutput(sys.stdout, command=args.command, at=at, warn_days=args.warn_days)
     if not sys.stdout.isatty():
-        return Lines(sys.stdout, quiet=args.quiet)
+        return Lines(sys.stdout, quiet=False)
     from certbot_dns_persist.render.table import OnScreen
 
     return OnScreen(console(), quiet=args.quiet)

@@ -54,7 +54,7 @@ class OnScreen:
             self._show_notices(rows)
         counted = ", ".join(f"{count} {status}" for status, count in self._statuses.most_common())
         noticed = ", ".join(f"{count} {kind}" for kind, count in self._kinds.most_common())
-        if counted and not (self._quiet and not rows):
+        if counted:
             total = self._statuses.total()
             domains = "domain" if total == 1 else "domains"
             also = f" Besides: {noticed}." if noticed else ""

@@ -5,35 +5,13 @@ import re
 
 import pytest
 from rich.console import Console
+from support.checked import audited
 
-from certbot_dns_persist.account import Account
-from certbot_dns_persist.ca.terms import Terms
-from certbot_dns_persist.judge.checkup import Checked
-from certbot_dns_persist.judge.diagnosis import Diagnosis, Severity, Status
+from certbot_dns_persist.judge.diagnosis import Severity
 from certbot_dns_persist.judge.notice import Notice, NoticeKind
-from certbot_dns_persist.judge.standing import Standing
-from certbot_dns_persist.lookup.found import Found
-from certbot_dns_persist.options import options_of
 from certbot_dns_persist.render.table import OnScreen
-from certbot_dns_persist.request.request import make_request
-from certbot_dns_persist.request.subjects import Subject
 
 REASON = "is for an unknown account at a CA with a long name, and so on and on. " * 4
-
-
-def audited(domain: str, *notices: Notice) -> Checked:
-    request = make_request(
-        domain,
-        wildcard=False,
-        shared=False,
-        terms=Terms(("ca.example",), "https://ca.example/acct/1"),
-        account=Account("https://ca.example/acct/1", ""),
-        earlier_keys=lambda: [],
-        server="https://ca.example/directory",
-    )
-    standing = Standing(request, Found(request.name, request.name, None, ()), 0)
-    diagnosis = Diagnosis(Status.OK, f"The record at {request.name} authorises.")
-    return Checked(Subject(request, options_of({}, {})), standing, diagnosis, notices)
 
 
 ROWS = (
