@@ -77,6 +77,9 @@ class Log:
         standing: dict[tuple[str, str], Logged] = {}
         removed: dict[tuple[str, str], str] = {}
         begun: dict[str, Logged] = {}
+        # Removals from several services are noted together: the record is gone after the last.
+        batch_of: dict[str, set[str]] = {}
+        batch: tuple[tuple[str, str, str] | None, set[str]] = (None, set())
         for entry in self._entries():
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 key = (str(entry["name"]), str(entry["value"]))
@@ -92,7 +95,18 @@ class Log:
                     last_changed=str(entry["time"]),
                 )
                 if entry["action"] == "remove":
+                    if result == INTENDED:
+                        when = (*key, logged.last_changed)
+                        batch = batch if batch[0] == when else (when, set())
+                        batch[1].add(identity)
+                        batch_of[identity] = batch[1]
+                        continue
+                    batch = (None, set())
                     if result in (OK, WAS_GONE):
+                        left = batch_of.pop(identity, set())
+                        left.discard(identity)
+                        if left:
+                            continue
                         standing.pop(key, None)
                         removed[key] = logged.last_changed
                         begun = {i: o for i, o in begun.items() if (o.name, o.value) != key}

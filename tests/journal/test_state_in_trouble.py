@@ -20,7 +20,7 @@ from support.need import need
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.files import LOCK_SECONDS
 from certbot_dns_persist.journal import database
-from certbot_dns_persist.journal.notes import OK, Outcome
+from certbot_dns_persist.journal.notes import NOT_MADE, OK, Outcome
 
 
 @pytest.fixture
@@ -375,6 +375,26 @@ def test_a_removal_that_only_the_log_could_take_is_no_longer_noted_later(files: 
     ]
     assert files.journal().rebuild(records, complete=True) == 0
     assert [record.value for record in files.journal().published()] == [other.value]
+
+
+@pytest.mark.parametrize("told", ["REFUSED", NOT_MADE, None])
+def test_what_only_one_of_two_services_has_removed_is_still_noted_later(
+    files: Files, told: str | None
+) -> None:
+    files.done(ADDED)
+    second = dataclasses.replace(REMOVED, provider="route53")
+    journal = files.journal()
+    first, other = journal.intended(REMOVED, second)
+    journal.done(Outcome(first))
+    if told is not None:
+        journal.done(Outcome(other, told))
+    assert [entry.value for entry in journal.logged()] == [ADDED.value]
+    journal.rebuild([], complete=True)
+    assert [record.value for record in journal.published()] == [ADDED.value]
+
+    files.done(REMOVED)
+    files.done(second)
+    assert journal.logged() == []
 
 
 def test_nothing_to_note_is_noted_nowhere(files: Files, caplog: pytest.LogCaptureFixture) -> None:
