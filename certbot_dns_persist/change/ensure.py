@@ -17,7 +17,7 @@ from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings, denied_for, patience
 from certbot_dns_persist.judge import hiding, slips
 from certbot_dns_persist.judge.plan import Plan, make_plans
-from certbot_dns_persist.judge.retire import not_needed
+from certbot_dns_persist.judge.retire import not_needed, wherever_they_lead
 from certbot_dns_persist.judge.standing import Standing, ends_soon, lasts_too_long
 from certbot_dns_persist.judge.words import lagging, why_due
 from certbot_dns_persist.lookup.session import Lookup
@@ -423,8 +423,11 @@ class Ensure:
         gone = self._publisher.writes(plan.name)
         try:
             listed = self._publisher.listed(plan.name)
+            now = standings[0]
             standings = [standing.with_lists(listed) for standing in standings]
-            others = [standing.with_lists(listed) for standing in others]
+            others = [
+                standing.with_lists(listed) for standing in wherever_they_lead(others, now.found)
+            ]
             if not all(
                 s.found.canonical_name == plan.name and s.without(plan.retire).everywhere
                 for s in standings
@@ -438,12 +441,7 @@ class Ensure:
             free, needing = not_needed(others, plan.name, plan.retire)
             for standing in needing:
                 gone = False
-                logger.warning(
-                    "The record at %s was left there: %s needs it with the account %s.",
-                    plan.name,
-                    standing.request.domain,
-                    standing.request.account_url,
-                )
+                logger.warning(words.left_for(plan, standing))
             there = {value for standing in standings for value in standing.found.values}
             self._publisher.forget(plan.name, set(free) - there)
             for value in (value for value in free if value in there):

@@ -238,6 +238,27 @@ def ends_early(requests: Iterable[ValidationRequest], end: int, renewal: int) ->
     )
 
 
+def left_for(plan: Plan, standing: Standing) -> str:
+    """Return the warning that an old record stays for ``standing``, which needs it or may."""
+    domain, account = standing.request.domain, standing.request.account_url
+    trouble = standing.found.trouble
+    if trouble is None:
+        return (
+            f"The record at {plan.name} was left there: {domain} needs it with the account "
+            f"{account}."
+        )
+    then = f"Run certbot-dns-persist prune when {domain} can be looked up."
+    if account != plan.requests[0].account_url:
+        then += (
+            " If it does not need the record, remove that with: certbot-dns-persist revoke -d "
+            f"{plan.requests[0].domain} --account {account} --also-needed-by {domain}"
+        )
+    return (
+        f"The record at {plan.name} was left there: {domain} may need it with the account "
+        f"{account}, and cannot be looked up: {printable(trouble)}. {then}"
+    )
+
+
 def dry_run(request: ValidationRequest, renewals: Sequence[Standing]) -> str:
     """Return what a trial that failed says of the ``renewals`` of its names, and what to do."""
     server, domain = request.server, request.domain

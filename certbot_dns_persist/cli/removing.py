@@ -16,7 +16,7 @@ from certbot_dns_persist.cli import changing, setting
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ConfigurationError, Error, LookupFailed, ProviderError
 from certbot_dns_persist.journal.notes import PublishedRecord
-from certbot_dns_persist.judge.retire import is_bare, ours
+from certbot_dns_persist.judge.retire import is_bare, ours, wherever_they_lead
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import ServerAnswer
 from certbot_dns_persist.request.subjects import Subject
@@ -45,6 +45,7 @@ class Place:
     asked: tuple[Party, ...]
     """Those that the command is about."""
     others: tuple[Party, ...] = ()
+    """Also those whose look-ups fail: they may lead there, too."""
     listed: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     """What providers were found to have, which counts as if they were servers."""
 
@@ -75,8 +76,11 @@ class Place:
         )
 
     def with_others(self, others: Iterable[Party]) -> "Place":
-        """Return the place with those whose look-ups lead there, too."""
-        return dataclasses.replace(self, others=_with_lists(others, self.listed))
+        """Return the place with those whose look-ups lead there, or fail."""
+        parties = list(others)
+        standings = wherever_they_lead([p.standing for p in parties], self.asked[0].standing.found)
+        there = [Party(p.subject, s) for p, s in zip(parties, standings, strict=True)]
+        return dataclasses.replace(self, others=_with_lists(there, self.listed))
 
 
 def _with_lists(parties: Iterable[Party], listed: Mapping[str, Sequence[str]]) -> tuple[Party, ...]:
@@ -150,8 +154,8 @@ class Search:
 
     def _with_others(self, others: Sequence[Subject]) -> list[Place]:
         """Look up ``others``; return the places with those of them who are there."""
-        there = _by_name(_look_up(self._args, others))
-        return [place.with_others(there.get(place.name, ())) for place in self.places]
+        there, unseen = _by_name(_look_up(self._args, others))
+        return [place.with_others([*there.get(place.name, ()), *unseen]) for place in self.places]
 
     @property
     def doubts(self) -> list[str]:
@@ -351,11 +355,10 @@ class Search:
 
 def _places(args: argparse.Namespace, asked: Sequence[Subject]) -> list[Place]:
     """Return the names where the look-ups of ``asked`` lead, in their order."""
-    parties = _look_up(args, asked)
-    unknown = [party.standing for party in parties if party.standing.found.trouble]
-    if unknown:
-        raise LookupFailed(cannot_be_looked_up(unknown))
-    return [Place(name, tuple(there)) for name, there in _by_name(parties).items()]
+    found, unseen = _by_name(_look_up(args, asked))
+    if unseen:
+        raise LookupFailed(cannot_be_looked_up([party.standing for party in unseen]))
+    return [Place(name, tuple(there)) for name, there in found.items()]
 
 
 def _look_again(args: argparse.Namespace, places: Sequence[Place]) -> dict[str, Place]:
@@ -363,11 +366,15 @@ def _look_again(args: argparse.Namespace, places: Sequence[Place]) -> dict[str, 
     asked = [party.subject for place in places for party in place.asked]
     others = [party.subject for place in places for party in place.others]
     parties = _look_up(args, [*asked, *others])
-    mine, theirs = _by_name(parties[: len(asked)]), _by_name(parties[len(asked) :])
+    mine, lost = _by_name(parties[: len(asked)])
+    theirs, unseen = _by_name(parties[len(asked) :])
+    unknown = {party.standing.request for party in lost}
     return {
-        name: Place(name, tuple(there), tuple(theirs.get(name, ())))
-        for name, there in mine.items()
-        if not any(party.standing.found.trouble for party in there)
+        place.name: Place(place.name, tuple(mine[place.name])).with_others(
+            [*theirs.get(place.name, ()), *unseen]
+        )
+        for place in places
+        if place.name in mine and unknown.isdisjoint(p.standing.request for p in place.asked)
     }
 
 
@@ -376,11 +383,16 @@ def _look_up(args: argparse.Namespace, subjects: Sequence[Subject]) -> list[Part
     return [Party(*each) for each in zip(subjects, changing.look_up(args, subjects), strict=True)]
 
 
-def _by_name(parties: Iterable[Party]) -> dict[str, list[Party]]:
+def _by_name(parties: Iterable[Party]) -> tuple[dict[str, list[Party]], list[Party]]:
+    """Return ``parties`` by where their look-ups lead, and those whose look-ups fail."""
     found: dict[str, list[Party]] = {}
+    unseen: list[Party] = []
     for party in parties:
-        found.setdefault(party.standing.found.canonical_name, []).append(party)
-    return found
+        if party.standing.found.trouble:
+            unseen.append(party)
+        else:
+            found.setdefault(party.standing.found.canonical_name, []).append(party)
+    return found, unseen
 
 
 def _record(group: Group, place: Place, value: str) -> TxtRecord:

@@ -9,7 +9,7 @@ from certbot_dns_persist.cli import arguments, changing, removing
 from certbot_dns_persist.cli.removing import Party, Place, Removal
 from certbot_dns_persist.judge.retire import needed_by, not_needed, ours
 from certbot_dns_persist.request.subjects import Subject, only_subjects
-from certbot_dns_persist.shown import logger_of
+from certbot_dns_persist.shown import logger_of, printable
 
 logger = logger_of(__name__)
 
@@ -120,7 +120,14 @@ def _needed(args: argparse.Namespace, places: Iterable[Place]) -> list[str]:
             names |= dict.fromkeys(unconfirmed)
             domain = party.subject.request.domain
             lineages = ", ".join(lineage.name for lineage in party.subject.lineages)
-            who.append(f"the certificate {lineages} ({domain})" if lineages else domain)
+            named = f"the certificate {lineages} ({domain})" if lineages else domain
+            if trouble := party.standing.found.trouble:
+                lines.append(
+                    f"A record at {place.name} stays: {named} may also need it, and cannot be "
+                    f"looked up: {printable(trouble)}."
+                )
+            else:
+                who.append(named)
         if who:
             lines.append(f"A record at {place.name} stays: it is also needed by {'; '.join(who)}.")
     if names:
@@ -135,7 +142,7 @@ def _consequences(removals: Iterable[Removal]) -> list[str]:
     for removal in removals:
         place = removal.place
         lose = needed_by(place.standings_of_others, place.name, list(removal.values))
-        others = [party for party in place.others if party.standing in lose]
+        others = [p for p in place.others if p.standing in lose and not p.standing.found.trouble]
         for party in (*place.asked, *others):
             for lineage in party.subject.lineages:
                 needed.setdefault(lineage.name, []).append(party.subject)

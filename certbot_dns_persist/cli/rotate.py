@@ -287,8 +287,9 @@ class _Rotation:
         there = {(s.found.canonical_name, value) for s in standings for value in s.found.values}
         return [
             f"The new record at {plan.name} is published, but cannot be seen from here, so nothing "
-            "was removed there. Old records still authorise the accounts that they name: where the "
-            "new one is seen, certbot-dns-persist prune removes those of this account, and "
+            "was removed there. Old records still authorise the accounts that they name. Run the "
+            "same command again when certbot-dns-persist check sees the new one, or on a machine "
+            "that does: certbot-dns-persist prune removes the old ones of this account, "
             "certbot-dns-persist revoke --account those of another."
             for plan in self._unseen
         ] + [
@@ -323,14 +324,15 @@ class _Rotation:
     def _switch(self) -> list[ValidationRequest]:
         """Change what the lineages are renewed with.
 
-        Returns what others need at the names of the plans: they may have come to it meanwhile.
+        Returns what others need, or may need, at the names of the plans: they may have come to it
+        meanwhile.
         """
         gone = {plan.name: list(plan.retire) for plan in self.plans}
         self._group.journal.note_replaced(gone)
         for lineage in self._changed:
             change_lineage(lineage, self._differences(lineage))
         others = changing.standings_of_others(self._args, but=[each.name for each in self.lineages])
-        return [s.request for s in others if s.found.canonical_name in gone]
+        return [s.request for s in others if s.found.trouble or s.found.canonical_name in gone]
 
 
 def _changes(plan: Plan) -> bool:

@@ -3,10 +3,12 @@
 No function returns a record of another CA or account, or a value that cannot be read.
 """
 
+import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 
 from certbot_dns_persist.judge.plan import reaches_as_far
 from certbot_dns_persist.judge.standing import Standing
+from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.record import ValidationRecord, Verdict
 
 
@@ -93,6 +95,19 @@ def is_bare(standings: Sequence[Standing], going: Collection[str], noted: Collec
     left = {value for standing in standings for value in standing.found.values} - set(going)
     mine = {value for standing in standings for value in ours(standing)}
     return left.isdisjoint({*mine, *noted})
+
+
+def wherever_they_lead(standings: Iterable[Standing], found: Found) -> list[Standing]:
+    """Return ``standings`` as if all that cannot be looked up led to where ``found`` is.
+
+    They may: a name can be an alias of any other. The trouble that they have is still in them.
+    """
+    return [
+        dataclasses.replace(s, found=dataclasses.replace(found, trouble=s.found.trouble))
+        if s.found.trouble
+        else s
+        for s in standings
+    ]
 
 
 def needed_by(standings: Iterable[Standing], name: str, values: Collection[str]) -> list[Standing]:

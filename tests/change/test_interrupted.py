@@ -19,7 +19,6 @@ from certbot_dns_persist.change.locks import Locks
 from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings
 from certbot_dns_persist.errors import ProviderError
-from certbot_dns_persist.journal.notes import Outcome
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.lookup.found import Found, Neighbourhood
 from certbot_dns_persist.lookup.session import Address, Lookup
@@ -330,19 +329,6 @@ def test_an_interrupted_change_is_judged_while_nobody_else_may_change_the_name(
         assert noted(place) == [(OURS, True)]
 
     ensure.clear_up(ensure.look([request(OTHER_URI)]))
-    assert noted(place) == [(OURS, False)]
-
-
-def test_what_is_noted_of_another_process_is_not_lost_with_a_removal(place: Place) -> None:
-    """It adds the value again, while we note that we have removed it."""
-    publish(place)
-    journal = place.journal
-    record = journal.published()[0]
-    change = place.publisher()._change("add", RECORD, "", "rfc2136", None)
-    (theirs,) = journal.intended(change)
-    journal.gone(record)
-    assert noted(place) == [(OURS, True)]
-    journal.done(Outcome(theirs))
     assert noted(place) == [(OURS, False)]
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import dns.name
 import pytest
+from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 from support.home import SERVER, Home
-from support.nameserver import Nameserver
+from support.nameserver import Faults, Nameserver
 
 from certbot_dns_persist.change import locks
 from certbot_dns_persist.change.locks import Locks
@@ -366,6 +367,46 @@ def test_revoke_leaves_what_was_published_for_an_alias_without_a_certificate(wor
     both = ("-d", "n1.example.test", "-d", "n2.example.test", "--account", "old")
     assert world("revoke", *both, "--yes").status == 0
     assert world.nameserver.values(SHARED) == []
+
+
+def test_what_a_certificate_that_cannot_be_looked_up_may_need_stays(world: World) -> None:
+    """Its name may be an alias of any other: what we cannot see is not what is not there."""
+    world.add("one", "n1.example.test")
+    world.publish("one")
+    world.add("dead", "dead.example.test", "*.dead.example.test")
+    broken = validation_domain_name("dead.example.test")
+    world.nameserver.faults = Faults(below=broken, rcode=Rcode.SERVFAIL)
+    wide = f"{world.old}; policy=wildcard"
+    ends = f"{wide}; persistUntil=4000000000"
+    arguments = ("revoke", "--cert-name", "one", "--yes")
+
+    # It may live by either of these, but not by the plain one.
+    world.stand("n1.example.test", world.old, wide, ends)
+    pruned = world("prune", "--cert-name", "one", "--yes")
+    assert (pruned.status, world.values("n1.example.test")) == (0, [wide])
+    revoked = world(*arguments)
+    assert revoked.status == 1
+    name = validation_domain_name("n1.example.test")
+    assert (
+        f"A record at {name} stays: the certificate dead (dead.example.test) may also need it, and "
+        "cannot be looked up: "
+    ) in revoked.error
+    assert revoked.error.endswith("add --also-needed-by dead\n")
+
+    world.stand("n1.example.test", world.old, wide)
+    narrowed = world("rotate", "--cert-name", "one", "--dns-persist-policy", "exact", "--yes")
+    assert narrowed.status == 1
+    assert world.values("n1.example.test") == [world.old, wide]
+    moved = world("rotate", "--cert-name", "one", "--account", "new", "--yes")
+    assert moved.status == 1
+    assert wide in world.values("n1.example.test")
+    assert world.new in world.values("n1.example.test")
+    world("prune", "--all", "--cert-name", "one", "--yes")
+    assert wide in world.values("n1.example.test")
+
+    old = ("revoke", "-d", "n1.example.test", "--account", "old", "--yes")
+    done = world(*old, "--also-needed-by", "dead.example.test")
+    assert (done.status, world.values("n1.example.test")) == (0, [world.new]), done.error
 
 
 def test_revoking_a_domain_or_all_asks_nobody_who_was_named(world: World) -> None:
