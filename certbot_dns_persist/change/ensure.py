@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.change import interrupted, words
@@ -34,6 +35,15 @@ DOUBTFUL = "only some CAs accept the record"
 TOO_LONG = "the record lasts longer than is asked for"
 #: Why one is removed.
 SUPERSEDED = "superseded"
+
+
+class Introduced(NamedTuple):
+    """Plans whose new records are published, beside what they are to replace."""
+
+    seen: list[Plan]
+    """Every server authorises every request without the old records."""
+    unseen: list[Plan]
+    """The provider has the new record, and nobody serves it here."""
 
 
 class Ensure:
@@ -147,20 +157,12 @@ class Ensure:
             self._fail(hiding.refusal(obstacles), standings[0].request)
         return placed
 
-    def replace(
-        self,
-        plans: Sequence[Plan],
-        lock: Callable[[], None],
-        between: Callable[[], Sequence[ValidationRequest]],
-    ) -> tuple[list[Plan], list[Plan]]:
-        """Publish what ``plans`` add, and retire what they name, even if it is still in use.
+    def introduce(self, plans: Sequence[Plan]) -> "Introduced":
+        """Publish what ``plans`` add, and wait until every server authorises without the old.
 
-        Nothing is retired until every server authorises every request without it, also after
-        ``lock`` has waited for others who replace records, and until ``between`` has returned: the
-        requests of others, who keep the records that they need. Nothing is retired where the
-        provider has the record and nobody serves it here. Returns those plans, and the others that
-        could not be retired completely. Raises :class:`~certbot_dns_persist.errors.Error` if the
-        servers do not get that far; then what was published stays, and nothing is removed.
+        Retires nothing, even if it is not in use any more. Raises
+        :class:`~certbot_dns_persist.errors.Error` if the servers do not get that far; then what was
+        published stays.
         """
         new = [p for p in plans if any(p.value not in s.found.values for s in p.standings)]
         if new:
@@ -170,17 +172,33 @@ class Ensure:
         now = self._wait({r: plan.retire for plan in plans for r in plan.requests}, denied)
         seen, late = _done_and_late(plans, now)
         accepted = self._accepted_unseen({p: them for p, them in late.items() if p in new})
-        unseen = [
+        missing = [
             s for p, them in late.items() if p not in accepted for s in them if not s.everywhere
         ]
-        if unseen:
-            self._fail(words.not_replaced(unseen, self._patience()), unseen[0].request)
+        if missing:
+            self._fail(words.not_replaced(missing, self._patience()), missing[0].request)
+        return Introduced(seen, [*accepted])
+
+    def take_over(
+        self,
+        introduced: "Introduced",
+        lock: Callable[[], None],
+        between: Callable[[], Sequence[ValidationRequest]],
+    ) -> list[Plan]:
+        """Retire what the plans name, even if it is still in use.
+
+        Nothing is retired until every server authorises every request without it, also after
+        ``lock`` has waited for others who replace records, and until ``between`` has returned: the
+        requests of others, who keep the records that they need. Nothing is retired where nobody
+        serves the new record here. Returns those plans that could not be retired completely. Raises
+        :class:`~certbot_dns_persist.errors.Error` if nothing was removed.
+        """
         lock()
-        self._keep(seen)
-        if lost := self._not_in_force(seen):
+        self._keep(introduced.seen)
+        if lost := self._not_in_force(introduced.seen):
             self._fail(words.taken_away(lost), lost[0].request)
         others = between()
-        return [*accepted], self._conclude(seen, others)
+        return self._conclude(introduced.seen, others)
 
     def _keep(self, plans: Iterable[Plan]) -> None:
         """Let nobody remove the new records as replaced, as they may have been before."""

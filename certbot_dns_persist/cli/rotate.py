@@ -6,12 +6,14 @@ old records, both, or the new ones, and renewals that work with them.
 """
 
 import argparse
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from certbot_dns_persist.change.ensure import Introduced
 from certbot_dns_persist.change.words import changes
 from certbot_dns_persist.cli import arguments, changing, setting
 from certbot_dns_persist.cli.changing import Group
@@ -77,9 +79,16 @@ def run(args: argparse.Namespace) -> int:
                 "Run the same command again."
             )
         rotations = now
-    for rotation in rotations:
-        rotation.carry_out()
-    left = [words for rotation in rotations for words in rotation.left()]
+    failed: list[str] = []
+    # All wait for DNS before the first locks Certbot, which only the end of this process unlocks.
+    for step in (_Rotation.publish, _Rotation.take_over):
+        for rotation in list(rotations):
+            try:
+                step(rotation)
+            except NotAuthorized as error:
+                failed.append(str(error))
+                rotations.remove(rotation)
+    left = failed + [words for rotation in rotations for words in rotation.left()]
     if not left:
         changing.say(args, "Replaced: DNS has the new records, and no old ones.")
     return changing.conclude(left)
@@ -108,7 +117,7 @@ class _Rotation:
         self._group = group
         self._given = setting.given(args)
         self._known_accounts: dict[str, Mapping[str, str]] = {}
-        self._unseen: list[Plan] = []
+        self._introduced = Introduced([], [])
         self._kept: list[Plan] = []
         self._standings = standings = group.look()
         new = [plan for plan in self._make_plans(standings) if _changes(plan)]
@@ -267,13 +276,21 @@ class _Rotation:
         accounts = self._accounts(request.server)
         return next(name for name, url in accounts.items() if url == request.account_url)
 
-    def carry_out(self) -> None:
-        """Replace the records."""
+    def publish(self) -> None:
+        """Publish the new records, and wait until every server has them."""
         self._group.ensure.clear_up(self._standings)
+        with self._nothing_removed():
+            self._introduced = self._group.ensure.introduce(self.plans)
+
+    def take_over(self) -> None:
+        """Change what the lineages are renewed with, and remove the old records."""
+        with self._nothing_removed():
+            self._kept = self._group.ensure.take_over(self._introduced, self._lock, self._switch)
+
+    @contextlib.contextmanager
+    def _nothing_removed(self) -> Iterator[None]:
         try:
-            self._unseen, self._kept = self._group.ensure.replace(
-                self.plans, self._lock, self._switch
-            )
+            yield
         except Error as error:
             raise NotAuthorized(
                 f"{error}\n\nNothing was removed: what authorised before still does. What was "
@@ -291,7 +308,7 @@ class _Rotation:
             "same command again when certbot-dns-persist check sees the new one, or on a machine "
             "that does: certbot-dns-persist prune removes the old ones of this account, "
             "certbot-dns-persist revoke --account those of another."
-            for plan in self._unseen
+            for plan in self._introduced.unseen
         ] + [
             f"At {plan.name}, some old ones could not be removed, and still authorise the accounts "
             "that they name. Remove them with: certbot-dns-persist prune, or yourself."

@@ -121,7 +121,7 @@ def replace(
         between()
         return []
 
-    _, left = ensure.replace([plan], lambda: None, nobody_else)
+    left = ensure.take_over(ensure.introduce([plan]), lambda: None, nobody_else)
     return [plan.name for plan in left]
 
 
@@ -162,7 +162,11 @@ def test_nothing_else_is_changed_if_the_new_record_is_gone_again_after_the_wait(
     plan = dataclasses.replace(plan, retire=(WIDE,))
 
     with pytest.raises(NotAuthorized, match="has taken the new records away"):
-        ensure.replace([plan], lambda: world.stand(WIDE), lambda: pytest.fail("it went on"))
+        ensure.take_over(
+            ensure.introduce([plan]),
+            lambda: world.stand(WIDE),
+            lambda: pytest.fail("it went on"),
+        )
 
     assert world.values == [WIDE]
 
@@ -176,7 +180,8 @@ def test_what_is_to_be_removed_and_is_needed_again_is_published_again(world: Wor
     world.journal.note_replaced({NAME: [PLAIN]})
     world.stand(WIDE)
 
-    ensure.replace([dataclasses.replace(plan, retire=(WIDE,))], lambda: None, list)
+    introduced = ensure.introduce([dataclasses.replace(plan, retire=(WIDE,))])
+    ensure.take_over(introduced, lambda: None, list)
 
     assert world.values == [PLAIN]
     assert world.journal.replaced(NAME) == []
@@ -206,7 +211,8 @@ def test_what_another_certificate_has_come_to_need_stays(
     (plan,) = make_plans([standing], world.options, "rotation")
     plan = dataclasses.replace(plan, retire=(PLAIN, ENDS))
 
-    assert ensure.replace([plan], lambda: None, lambda: [request()]) == ([], [plan])
+    introduced = ensure.introduce([plan])
+    assert ensure.take_over(introduced, lambda: None, lambda: [request()]) == [plan]
     assert world.values == sorted([PLAIN, ENDS, THEIRS])
     assert f"{DOMAIN} needs it with the account {URI}" in caplog.text
 

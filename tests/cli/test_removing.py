@@ -440,6 +440,32 @@ def test_certificates_with_different_options_that_share_a_record_rotate_together
     assert world.nameserver.values(SHARED) == [world.new]
 
 
+def test_certbot_is_locked_only_when_no_group_waits_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that waits in vain keeps no other from being rotated."""
+    world.add("one", "n1.example.test")
+    world.add("two", "n2.example.test", ttl=77)
+    world.add("zero", "n0.example.test", ttl=78, propagation_seconds=1)
+    world.publish("zero", "one", "two")
+    at_lock: list[list[str]] = []
+
+    def lock(_: object) -> None:
+        at_lock.append([v for n in (1, 2) for v in world.values(f"n{n}.example.test")])
+
+    monkeypatch.setattr(changing, "lock_certbot", lock)
+    hidden = validation_domain_name("n0.example.test")
+    world.nameserver.faults = Faults(below=hidden, lie=[world.old])
+
+    done = world("rotate", "--all", "--account", "new", "--yes")
+
+    assert at_lock[0].count(world.new) == 2
+    assert at_lock[0].count(world.old) == 2
+    assert done.status == 1
+    assert "n0.example.test" in done.error
+    assert world.values("n1.example.test") == world.values("n2.example.test") == [world.new]
+
+
 # How much
 
 

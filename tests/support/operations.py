@@ -99,7 +99,8 @@ def rotate(place: Place, wanted: ValidationRequest) -> None:
     ensure.clear_up(standings)
     (plan,) = make_plans(standings, place.options, "rotation")
     retire = tuple(value for value in ours(standings[0]) if value != plan.value)
-    ensure.replace([dataclasses.replace(plan, retire=retire)], lambda: None, list)
+    introduced = ensure.introduce([dataclasses.replace(plan, retire=retire)])
+    ensure.take_over(introduced, lambda: None, list)
 
 
 def revoke(place: Place, domain: str) -> None:
