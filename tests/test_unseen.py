@@ -97,6 +97,7 @@ def test_in_a_split_view_the_ca_decides_and_revoking_finds_the_record(
     rotated = failed(companion("rotate", *subject, "--dns-persist-valid-for=90"))
     assert "rfc2136 has the records, but after 1 seconds they cannot be seen" in rotated.error
     assert f"The new record at {name} is published, but cannot be seen from here" in rotated.error
+    assert "remove the old ones with: certbot-dns-persist prune" in rotated.error
     (longer,) = {*views.values(name)} - {FOREIGN[0], value}
     assert noted(certbot) == [value, longer]
 

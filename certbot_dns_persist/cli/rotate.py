@@ -304,10 +304,10 @@ class _Rotation:
         there = {(s.found.canonical_name, value) for s in standings for value in s.found.values}
         return [
             f"The new record at {plan.name} is published, but cannot be seen from here, so nothing "
-            "was removed there. Old records still authorise the accounts that they name. Run the "
-            "same command again when certbot-dns-persist check sees the new one, or on a machine "
-            "that does: certbot-dns-persist prune removes the old ones of this account, "
-            "certbot-dns-persist revoke --account those of another."
+            "was removed there. Old records still authorise the accounts that they name. When "
+            "certbot-dns-persist check sees the new one (--dns-persist-resolvers names another "
+            "resolver to look with), remove the old ones with: certbot-dns-persist prune. If it "
+            "never does, certbot-dns-persist revoke --account removes those of another account."
             for plan in self._introduced.unseen
         ] + [
             f"At {plan.name}, some old ones could not be removed, and still authorise the accounts "
