@@ -6,7 +6,9 @@ has changed is ours, and any other is not: so after an interruption, the next ru
 """
 
 import argparse
+import contextlib
 import dataclasses
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,8 +27,9 @@ from certbot_dns_persist.providers import credentials
 from certbot_dns_persist.request import renewal as renewals
 from certbot_dns_persist.request import wrapped
 from certbot_dns_persist.request.applicants import Given
+from certbot_dns_persist.request.certificate import addresses_of_certificate
 from certbot_dns_persist.request.lineages import Lineage, names_of
-from certbot_dns_persist.request.moving import Machine, changes_of, move_of
+from certbot_dns_persist.request.moving import Machine, authenticator_in, changes_of, move_of
 from certbot_dns_persist.request.renewal import AUTHENTICATOR, Renewal
 from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.request.subjects import Subject, Subjects, Trouble, Troubles, bases
@@ -101,7 +104,26 @@ def run(args: argparse.Namespace) -> int:
             "Give one of --cert-name and --all; --from limits either to some authenticators."
         )
     setting.refuse_closed(args)
+    if not args.back:
+        _refuse_overruled()
     return _Return(args).run() if args.back else _Migration(args).run()
+
+
+def _refuse_overruled() -> None:
+    """Raise :class:`ConfigurationError` if a cli.ini of Certbot's makes moving useless."""
+    from certbot.compat import misc
+
+    home = os.environ.get("XDG_CONFIG_HOME", "~/.config")
+    for directory in (misc.get_default_folder("config"), f"{home}/letsencrypt"):
+        path = Path(directory).expanduser() / "cli.ini"
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            plugin = authenticator_in(path.read_text(encoding="utf-8"))
+            if plugin not in (None, AUTHENTICATOR):
+                raise ConfigurationError(
+                    f"{path} sets the authenticator {plugin} for all certificates, and Certbot "
+                    "prefers that to what it has saved for each. Remove that line, then run the "
+                    "same command again. Nothing was changed."
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,6 +277,11 @@ class _Migration:
             renewal.account,
             saved,
         )
+        if addresses := addresses_of_certificate(renewal.certificate):
+            raise ConfigurationError(
+                f"its certificate has the IP address {addresses[0]}, and dns-persist-01 only works "
+                "for domain names."
+            )
         if not lineage.domains:
             raise ConfigurationError("its certificate has no domain name.")
         offer = self._offers.of(lineage)

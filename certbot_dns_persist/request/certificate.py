@@ -2,6 +2,10 @@
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.x509 import SubjectAlternativeName
 
 
 def names_of_certificate(path: Path) -> set[str]:
@@ -9,14 +13,18 @@ def names_of_certificate(path: Path) -> set[str]:
 
     Raises :class:`OSError` or :class:`ValueError` if it cannot be read.
     """
-    from cryptography import x509
+    from cryptography.x509 import DNSName
 
-    certificate = x509.load_pem_x509_certificate(path.read_bytes())
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return set()
-    return set(names.value.get_values_for_type(x509.DNSName))
+    names = _alternative_names(path)
+    return set(names.get_values_for_type(DNSName)) if names else set()
+
+
+def addresses_of_certificate(path: Path) -> list[str]:
+    """Return the IP addresses in the certificate at ``path``; errors as for its names."""
+    from cryptography.x509 import IPAddress
+
+    names = _alternative_names(path)
+    return sorted(map(str, names.get_values_for_type(IPAddress))) if names else []
 
 
 def lifetime_of_certificate(path: Path) -> int:
@@ -32,3 +40,14 @@ def lifetime_of_certificate(path: Path) -> int:
         warnings.simplefilter("ignore")
         lifetime = certificate.not_valid_after - certificate.not_valid_before
     return int(lifetime.total_seconds())
+
+
+def _alternative_names(path: Path) -> "SubjectAlternativeName | None":
+    from cryptography import x509
+
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return None
+    return extension.value

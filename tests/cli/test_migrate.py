@@ -21,6 +21,8 @@ from certbot_dns_persist.record import validation_domain_name
 
 TESTS = Path(__file__).parents[1]
 
+Parameters = Mapping[str, str | list[str]]
+
 
 class Machine:
     """A machine with an account, and certificates that other authenticators renew."""
@@ -34,7 +36,7 @@ class Machine:
         )
         self.before: dict[str, bytes] = {}
 
-    def add(self, name: str, parameters: Mapping[str, str], *domains: str) -> None:
+    def add(self, name: str, parameters: Parameters, *domains: str) -> None:
         """Add a certificate for ``domains``, by default one named after it."""
         self.before[name] = add_lineage(
             self.certbot,
@@ -43,7 +45,7 @@ class Machine:
             {"renew_hook": f"touch {self.directory / name}", **parameters},
         )
 
-    def add_rfc2136(self, name: str, *domains: str, **more: str) -> None:
+    def add_rfc2136(self, name: str, *domains: str, **more: str | list[str]) -> None:
         """Add one that certbot-dns-rfc2136 renews."""
         file = {"dns_rfc2136_credentials": str(self.credentials)}
         self.add(name, {"authenticator": "dns-rfc2136", **file, **more}, *domains)
@@ -54,8 +56,8 @@ class Machine:
         file.write_text("\n".join([self.bind.primary.address, "53", key.name, key.secret]))
         program = TESTS / "support" / "update_txt.py"
         hook = shlex.join([sys.executable, str(program), str(file)])
-        manual = {"authenticator": "manual", "manual_auth_hook": hook}
-        self.add(name, {**manual, "pref_challs": "dns-01,"})
+        manual: Parameters = {"authenticator": "manual", "manual_auth_hook": hook}
+        self.add(name, {**manual, "pref_challs": ["dns-01"]})
 
     @property
     def all(self) -> list[str]:
@@ -93,10 +95,10 @@ def test_certificates_move_are_renewed_without_credentials_and_go_back(
     """End to end, as Certbot has to read what we write."""
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     domain, certbot = machine.domain, machine.certbot
-    machine.add_rfc2136("one", domain, f"*.{domain}", pref_challs="dns-01,", key_type="rsa")
+    machine.add_rfc2136("one", domain, f"*.{domain}", pref_challs=["dns-01"], key_type="rsa")
     machine.add_script("two")
     machine.add_rfc2136("three", dns_rfc2136_propagation_seconds="600")
-    machine.add("web", {"authenticator": "webroot", "webroot_path": "/var/www,"})
+    machine.add("web", {"authenticator": "webroot", "webroot_path": ["/var/www"]})
     machine.path("one").chmod(0o640)
     updates = bind.primary.update_count()
 
@@ -158,6 +160,7 @@ def test_what_cannot_move_stays_with_the_reason_and_the_others_move(
     machine.add_rfc2136("good")
     machine.add_rfc2136("lost", dns_rfc2136_credentials=str(machine.directory / "none.ini"))
     machine.add_rfc2136("far", "example.invalid")
+    machine.add_rfc2136("addressed", f"addressed.{machine.domain}", "192.0.2.1")
     machine.add("odd", {"authenticator": "dns-nobody"})
     machine.add_rfc2136("bare", account="0123")
     machine.path("broken").write_text("[renewalparams")
@@ -168,6 +171,7 @@ def test_what_cannot_move_stays_with_the_reason_and_the_others_move(
     reasons = {
         "lost": "The credentials file .*none.ini does not exist",
         "far": "its name _validation-persist.example.invalid cannot be looked up",
+        "addressed": "its certificate has the IP address 192.0.2.1",
         "odd": "its plugin dns-nobody is not installed here",
         "bare": "There is no account 0123 at",
         "broken": "Certbot's renewal configuration .*broken.conf cannot be used",
@@ -179,10 +183,22 @@ def test_what_cannot_move_stays_with_the_reason_and_the_others_move(
     assert machine.values(f"lost.{machine.domain}") == []
 
 
+def test_an_authenticator_in_cli_ini_is_told_as_it_would_go_on_to_renew(
+    machine: Machine, companion: Companion
+) -> None:
+    machine.add_rfc2136("one")
+    path = Path(machine.certbot.env["XDG_CONFIG_HOME"]) / "letsencrypt" / "cli.ini"
+    path.parent.mkdir(parents=True)
+    path.write_text("authenticator = dns-rfc2136\n")
+    done = failed(companion("migrate", "--all", "--yes", *machine.reading))
+    assert f"{path} sets the authenticator dns-rfc2136 for all certificates" in done.error
+    assert machine.as_before("one")
+
+
 def test_printed_records_are_for_others_to_publish_and_then_the_certificate_moves(
     machine: Machine, companion: Companion, bind: Bind
 ) -> None:
-    machine.add("one", {"authenticator": "manual", "pref_challs": "dns-01,"})
+    machine.add("one", {"authenticator": "manual", "pref_challs": ["dns-01"]})
     asking = ("migrate", "--cert-name", "one", "--yes", *machine.reading)
     done = failed(companion(*asking))
     assert "its records are missing in DNS, and its provider is manual" in done.error
@@ -223,8 +239,8 @@ def test_with_the_fallback_a_certificate_moves_before_its_ca_offers_the_challeng
         certbot = Certbot(tmp_path / "certbot", ca.directory_url, ca.root_certificate)
         machine = Machine(certbot, bind, domain, tmp_path)
         companion = Companion(certbot)
-        machine.add_rfc2136("one", pref_challs="dns-01,")
-        machine.add("two", {"authenticator": "manual", "pref_challs": "dns-01,"})
+        machine.add_rfc2136("one", pref_challs=["dns-01"])
+        machine.add("two", {"authenticator": "manual", "pref_challs": ["dns-01"]})
         asking = ("migrate", "--all", "--yes", *machine.reading)
         done = failed(companion(*asking))
         assert "does not offer dns-persist-01, as an order shows. With --dns-persist-fallback" in (

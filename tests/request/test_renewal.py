@@ -36,6 +36,9 @@ webroot_path = /var/www,
 [[webroot_map]]
 example.com = /var/www
 www.example.com = /var/www
+
+[acme_renewal_info]
+ari_retry_after = 2026-12-01T00:00:00
 """
 
 
@@ -63,6 +66,9 @@ def test_a_move_changes_its_own_keys_alone(config_dir: Path) -> None:
         "installer = None",
         "dns_persist_provider = rfc2136",
         'dns_persist_credentials = "/root/a, b.ini"',
+        "",
+        "[acme_renewal_info]",
+        "ari_retry_after = 2026-12-01T00:00:00",
     ]
 
 
