@@ -538,7 +538,7 @@ class _Return:
         if self._args.origins and not _is_one_of(plugin, self._args.origins):
             return []
         renewal = renewals.read_renewal(self._config_dir, name)
-        if renewal.octets == before.octets:  # an earlier run was interrupted
+        if renewal.authenticator == plugin:  # an earlier run was interrupted
             self._forget(name)
             return []
         if renewal.authenticator != AUTHENTICATOR:

@@ -93,10 +93,10 @@ def move_of(renewal: Renewal, given: Mapping[str, str], machine: Machine) -> Mov
         file = own.get("credentials")
         options = {"provider": _NATIVE[name], **({"credentials": file} if file else {})}
         return Move({**options, **patient, **given})
-    if name.startswith("dns-"):
-        return _bridged(name, own, {**patient, **given}, machine)
     if plugin == "manual":
         return _by_hooks(own, _challenges(renewal.parameters), given, machine)
+    if name.startswith("dns-") or name in machine.providers:
+        return _bridged(name, own, {**patient, **given}, machine)
     raise ConfigurationError(
         f"its authenticator {plugin} knows no DNS provider. {_GIVE_ONE}."
         if plugin

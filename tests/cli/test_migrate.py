@@ -150,8 +150,13 @@ def test_certificates_move_are_renewed_without_credentials_and_go_back(
         }.items()
     )
     assert not [key for key in back if key.startswith("dns_persist_")]
+    # What an interrupted run has kept, of a certificate that it did not come to.
+    kept = certbot.config_dir / "dns-persist" / "migrated" / "three.conf"
+    kept.write_bytes(machine.before["three"] + b"# as it was once\n")
     done = ok(companion("migrate", "--all", "--back", "--yes"))
     assert "There is nothing to put back" in done.out
+    assert machine.as_before("three")
+    assert not kept.exists()
 
 
 def test_what_cannot_move_stays_with_the_reason_and_the_others_move(

@@ -12,7 +12,16 @@ from certbot_dns_persist.request.renewal import Renewal
 
 OURS = "/etc/letsencrypt/hook.py"
 MACHINE = Machine(
-    providers=["cloudflare", "dns-google", "dns-ovh", "manual", "rfc2136", "route53", "script"],
+    providers=[
+        "acme-dns",
+        "cloudflare",
+        "dns-google",
+        "dns-ovh",
+        "manual",
+        "rfc2136",
+        "route53",
+        "script",
+    ],
     takes_credentials=lambda path: path.endswith(".ini"),
     knows_us=lambda program: program == OURS,
 )
@@ -57,6 +66,11 @@ def test_only_a_wait_longer_than_ours_is_kept(seconds: str, ours: dict[str, str]
 def test_a_plugin_is_bridged_with_its_credentials_file() -> None:
     move = moved(authenticator="dns-ovh", dns_ovh_credentials="/root/ovh.ini")
     assert move == Move({"provider": "dns-ovh", "credentials": "/root/ovh.ini"})
+
+
+def test_a_plugin_may_have_any_name_under_which_it_is_a_provider() -> None:
+    move = moved(authenticator="acme-dns", acme_dns_credentials="/root/a.ini")
+    assert move == Move({"provider": "acme-dns", "credentials": "/root/a.ini"})
 
 
 def test_the_name_of_an_older_certbot_is_that_of_the_plugin() -> None:
