@@ -413,9 +413,13 @@ class _Migration:
     def _shown(
         self, moving: Sequence[_Certificate], plans: Mapping[Options, Sequence[Plan]]
     ) -> str:
-        lines = ["To be moved to dns-persist:", *(each.in_words for each in moving)]
-        lines += dict.fromkeys(f"  {each.offer.in_words}" for each in moving)
         planned = [plan for each in plans.values() for plan in each]
+        requests = {request for plan in planned for request in plan.requests}
+        lines = ["To be moved to dns-persist:"]
+        for each in moving:
+            there = each.subjects and not any(map(each.needs, requests))
+            lines.append(f"{each.in_words}{'; its records are in DNS' if there else ''}")
+        lines += dict.fromkeys(f"  {each.offer.in_words}" for each in moving)
         if planned and not self._args.only_print:
             lines += ["To be published first:", words.changes(planned)]
         return "\n".join(lines)

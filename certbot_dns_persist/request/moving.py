@@ -38,8 +38,8 @@ _FLAGS = ("apache", "manual", "nginx", "standalone", "webroot")
 _SETTING = re.compile(r"\s*(?:--)?([\w-]+)(?:\s*[=:\s]\s*(.*?))?\s*")
 
 _GIVE_ONE = (
-    "Name the DNS service's with --dns-persist-provider, or --dns-persist-provider manual if you "
-    "publish records yourself"
+    "Name the provider with --dns-persist-provider; manual there means that you publish the "
+    "records yourself"
 )
 
 
@@ -147,7 +147,7 @@ def _bridged(name: str, own: Mapping[str, str], more: Mapping[str, str], machine
     if name not in machine.providers:
         raise ConfigurationError(
             f"its plugin {name} is not installed here, so it cannot publish records. Install it "
-            f"beside this command. Or: {_GIVE_ONE[0].lower()}{_GIVE_ONE[1:]}."
+            f"beside this command. Or: {_GIVE_ONE}."
         )
     options = {"provider": name, **more}
     file = own.get("credentials")
@@ -173,8 +173,7 @@ def _by_hooks(
         raise ConfigurationError(
             f"its hook {hook!r} is made for dns-01: it does not read DNS_PERSIST_NAME and "
             f"DNS_PERSIST_VALUE, which the provider script sets{shell}. Let it do so (the README's "
-            f"provider script says how), then run this again. Or: {_GIVE_ONE[0].lower()}"
-            f"{_GIVE_ONE[1:]}."
+            f"provider script says how), then run this again. Or: {_GIVE_ONE}."
         )
     return Move({"provider": "script", "script": hook, **given})
 

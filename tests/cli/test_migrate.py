@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -168,6 +169,10 @@ def test_what_cannot_move_stays_with_the_reason_and_the_others_move(
     machine.add_rfc2136("addressed", f"addressed.{machine.domain}", "192.0.2.1")
     machine.add("odd", {"authenticator": "dns-nobody"})
     machine.add_rfc2136("bare", account="0123")
+    accounts = machine.certbot.config_dir / "accounts"
+    (account,) = accounts.glob("*/*/*")
+    shutil.copytree(account, accounts / "127.0.0.1:9" / "directory" / account.name)
+    machine.add_rfc2136("down", server="https://127.0.0.1:9/directory")
     machine.path("broken").write_text("[renewalparams")
     machine.path("unsigned").write_bytes(
         machine.path("good").read_bytes().replace(b"live/good/cert.pem", b"live/none.pem")
@@ -178,6 +183,7 @@ def test_what_cannot_move_stays_with_the_reason_and_the_others_move(
         "far": "its name _validation-persist.example.invalid cannot be looked up",
         "addressed": "its certificate has the IP address 192.0.2.1",
         "odd": "its plugin dns-nobody is not installed here",
+        "down": "Whether https://127.0.0.1:9/directory offers dns-persist-01 is unknown",
         "bare": "There is no account 0123 at",
         "broken": "Certbot's renewal configuration .*broken.conf cannot be used",
         "unsigned": "The certificate .*none.pem of the lineage unsigned cannot be read",
@@ -214,10 +220,44 @@ def test_printed_records_are_for_others_to_publish_and_then_the_certificate_move
     assert "one can move when its records are in DNS" in done.error
     assert machine.as_before("one")
     bind.add_txt(name, machine.value)
-    ok(companion(*asking))
+    done = ok(companion(*asking))
+    assert "one: from manual to the provider manual; its records are in DNS" in done.out
     assert machine.moved() == ["one"]
     done = ok(companion(*asking))
     assert "one is renewed by dns-persist already" in done.out
+
+
+def test_a_person_at_a_terminal_publishes_while_we_wait(
+    machine: Machine, companion: Companion, bind: Bind
+) -> None:
+    machine.add("one", {"authenticator": "manual", "pref_challs": ["dns-01"]})
+    machine.add("two", {"authenticator": "standalone"})
+    provider = "--dns-persist-provider=manual"
+    with companion.at_terminal("migrate", "--all", provider, *machine.reading) as screen:
+        screen.wait_for("Continue? [y/N]")
+        screen.enter("y\n")
+        screen.wait_for("Please publish in DNS")
+        for name in ("one", "two"):
+            domain = f"{name}.{machine.domain}"
+            screen.wait_for(validation_domain_name(domain))
+            bind.add_txt(validation_domain_name(domain), machine.value)
+        result = screen.finish()
+    assert result.returncode == 0, result.output
+    assert machine.moved() == ["one", "two"]
+
+
+def test_certificates_that_share_a_name_share_its_record(
+    machine: Machine, companion: Companion
+) -> None:
+    domain = machine.domain
+    machine.add_rfc2136("one", domain, f"www.{domain}")
+    machine.add_rfc2136("two", f"*.{domain}")
+    machine.add_rfc2136("three", domain, dns_rfc2136_propagation_seconds="500")  # other options
+    ok(companion("migrate", "--all", "--yes", *machine.reading))
+    assert machine.moved() == ["one", "three", "two"]
+    assert machine.values(domain) == [f"{machine.value}; policy=wildcard"]
+    assert machine.values(f"www.{domain}") == [machine.value]
+    ok(companion("check", "--all"))
 
 
 def test_a_record_that_is_not_on_every_server_moves_nothing_yet(

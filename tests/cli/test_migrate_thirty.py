@@ -221,6 +221,8 @@ def test_thirty_certificates_move_with_one_command_and_renew_without_credentials
 @pytest.mark.long
 def test_thirty_certificates_that_moved_come_back_to_the_byte(site: Site, bind: Bind) -> None:
     reading = f"--dns-persist-resolvers={bind.resolver.address}"
+    site.migrate("--all", "--dry-run", reading)
+    assert not [*site.config_dir.glob("dns-persist/migrated/*")]
     site.migrate("--all", "--yes", reading)
     assert not any(site.path(name).read_bytes() == text for name, text in site.before.items())
     site.migrate("--all", "--back", "--yes")

@@ -125,7 +125,7 @@ def test_a_hook_that_reads_our_variables_becomes_a_script() -> None:
 def test_any_other_hook_stays_with_what_to_do(hook: str) -> None:
     why = stays(authenticator="manual", pref_challs="dns", manual_auth_hook=hook)
     assert f"its hook {hook!r} is made for dns-01" in why
-    assert "or --dns-persist-provider manual" in why
+    assert "Or: Name the provider with --dns-persist-provider" in why
 
 
 def test_a_person_who_publishes_goes_on_doing_so() -> None:
