@@ -12,8 +12,10 @@ import pytest
 from certbot._internal import lock
 from support.acme_ca import TestCa
 from support.bind import Bind
+from support.bootstrap import ROOT
 from support.certbot import Certbot
 from support.companion import Companion, failed, ok
+from support.environments import OURS, Environment
 from support.foreign import add_lineage
 from support.killed import was_killed
 from support.pebble import ISSUER
@@ -276,6 +278,7 @@ def test_a_record_that_is_not_on_every_server_moves_nothing_yet(
     assert machine.moved() == ["one"]
 
 
+@pytest.mark.every_certbot
 def test_with_the_fallback_a_certificate_moves_before_its_ca_offers_the_challenge(
     bind: Bind, domain: str, tmp_path: Path
 ) -> None:
@@ -303,6 +306,25 @@ def test_with_the_fallback_a_certificate_moves_before_its_ca_offers_the_challeng
         renewed = certbot.renew("--force-renewal", "--cert-name", "one")
         assert renewed.returncode == 0, renewed.output
         assert len(machine.values(f"one.{domain}")) == 1
+
+
+def test_a_certbot_without_the_plugin_says_what_the_documentation_explains(
+    machine: Machine, companion: Companion, tmp_path: Path
+) -> None:
+    """With a real one, whose words they are."""
+    machine.add_rfc2136("one", pref_challs=["dns-01"])
+    machine.add_rfc2136("two")
+    ok(companion("migrate", "--all", "--yes", *machine.reading))
+    program = str(Environment(tmp_path / "environment", without={OURS}).certbot)
+    other = Certbot(tmp_path / "certbot", machine.certbot.server, program=program)
+    shown = other.renew("--force-renewal").output
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    for message in (
+        "Unrecognized challenges: dns-persist-01. Skipping the file.",
+        "The requested dns-persist plugin does not appear to be installed",
+    ):
+        assert message in shown
+        assert message in page
 
 
 def test_what_changes_while_a_person_is_asked_is_left_alone(
