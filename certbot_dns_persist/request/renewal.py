@@ -153,15 +153,22 @@ def undone(before: bytes, now: bytes) -> bytes:
     return rewritten(now, {key: old.get(key) for key in moved})
 
 
-def replace(path: Path, new: Callable[[bytes], bytes]) -> None:
+def replace(path: Path, new: Callable[[bytes], bytes], *, expected: bytes | None = None) -> None:
     """Replace the content of a renewal configuration with what ``new`` makes of it, atomically.
 
     The file keeps its owner and mode, and a link is followed. Raises
-    :class:`~certbot_dns_persist.errors.ConfigurationError` if that fails; then it is as it was.
+    :class:`~certbot_dns_persist.errors.ConfigurationError` if that fails, or the content is not the
+    ``expected`` one; then it is as it was.
     """
     try:
         real = files.followed(path)
-        replace_file(real, new(real.read_bytes()))
+        octets = real.read_bytes()
+        if expected not in (None, octets):
+            raise ConfigurationError(
+                f"{path} was changed by another process meanwhile, so we did not change it. Run "
+                "the same command again."
+            )
+        replace_file(real, new(octets))
     except (OSError, ConfigObjError, UnicodeDecodeError, KeyError) as error:
         raise ConfigurationError(
             f"Certbot's renewal configuration {path} cannot be changed: {reason(error)}."
