@@ -13,6 +13,7 @@ from support.aws import Aws
 from support.bind import Bind
 from support.certbot import Certbot
 from support.companion import Companion, failed, ok
+from support.foreign import add_lineage
 from support.issued import FOREIGN
 from support.nameserver import Nameserver
 from support.need import need
@@ -110,6 +111,27 @@ def test_in_a_split_view_the_ca_decides_and_revoking_finds_the_record(
     assert views.server.records(DOMAIN, views.outside) == before
     assert noted(certbot) == []
     assert "nothing to revoke" in ok(companion("revoke", *subject)).out
+
+
+def test_in_a_split_view_a_certificate_moves_once_its_provider_has_the_record(
+    views: Views, start_pebble: StartPebble, tmp_path: Path
+) -> None:
+    domain = f"moving.{DOMAIN}"
+    ca = start_pebble(f"{views.outside}:53")
+    certbot = Certbot(tmp_path / "certbot", ca.directory_url, ca.ca_bundle)
+    value = f"{ISSUER}; accounturi={certbot.register()}"
+    credentials = views.key.write_credentials(tmp_path / "dns.ini", views.inside, 53)
+    saved = {"authenticator": "dns-rfc2136", "dns_rfc2136_credentials": str(credentials)}
+    add_lineage(certbot, "moving", [domain], saved)
+    resolvers = f"--dns-persist-resolvers={views.inside}"
+
+    done = ok(Companion(certbot)("migrate", "--all", "--yes", resolvers, SOON))
+    assert "rfc2136 has the records, but after 1 seconds they cannot be seen" in done.error
+    assert certbot.renewal("moving")["authenticator"] == "dns-persist"
+    assert views.values(validation_domain_name(domain)) == [value]
+    renewed = certbot.renew("--force-renewal")
+    assert renewed.returncode == 0, renewed.output
+    assert views.values(validation_domain_name(domain)) == [value]
 
 
 def test_in_a_split_view_the_ca_decides_on_dns_01_too(views: Views, tmp_path: Path) -> None:
