@@ -66,9 +66,10 @@ class _Certificate:
         until = "" if self.subjects else ", and dns-01 until its CA offers dns-persist-01"
         return f"  {self.name}: from {self.renewal.authenticator} to {provider}{until}"
 
-    def needs(self, request: ValidationRequest) -> bool:
-        """Whether it needs the record for ``request``."""
-        return any(subject.request == request for subject in self.subjects)
+    @property
+    def requests(self) -> set[ValidationRequest]:
+        """What records must prove for it."""
+        return {subject.request for subject in self.subjects}
 
 
 class Migration:
@@ -239,7 +240,7 @@ class Migration:
     def _plans_of(self, group: Group, found: Sequence[_Certificate]) -> list[Plan]:
         def leave(requests: Sequence[ValidationRequest], why: str) -> None:
             for each in found:
-                if any(map(each.needs, requests)):
+                if not each.requests.isdisjoint(requests):
                     self._stay.setdefault(each.name, why)
 
         for each in found:
@@ -314,7 +315,7 @@ class Migration:
             words.record_to_publish(plan)
             for planned in plans.values()
             for plan in planned
-            if any(each.needs(request) for each in awaited for request in plan.requests)
+            if any(not each.requests.isdisjoint(plan.requests) for each in awaited)
         ]
         if records:
             print("Please publish in DNS:\n\n{}\n".format("\n\n".join(records)), flush=True)
@@ -327,7 +328,7 @@ class Migration:
         requests = {request for plan in planned for request in plan.requests}
         lines = ["To be moved to dns-persist:"]
         for each in moving:
-            there = each.subjects and not any(map(each.needs, requests))
+            there = each.subjects and each.requests.isdisjoint(requests)
             lines.append(f"{each.in_words}{'; its records are in DNS' if there else ''}")
         lines += dict.fromkeys(f"  {each.offer.in_words}" for each in moving)
         if planned and not self._args.only_print:
@@ -381,11 +382,8 @@ class Migration:
 
 def _misses(each: _Certificate, plans: Sequence[Plan]) -> bool:
     """Whether a record that a certificate needs is not there."""
-    return any(
-        each.needs(standing.request) and not standing.accepted
-        for plan in plans
-        for standing in plan.standings
-    )
+    missing = {s.request for plan in plans for s in plan.standings if not s.accepted}
+    return not each.requests.isdisjoint(missing)
 
 
 def is_one_of(plugin: str, wanted: Sequence[str]) -> bool:
