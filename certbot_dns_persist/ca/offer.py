@@ -17,6 +17,7 @@ from certbot_dns_persist.shown import printable
 if TYPE_CHECKING:  # it imports what talks HTTP
     from certbot_dns_persist.ca.directory import Directory
     from certbot_dns_persist.ca.terms import Terms
+    from certbot_dns_persist.ca.trial_order import TrialOrder
 
 
 class Answer(str, enum.Enum):
@@ -107,6 +108,16 @@ def offer_of(
         return Offer(server, Answer.UNKNOWN, Source.NOBODY)
     answer = Answer.YES if known.offers else Answer.NO
     return Offer(server, answer, Source.LIST, known.draft, known)
+
+
+def offer_of_order(before: Offer, trial: "TrialOrder") -> Offer:
+    """Return what ``trial`` shows of the CA, or ``before`` if it does not tell."""
+    if not trial.tells:
+        return before
+    answer, draft = Answer.NO, None
+    if trial.challenge is not None:
+        answer, draft = Answer.YES, trial.challenge.draft
+    return dataclasses.replace(before, answer=answer, source=Source.ORDER, draft=draft)
 
 
 def known_ca(server: str) -> KnownCa | None:

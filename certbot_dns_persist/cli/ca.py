@@ -138,18 +138,13 @@ def _order(
 
 def _ordered(findings: "Findings", account: "Account", trial: "TrialOrder") -> "Findings":
     """Return ``findings`` with what the ``trial`` order shows."""
-    from certbot_dns_persist.ca.offer import Answer, Source
+    from certbot_dns_persist.ca.offer import offer_of_order
     from certbot_dns_persist.ca.terms import stated_terms
 
     findings = dataclasses.replace(findings, trial=trial)
     if not trial.tells:
         return findings
-    offer = dataclasses.replace(
-        findings.offer,
-        answer=Answer.YES if trial.challenge else Answer.NO,
-        source=Source.ORDER,
-        draft=trial.challenge.draft if trial.challenge else None,
-    )
+    offer = offer_of_order(findings.offer, trial)
     findings = dataclasses.replace(findings, offer=offer, terms=None)
     if trial.challenge is None:
         return findings

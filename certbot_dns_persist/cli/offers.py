@@ -6,11 +6,11 @@ from pathlib import Path
 
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.directory import Directory, fetch_directory
-from certbot_dns_persist.ca.offer import Answer, Offer, Source, offer_of
+from certbot_dns_persist.ca.offer import Offer, offer_of, offer_of_order
 from certbot_dns_persist.ca.terms import stated_terms
 from certbot_dns_persist.ca.trial_order import TrialOrder, place_trial_order
 from certbot_dns_persist.cli import changing, setting
-from certbot_dns_persist.errors import ChallengeError, DirectoryError
+from certbot_dns_persist.errors import AccountError, ChallengeError, DirectoryError
 from certbot_dns_persist.request.accounts import find_account, find_key
 from certbot_dns_persist.request.lineages import Lineage
 from certbot_dns_persist.shown import logger_of
@@ -23,18 +23,25 @@ class Offers:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
-        self._known: dict[tuple[str, str], Offer] = {}
+        self._known: dict[tuple[str, str], Offer | AccountError] = {}
 
     def of(self, lineage: Lineage) -> Offer:
         """Return whether the lineage's CA offers the challenge to its account.
 
-        Raises :class:`~certbot_dns_persist.errors.AccountError` if the account is missing.
+        Raises :class:`~certbot_dns_persist.errors.AccountError` if the account is missing, or the
+        CA does not accept it.
         """
         account = find_account(Path(self._args.config_dir), lineage.server, lineage.account)
         key = lineage.server, account.url
         if key not in self._known:
-            self._known[key] = self._find_out(lineage, account)
-        return self._known[key]
+            try:
+                self._known[key] = self._find_out(lineage, account)
+            except AccountError as error:
+                self._known[key] = error
+        known = self._known[key]
+        if isinstance(known, AccountError):
+            raise known
+        return known
 
     def _find_out(self, lineage: Lineage, account: Account) -> Offer:
         journal = setting.journal(self._args)
@@ -49,19 +56,16 @@ class Offers:
             return offer_of(lineage.server)
         offer = offer_of(lineage.server, directory=directory)
         try:
+            setting.require_valid_account(self._args, lineage.server, account.url)
             trial = self._order(lineage, account, directory)
-            if not trial.tells:
-                return offer
-            if trial.challenge is None:
-                return Offer(lineage.server, Answer.NO, Source.ORDER, None, offer.known)
-            # In the form that the CA wants, which may differ from what its directory lets expect.
-            terms = stated_terms(trial.challenge, trial.name, account, lambda: directory)
-            if not self._args.dry_run:
+            if trial.challenge is not None and not self._args.dry_run:
+                # What the CA wants may differ from what its directory lets expect.
+                terms = stated_terms(trial.challenge, trial.name, account, lambda: directory)
                 journal.note_terms(account.url, terms)
         except (ChallengeError, DirectoryError) as error:
             logger.warning("%s", error)
             return offer
-        return Offer(lineage.server, Answer.YES, Source.ORDER, trial.challenge.draft, offer.known)
+        return offer_of_order(offer, trial)
 
     def _order(self, lineage: Lineage, account: Account, directory: Directory) -> TrialOrder:
         key = find_key(Path(self._args.config_dir), lineage.server, account.url)

@@ -196,6 +196,20 @@ def test_what_cannot_move_stays_with_the_reason_and_the_others_move(
     assert machine.values(f"lost.{machine.domain}") == []
 
 
+def test_a_certificate_of_a_deactivated_account_stays_and_no_record_names_it(
+    machine: Machine, companion: Companion, tmp_path: Path
+) -> None:
+    machine.add_rfc2136("one")
+    accounts = machine.certbot.config_dir / "accounts"
+    shutil.copytree(accounts, tmp_path / "kept")
+    assert machine.certbot.run("unregister").returncode == 0
+    shutil.copytree(tmp_path / "kept", accounts, dirs_exist_ok=True)
+    done = failed(companion("migrate", "--all", "--yes", *machine.reading))
+    assert re.search("one stays as it is: The CA at .* does not accept the account", done.error)
+    assert machine.as_before("one")
+    assert machine.values(f"one.{machine.domain}") == []
+
+
 def test_an_authenticator_in_cli_ini_is_told_as_it_would_go_on_to_renew(
     machine: Machine, companion: Companion
 ) -> None:
