@@ -170,7 +170,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 renewals=functools.partial(order.requests_of_renewals, self.config),
                 ca_decides=True,
                 subset=self.config.allow_subset_of_names,
-                shorten=self.config.verb != "renew",
+                shorten=self.config.verb in ("certonly", "run"),
                 renewal=order.next_renewal(self.config, int(time.time())),
             )
             journal = order.journal(self.config)

@@ -28,6 +28,14 @@ class NoSuchAccount(AccountError):
     """Certbot has no such account, so nothing can be renewed with it."""
 
 
+class AmbiguousAccount(AccountError):
+    """Certbot has several accounts, and nothing says which is meant."""
+
+
+class UnknownAccount(AccountError):
+    """Certbot does not know which account to renew with, so nothing can be renewed."""
+
+
 class DirectoryError(Error):
     """The CA's directory could not be read."""
 

@@ -3,12 +3,13 @@
 import dataclasses
 import datetime
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.acme_ca import TestCa
-from support.certbot import Certbot, Result
+from support.certbot import OTHER, Certbot, Result
 from support.companion import Companion
 from support.nameserver import Nameserver
 
@@ -315,3 +316,67 @@ def test_reconfigure_leaves_no_record_of_the_ca_where_it_tries(
         f"Renewals are not affected: the record of {DOMAIN} at {ca.directory_url} is there",
     )
     assert nameserver.values(NAME) == production
+
+
+class Beside(Companion):
+    """The command in the environment of the Certbot that is tested."""
+
+    def command(self, command: str, *arguments: str | Path) -> list[str]:
+        line = super().command(command, *arguments)
+        if OTHER:
+            line[0] = str(Path(OTHER).with_name("certbot-dns-persist"))
+        return line
+
+
+# End to end: Certbot's cli.ini, its accounts and its renewals, and what we make of all of them.
+@pytest.mark.every_certbot
+def test_cli_ini_is_followed_and_an_account_that_certbot_would_ignore_is_told(
+    ca: TestCa,
+    certbot: Certbot,
+    nameserver: Nameserver,
+    writing: list[str],
+    tmp_path: Path,
+) -> None:
+    # Certbot looks for the file when it is imported, which a fork of it would not do again.
+    anew = {"PYTHON_AT_START": "1"}
+    timer = Certbot(certbot.config_dir.parent, "", ca.root_certificate, env=anew)
+    companion = Beside(timer)
+    ini = Path(certbot.env["XDG_CONFIG_HOME"]) / "letsencrypt" / "cli.ini"
+    ini.parent.mkdir(parents=True)
+    options = [option.removeprefix("--").replace("=", " = ", 1) for option in writing]
+    ini.write_text("\n".join([f"server = {ca.directory_url}", *options, ""]))
+    url = timer.register()
+    published = companion("publish", "-d", DOMAIN, "--yes")
+    assert published.returncode == 0, published.output
+    assert nameserver.values(NAME) == [f"ca.example; accounturi={url}"]
+    updates = len(nameserver.updates)
+    ok(timer.certonly("-d", DOMAIN))
+    assert len(nameserver.updates) == updates
+    checked = companion("check", "--all")
+    assert checked.returncode == 0, checked.output
+
+    elsewhere = Certbot(tmp_path / "elsewhere", ca.directory_url, ca.root_certificate)
+    new = elsewhere.register()
+    (account,) = elsewhere.config_dir.glob("accounts/*/*/*")
+    shutil.copytree(account, certbot.config_dir / account.relative_to(elsewhere.config_dir))
+    checked = companion("check", "--all")
+    assert checked.returncode == 2, checked.output
+    assert f"{ini} sets the server, so Certbot ignores the account" in checked.error
+    said = refused(timer.renew("--force-renewal"), "Certbot cannot ask which one to use")
+    assert "write account = ID beside server there" in said
+    replacing = ["--all", "--account", account.name, "--yes"]
+    rotated = companion("rotate", *replacing)
+    assert rotated.returncode == 1, rotated.output
+    assert f"Certbot would not renew with the account {account.name}" in rotated.error
+    assert f"write account = {account.name} there" in " ".join(rotated.error.split())
+    assert nameserver.values(NAME) == [f"ca.example; accounturi={url}"]
+
+    published = companion("publish", *replacing)
+    assert published.returncode == 0, published.output
+    ini.write_text(f"{ini.read_text()}account = {account.name}\n")
+    rotated = companion("rotate", *replacing)
+    assert rotated.returncode == 0, rotated.output
+    assert nameserver.values(NAME) == [f"ca.example; accounturi={new}"]
+    ok(timer.renew("--force-renewal"))
+    checked = companion("check", "--all")
+    assert checked.returncode == 0, checked.output

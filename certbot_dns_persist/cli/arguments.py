@@ -167,6 +167,17 @@ def add_directories(group: "argparse._ActionsContainer") -> None:
     )
 
 
+def add_config(group: "argparse._ActionsContainer") -> None:
+    """Add what else Certbot reads."""
+    group.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a configuration file that Certbot is given, besides its usual cli.ini; repeatable",
+    )
+
+
 def add_certbot(parser: argparse.ArgumentParser, *, of_certificates: bool = True) -> None:
     """Add where Certbot's files are, and which CA and account to use.
 
@@ -175,6 +186,7 @@ def add_certbot(parser: argparse.ArgumentParser, *, of_certificates: bool = True
     theirs = "the certificate's, else " if of_certificates else ""
     group = parser.add_argument_group("Certbot")
     add_directories(group)
+    add_config(group)
     group.add_argument(
         "--server",
         metavar="URL",

@@ -74,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("Give one name with -d: one order shows what the CA offers.")
     with setting.usage():
         name = normalize(args.domains[0].strip()) if args.domains else None
-    findings = _find_out(args, args.server or DEFAULT_SERVER, name)
+    server = args.server or setting.preset(args).get("server", DEFAULT_SERVER)
+    findings = _find_out(args, server, name)
     sys.stdout.write((offered.as_json if args.json else offered.as_text)(findings))
     if findings.fault:
         return 1

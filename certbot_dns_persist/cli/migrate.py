@@ -71,6 +71,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     arguments.add_may_hide(group)
     certbot = parser.add_argument_group("Certbot")
     arguments.add_directories(certbot)
+    arguments.add_config(certbot)
     arguments.add_no_verify_ssl(certbot)
     arguments.add_options(
         parser,

@@ -24,6 +24,7 @@ from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.request.accounts import accounts_directory, read_accounts
 from certbot_dns_persist.request.applicants import Given
 from certbot_dns_persist.request.lineages import Lineage, change_lineage, read_lineage
+from certbot_dns_persist.request.renewal import PREFIX
 from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.request.subjects import Subject, Subjects, bases, only_subjects
 
@@ -102,6 +103,7 @@ def _find_rotations(args: argparse.Namespace, groups: Sequence[Group]) -> "list[
     rotations = [_Rotation(args, group) for group in groups]
     for rotation in rotations:
         rotation.refuse_parts()
+        rotation.refuse_if_overruled()
     lineages = {lineage.name for rotation in rotations for lineage in rotation.lineages}
     others = changing.standings_of_others(args, but=lineages)
     for rotation in rotations:
@@ -262,15 +264,37 @@ class _Rotation:
         ]
 
     def _differences(self, lineage: Lineage) -> Mapping[str, str]:
+        saved = lineage.saved
+        return {key: value for key, value in self._wanted.items() if value != str(saved.get(key))}
+
+    @cached_property
+    def _wanted(self) -> Mapping[str, str]:
+        """What the lineages are to be renewed with."""
         request = self._group.subjects[0].request
         wanted = {"server": request.server, "account": self._account_id(request)}
-        have: dict[str, Any] = {"server": lineage.server, "account": lineage.account}
         for name in arguments.SHAPING:
             # The provider and the credentials of this run are not saved for renewals.
             if self._given.options[name] is not None:
-                key = name.replace("-", "_")
-                wanted[key], have[key] = str(self._given.options[name]), lineage.options.get(key)
-        return {key: value for key, value in wanted.items() if value != str(have[key])}
+                wanted[name.replace("-", "_")] = str(self._given.options[name])
+        return wanted
+
+    def refuse_if_overruled(self) -> None:
+        """Raise :class:`ConfigurationError` if Certbot would not renew with what is wanted."""
+        preset = self._given.preset
+        for key, value in self._wanted.items() if self.lineages else ():
+            name = key if key in ("server", "account") else f"{PREFIX}{key}"
+            effective = preset.get(name, value)
+            if name == "account" and effective is None:
+                # Then Certbot takes the only one.
+                effective = value if len(self._accounts(self._wanted["server"])) == 1 else None
+            if str(effective) != value:
+                raise ConfigurationError(
+                    f"Certbot would not renew with the {key} {value}: what {preset.where} sets "
+                    "comes before the renewal configurations, and if that is the server, Certbot "
+                    "ignores the account in them. Nothing was changed. Publish the records first, "
+                    "with certbot-dns-persist publish and the same arguments. Then write "
+                    f"{name.replace('_', '-')} = {value} there, and run this again."
+                )
 
     def _account_id(self, request: ValidationRequest) -> str:
         accounts = self._accounts(request.server)
@@ -332,7 +356,7 @@ class _Rotation:
             changing.lock_certbot(self._args)
         config_dir = Path(self._args.config_dir)
         for lineage in self.lineages:
-            if read_lineage(config_dir, lineage.name) != lineage:
+            if read_lineage(config_dir, lineage.name, self._given.preset) != lineage:
                 raise ConfigurationError(
                     f"The certificate {lineage.name} was changed by another process "
                     "meanwhile, so it may need other records."

@@ -26,6 +26,7 @@ from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
 from certbot_dns_persist.request.accounts import closed_directory, find_key
 from certbot_dns_persist.request.applicants import Given, Identity
 from certbot_dns_persist.request.names import Names
+from certbot_dns_persist.request.preset import NOTHING_SET, Preset, read_preset
 from certbot_dns_persist.request.subjects import (
     Subject,
     Subjects,
@@ -33,7 +34,9 @@ from certbot_dns_persist.request.subjects import (
     Troubles,
     normalize,
 )
-from certbot_dns_persist.shown import printable
+from certbot_dns_persist.shown import logger_of, printable
+
+logger = logger_of(__name__)
 
 _THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
 #: Also what ``<(command)`` stands for in a shell.
@@ -195,6 +198,8 @@ def command_line(args: argparse.Namespace, command: str) -> str:
     ):
         if value != default:
             parts += [option, value]
+    for path in args.config:
+        parts += ["--config", path]
     return shlex.join(parts)
 
 
@@ -256,14 +261,49 @@ def given(args: argparse.Namespace) -> Given:
     }
     if collected["may-hide"] is not None:
         collected["may-hide"] = ",".join(collected["may-hide"])  # as a single option has it
+    identity = _identity(args)
+    found = preset(args) if identity is None else NOTHING_SET
     return Given(
         server=args.server,
         account=args.account,
-        identity=_identity(args),
+        identity=identity,
         options=collected,
-        verify=not args.no_verify_ssl,
+        verify=not (args.no_verify_ssl or found.get("no_verify_ssl", False)),
+        preset=found,
         offline=getattr(args, "offline", False),
     )
+
+
+def preset(args: argparse.Namespace) -> Preset:
+    """Return what Certbot's configuration file sets.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if Certbot cannot use it and the
+    arguments do not say what is needed.
+    """
+    places = {"--config-dir": args.config_dir, "--logs-dir": args.logs_dir}
+    usual = (CONFIG_DIR, LOGS_DIR)
+    given = [part for place in places.items() if place[1] not in usual for part in place]
+    try:
+        found = _preset(tuple(args.config), tuple(given))
+    except ConfigurationError as error:
+        if getattr(args, "server", None) is None or args.account is None:
+            raise
+        logger.warning("%s", error)
+        return NOTHING_SET
+    for option, used in places.items():
+        wanted = found.get(option[2:].replace("-", "_"), used)
+        if used in usual and wanted != used:
+            logger.warning(
+                "%s sets %s to %s for Certbot. Give us %s, too.",
+                found.where,
+                option[2:],
+                wanted,
+                option,
+            )
+    return found
+
+
+_preset = functools.cache(read_preset)
 
 
 def _identity(args: argparse.Namespace) -> Identity | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from certbot_dns_persist.account import Account, thumbprint
-from certbot_dns_persist.errors import AccountError, NoSuchAccount
+from certbot_dns_persist.errors import AccountError, AmbiguousAccount, NoSuchAccount
 
 if TYPE_CHECKING:  # it imports all of cryptography, which is needed only with a key
     from josepy.jwk import JWK
@@ -49,7 +49,7 @@ def find_account(config_dir: Path, server: str, name: str | None) -> Account:
         return chosen[0]
     known = "; ".join(f"{key} ({account.url})" for key, account in accounts.items())
     if chosen:
-        raise AccountError(
+        raise AmbiguousAccount(
             f"There are several accounts at {server} in {config_dir}. Choose one with --account: "
             f"{known}."
         )

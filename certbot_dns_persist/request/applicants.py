@@ -7,10 +7,18 @@ from typing import Any
 
 from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms, expected_terms
-from certbot_dns_persist.errors import DirectoryError, Error, NoSuchAccount, UsageError
+from certbot_dns_persist.errors import (
+    AmbiguousAccount,
+    DirectoryError,
+    Error,
+    NoSuchAccount,
+    UnknownAccount,
+    UsageError,
+)
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.request.accounts import find_account
 from certbot_dns_persist.request.lineages import Lineage
+from certbot_dns_persist.request.preset import NOTHING_SET, Preset
 from certbot_dns_persist.shown import logger_of
 
 logger = logger_of(__name__)
@@ -39,6 +47,8 @@ class Given:
     """By name without prefix; ``None`` if it is not given."""
     verify: bool = True
     """Whether to check the certificate of the CA's server."""
+    preset: Preset = NOTHING_SET
+    """What Certbot's configuration file sets."""
     offline: bool = False
     """Whether to use what the CA said in the last order, instead of asking it."""
 
@@ -85,12 +95,18 @@ class Applicants:
 
     def server(self, lineage: Lineage | None) -> str:
         """Return the ACME directory URL of the CA to use."""
-        return self._given.server or (lineage.server if lineage else DEFAULT_SERVER)
+        default = lineage.server if lineage else self._given.preset.get("server", DEFAULT_SERVER)
+        return self._given.server or default
 
     def _account(self, lineage: Lineage | None) -> str | None:
-        if self._given.account is not None or lineage is None:
+        if self._given.account is not None:
             return self._given.account
+        preset = self._given.preset
         # Another server has other accounts.
+        if lineage is None:
+            usual = self.server(None) == preset.get("server", DEFAULT_SERVER)
+            account: str | None = preset.get("account", None)
+            return account if usual else None
         return lineage.account if self.server(lineage) == lineage.server else None
 
     def _find_out(self, server: str, name: str | None) -> Applicant:
@@ -103,7 +119,25 @@ class Applicants:
             if name and name == self._given.account:
                 raise UsageError(str(error)) from error
             raise
+        except AmbiguousAccount as error:
+            if name == "":  # that of a lineage, which Certbot cannot ask for in a renewal
+                raise UnknownAccount(self._why_unknown(error)) from error
+            raise
         return Applicant(server, account, self._terms(server, account))
+
+    def _why_unknown(self, error: AmbiguousAccount) -> str:
+        preset = self._given.preset
+        why, advice = "the renewal configuration names none", "Write account = ID into it."
+        if preset.forgets_accounts:
+            why = (
+                f"{preset.where} sets the server, so Certbot ignores the account that is saved "
+                "for a renewal"
+            )
+            advice = "Write account = ID beside server there, or remove server from it."
+        return (
+            'Certbot cannot tell which account to renew with, and stops with "Missing command '
+            f'line flag": {why}. {advice} {error}'
+        )
 
     def _terms(self, server: str, account: Account) -> Terms:
         noted = self._journal.terms(account.url)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.request.certificate import names_of_certificate
+from certbot_dns_persist.request.preset import NOTHING_SET, Preset
 from certbot_dns_persist.request.renewal import (
     AUTHENTICATOR,
     PREFIX,
@@ -38,9 +39,11 @@ class Lineage:
     """Certbot's id of the ACME account."""
     options: Mapping[str, str | bool]
     """Our options that were set, by name without prefix."""
+    saved: Mapping[str, str | bool] = dataclasses.field(default_factory=dict)
+    """What the renewal configuration itself has of these: server, account and our options."""
 
 
-def our_lineages(config_dir: Path) -> tuple[list[Lineage], list[str]]:
+def our_lineages(config_dir: Path, preset: Preset = NOTHING_SET) -> tuple[list[Lineage], list[str]]:
     """Return the lineages that our authenticator renews, and for each unreadable one why.
 
     Both are sorted by the lineages' names.
@@ -50,7 +53,7 @@ def our_lineages(config_dir: Path) -> tuple[list[Lineage], list[str]]:
     lineages, unusable = [], []
     for name in lineage_names(config_dir):
         try:
-            lineage = read_lineage(config_dir, name)
+            lineage = read_lineage(config_dir, name, preset)
         except ConfigurationError as error:
             unusable.append(str(error))
             continue
@@ -59,26 +62,28 @@ def our_lineages(config_dir: Path) -> tuple[list[Lineage], list[str]]:
     return lineages, unusable
 
 
-def read_lineage(config_dir: Path, name: str) -> Lineage:
-    """Return the lineage called ``name``.
+def read_lineage(config_dir: Path, name: str, preset: Preset = NOTHING_SET) -> Lineage:
+    """Return the lineage called ``name``, as Certbot renews it with this ``preset``.
 
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if there is none, or if its
     renewal configuration or its certificate cannot be read.
     """
     renewal = read_renewal(config_dir, name)
-    ours = renewal.authenticator == AUTHENTICATOR
+    authenticator = preset.get("authenticator", renewal.authenticator)
+    saved = {
+        key.removeprefix(PREFIX): _value(value)
+        for key, value in renewal.parameters.items()
+        if key.startswith(PREFIX) and value != "None"
+    }
     return Lineage(
         name=name,
         path=renewal.path,
-        authenticator=renewal.authenticator,
-        domains=names_of(renewal) if ours else (),
-        server=renewal.server,
-        account=renewal.account,
-        options={
-            key.removeprefix(PREFIX): _value(value)
-            for key, value in renewal.parameters.items()
-            if key.startswith(PREFIX) and value != "None"
-        },
+        authenticator=authenticator,
+        domains=names_of(renewal) if authenticator == AUTHENTICATOR else (),
+        server=preset.get("server", renewal.server),
+        account=preset.get("account", renewal.account) or "",
+        options={**saved, **preset.options},
+        saved={"server": renewal.server, "account": renewal.account, **saved},
     )
 
 

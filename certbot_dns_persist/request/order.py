@@ -65,7 +65,14 @@ def check_order(config: "NamespaceConfig", options: Options) -> None:
     if config.account and (accounts / config.account).is_dir():
         read_account(accounts / config.account)
     else:
-        read_accounts(accounts)
+        known = read_accounts(accounts)
+        if not config.account and len(known) > 1 and config.noninteractive_mode:
+            raise ConfigurationError(
+                f"There are several accounts at {config.server}: {', '.join(known)}. Certbot "
+                "cannot ask which one to use. Give --account ID. If this is a renewal, Certbot "
+                "ignores the account that is saved, because the server is set in its cli.ini or "
+                "with --server: write account = ID beside server there, or leave both out."
+            )
     # A renewal may find another record that still authorises.
     if options.until is not None and options.until <= time.time() and config.verb != "renew":
         raise ConfigurationError(

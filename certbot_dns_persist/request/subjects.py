@@ -12,7 +12,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from certbot_dns_persist.errors import ConfigurationError, Error, NoSuchAccount, UsageError
+from certbot_dns_persist.errors import (
+    ConfigurationError,
+    Error,
+    NoSuchAccount,
+    UnknownAccount,
+    UsageError,
+)
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.options import Options, options_of, too_wide
 from certbot_dns_persist.record import (
@@ -74,8 +80,11 @@ class Subjects:
 
     def as_saved(self) -> "Subjects":
         """Return the same lineages, each with the CA, account and options that are saved for it."""
-        saved = Subjects(self._config_dir, self._journal, Given(verify=self._given.verify))
-        saved._ours = self._ours
+        preset = self._given.preset.with_saved_accounts()
+        given = Given(verify=self._given.verify, preset=preset)
+        saved = Subjects(self._config_dir, self._journal, given)
+        if preset == self._given.preset:
+            saved._ours = self._ours
         return saved
 
     @property
@@ -190,7 +199,7 @@ class Subjects:
                 server=applicant.server,
             )
         except Error as error:
-            lost = bool(lineages) and isinstance(error, NoSuchAccount)
+            lost = bool(lineages) and isinstance(error, NoSuchAccount | UnknownAccount)
             usage = isinstance(error, UsageError)
             return Trouble(str(error), domain, lost_account=lost, usage=usage)
         return Subject(request, options, tuple(lineages), tuple(sorted(names)))
@@ -198,7 +207,7 @@ class Subjects:
     @cached_property
     def _options(self) -> Options:
         """The options of domains that are in no lineage of ours; there may be thousands."""
-        return options_of(self._given.options, {})
+        return options_of(self._given.options, self._given.preset.options)
 
     def _all(self) -> Iterator[Lineage | Trouble]:
         lineages, unusable = self._ours
@@ -214,7 +223,7 @@ class Subjects:
     def _named(self, names: Iterable[str]) -> Iterator[Lineage | Trouble]:
         for name in dict.fromkeys(names):
             try:
-                lineage = read_lineage(self._config_dir, name)
+                lineage = read_lineage(self._config_dir, name, self._given.preset)
             except ConfigurationError as error:
                 yield Trouble(str(error), usage=name not in lineage_names(self._config_dir))
                 continue
@@ -229,7 +238,7 @@ class Subjects:
 
     @cached_property
     def _ours(self) -> tuple[list[Lineage], list[str]]:
-        return our_lineages(self._config_dir)
+        return our_lineages(self._config_dir, self._given.preset)
 
     @cached_property
     def _by_domain(self) -> dict[str, list[Lineage]]:

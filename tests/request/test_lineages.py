@@ -9,8 +9,10 @@ from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.request.lineages import (
     Lineage,
     change_lineage,
+    our_lineages,
     read_lineage,
 )
+from certbot_dns_persist.request.preset import Preset
 from certbot_dns_persist.request.renewal import lineage_names
 
 CONFIGURATION = """\
@@ -52,7 +54,28 @@ def test_a_lineage_has_its_names_its_account_and_our_options(path: Path, tmp_pat
             "shared": True,
             "script": '/usr/bin/hook --zone "ü %(x)s"',
         },
+        saved={
+            "server": "https://ca.example/directory",
+            "account": "0123456789abcdef",
+            "resolvers": "192.0.2.1,[2001:db8::1]:53",
+            "shared": True,
+            "script": '/usr/bin/hook --zone "ü %(x)s"',
+        },
     )
+
+
+def test_what_certbots_own_file_sets_comes_before_what_is_saved(path: Path, tmp_path: Path) -> None:
+    saved = read_lineage(tmp_path, "name")
+    values = {"server": "https://other.example/dir", "account": None, "dns_persist_shared": False}
+    lineage = read_lineage(tmp_path, "name", Preset(values))
+    assert (lineage.server, lineage.account) == ("https://other.example/dir", "")
+    assert lineage.options == {**saved.options, "shared": False}
+    assert lineage.saved == saved.saved
+    (theirs, _) = our_lineages(tmp_path, Preset({"authenticator": "webroot"}))
+    assert theirs == []
+    path.write_text(path.read_text().replace("= dns-persist", "= webroot"))
+    ours = read_lineage(tmp_path, "name", Preset({"authenticator": "dns-persist"}))
+    assert ours.domains == ("localhost",)
 
 
 def test_another_authenticators_certificate_is_not_read(path: Path, tmp_path: Path) -> None:
