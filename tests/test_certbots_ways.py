@@ -230,7 +230,11 @@ UNTIL = SOON.replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 @pytest.mark.every_certbot
 def test_an_end_that_the_user_asks_for_shortens_what_lasts_longer(
-    certbot: Certbot, nameserver: Nameserver, reading: list[str], writing: list[str]
+    certbot: Certbot,
+    companion: Companion,
+    nameserver: Nameserver,
+    reading: list[str],
+    writing: list[str],
 ) -> None:
     endless = f"ca.example; accounturi={certbot.register()}"
     other = "other.example; accounturi=https://other.example/1"
@@ -246,6 +250,12 @@ def test_an_end_that_the_user_asks_for_shortens_what_lasts_longer(
     assert "never expires, later than" not in said
     assert nameserver.values(NAME) == [f"{endless}; persistUntil={int(SOON.timestamp())}", other]
     assert f"{DOMAIN} expires at {UNTIL} (persistUntil), before Certbot renews" in said
+
+    nameserver.zones.set_values(NAME, [endless, other])
+    server = ["--server", certbot.server]
+    published = companion("publish", "--yes", *asked, *server, *writing)
+    assert published.returncode == 0, published.output
+    assert nameserver.values(NAME) == [f"{endless}; persistUntil={int(SOON.timestamp())}", other]
 
 
 WITH_CAS = """\
