@@ -7,6 +7,7 @@ parser knows what is in it; that loads every plugin, so we do not ask it without
 import contextlib
 import dataclasses
 import io
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -80,7 +81,8 @@ def read_preset(more: Sequence[str] = (), places: Sequence[str] = ()) -> Preset:
     from certbot._internal import constants
 
     usual = [Path(path).expanduser() for path in constants.CLI_DEFAULTS["config_files"]]
-    files = dict.fromkeys([path for path in usual if path.is_file()] + [*map(Path, more)])
+    # Not Path.is_file, which raises where a directory may not be searched.
+    files = dict.fromkeys([path for path in usual if os.path.isfile(path)] + [*map(Path, more)])
     try:
         deciding = tuple(path for path in files if _decides(path.read_text().splitlines()))
     except (OSError, UnicodeDecodeError) as error:
