@@ -81,8 +81,9 @@ def read_preset(more: Sequence[str] = (), places: Sequence[str] = ()) -> Preset:
     from certbot._internal import constants
 
     usual = [Path(path).expanduser() for path in constants.CLI_DEFAULTS["config_files"]]
-    # Not Path.is_file, which raises where a directory may not be searched.
-    files = dict.fromkeys([path for path in usual if os.path.isfile(path)] + [*map(Path, more)])
+    # Path.is_file raises where a directory may not be searched.
+    there = [path for path in usual if os.path.isfile(path)]  # noqa: PTH113
+    files = dict.fromkeys([*there, *map(Path, more)])
     try:
         deciding = tuple(path for path in files if _decides(path.read_text().splitlines()))
     except (OSError, UnicodeDecodeError) as error:
