@@ -42,7 +42,7 @@ def replace_file(path: Path, octets: bytes, *, mode: int | None = None) -> None:
         with contextlib.suppress(OSError):
             new.unlink()
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _keep(old: Path, new: Path, descriptor: int) -> None:
@@ -53,8 +53,8 @@ def _keep(old: Path, new: Path, descriptor: int) -> None:
     shutil.copystat(old, new)  # after the owner: changing that clears bits of the mode
 
 
-def _sync_directory(path: Path) -> None:
-    """Flush the rename to the disk, on file systems that support that."""
+def sync_directory(path: Path) -> None:
+    """Flush what was renamed or made in ``path`` to the disk, if the file system supports that."""
     try:
         directory = os.open(path, os.O_RDONLY)
     except PermissionError:  # a directory that we may write but not list

@@ -92,12 +92,15 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         kind = self._kind_of_errors
         with _importing(kind):
             from certbot_dns_persist.request import order
+            from certbot_dns_persist.request.rollovers import any_begun
 
         with _errors_for_certbot(kind):
             if self.conf("credentials"):
                 # A renewal runs in another directory; Certbot saves this value for it.
                 path = Path(self.conf("credentials")).expanduser().absolute()
                 setattr(self.config, self.dest("credentials"), str(path))
+            if any_begun(Path(self.config.config_dir)):
+                self._finish_rollover()
             order.check_order(self.config, self._options())
             order.warn_of_expired_records(self.config)
         if self.config.verb == "reconfigure":  # which orders with a copy of the configuration
@@ -132,6 +135,14 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         """
         self.config.pref_challs[:] = [kind for kind in self._preferred if kind != DNSPersist01.typ]
         self._preferred = []
+
+    def _finish_rollover(self) -> None:
+        """Let Certbot use the new key of its account if the CA has that already."""
+        with _importing():
+            from certbot_dns_persist.change import rollover
+            from certbot_dns_persist.request import order
+
+        rollover.finish_for_certbot(self.config, lambda: order.journal(self.config))
 
     def get_chall_pref(self, identifier: str) -> Iterable[type[challenges.Challenge]]:
         """Return dns-persist-01, and what we accept only to explain that the CA lacks it."""

@@ -23,6 +23,7 @@ from support.acme_ca import GOOGLE, TestCa
 from support.bootstrap import ROOT
 from support.certbot import AGREE, Certbot, Result, Screen
 from support.companion import Companion
+from support.dying import Dying
 from support.foreign import add_lineage
 from support.nameserver import Nameserver, serving
 from support.pebble import ISSUER, Pebble
@@ -346,6 +347,20 @@ def from_another_authenticator(world: World, commands: str) -> None:
 def as_a_timer_does(world: World, commands: str) -> None:
     world.issue()
     assert re.search(r"\bok\b", world.run(commands).output)
+
+
+@scene("certbot-dns-persist rollover")
+def a_new_key(world: World, commands: str) -> None:
+    world.issue()
+    before = world.certbot.renewal(DOMAIN)["account"]
+    if "--cancel" in commands:  # one that was begun
+        Dying(world.certbot)("rollover", "--yes", before="rollover.json", nth=2)
+    with world.start(commands) as screen:
+        if "--yes" not in commands:
+            screen.wait_for("[y/N]")
+            screen.enter("y\n")
+        ends_well(screen)
+    assert (world.certbot.renewal(DOMAIN)["account"] == before) == ("--cancel" in commands)
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
         program = r"/usr/bin/certbot-dns-persist|/opt/certbot/bin/certbot"
         (tmp_path / unit.name).write_text(re.sub(program, sys.executable, unit.read_text()))
     units = sorted(tmp_path.iterdir())
-    assert len(units) == 6
+    assert len(units) == 8
     command = [str(analyze), "verify", "--man=no", *map(str, units)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")

@@ -36,7 +36,7 @@ from support.zones import zone_text
 PACKAGE = "certbot_dns_persist"
 COMMANDS = [
     *("record", "check", "audit", "list", "publish", "rotate", "revoke", "prune", "migrate"),
-    *("explain", "ca"),
+    *("rollover", "explain", "ca"),
 ]
 WIDE = {"COLUMNS": "10000", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
 LOOPBACK = re.compile(r"\b127(\.\d+){3}\b")

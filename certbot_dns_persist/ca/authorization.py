@@ -73,14 +73,14 @@ def signing_network(key: "JWK", account_url: str, *, verify: bool) -> "ClientNet
     network = client.ClientNetwork(
         key,
         account=messages.RegistrationResource(body=messages.Registration(), uri=account_url),
-        alg=_algorithm(key),
+        alg=algorithm(key),
         verify_ssl=verify,
     )
     http.limit(network.session)
     return network
 
 
-def _algorithm(key: Any) -> Any:
+def algorithm(key: Any) -> Any:
     """Return the JWS algorithm for an account key (RFC 7518 section 3.1)."""
     from josepy import jwa
 

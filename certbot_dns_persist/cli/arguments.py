@@ -178,24 +178,26 @@ def add_config(group: "argparse._ActionsContainer") -> None:
     )
 
 
-def add_certbot(parser: argparse.ArgumentParser, *, of_certificates: bool = True) -> None:
+def add_certbot(
+    parser: argparse.ArgumentParser,
+    *,
+    server: str = "the certificate's, else Let's Encrypt's",
+    account: str = "the certificate's, else the only one",
+) -> None:
     """Add where Certbot's files are, and which CA and account to use.
 
-    ``of_certificates``: whether the command is about certificates, which have theirs.
+    ``server`` and ``account`` say what the defaults of these two are.
     """
-    theirs = "the certificate's, else " if of_certificates else ""
     group = parser.add_argument_group("Certbot")
     add_directories(group)
     add_config(group)
     group.add_argument(
-        "--server",
-        metavar="URL",
-        help=f"the CA's ACME directory (default: {theirs}Let's Encrypt's)",
+        "--server", metavar="URL", help=f"the CA's ACME directory (default: {server})"
     )
     group.add_argument(
         "--account",
         metavar="ID",
-        help=f"the account at the CA, by Certbot's id or its URL (default: {theirs}the only one)",
+        help=f"the account at the CA, by Certbot's id or its URL (default: {account})",
     )
     add_no_verify_ssl(group)
 

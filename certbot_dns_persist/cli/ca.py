@@ -61,7 +61,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "allowed to get certificates for it",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    arguments.add_certbot(parser, of_certificates=False)
+    arguments.add_certbot(parser, server="Let's Encrypt's", account="the only one")
     parser.set_defaults(run=run, failed=UNKNOWN)
 
 

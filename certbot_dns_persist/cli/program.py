@@ -21,6 +21,7 @@ from certbot_dns_persist.cli import (
     publish,
     record,
     revoke,
+    rollover,
     rotate,
     signals,
 )
@@ -29,7 +30,10 @@ from certbot_dns_persist.cli.terminal import fitted
 from certbot_dns_persist.errors import Error, UsageError
 from certbot_dns_persist.shown import ShownStream
 
-COMMANDS = (record, check, audit, listing, publish, rotate, revoke, prune, migrate, explain, ca)
+COMMANDS = (
+    *(record, check, audit, listing, publish, rotate, revoke, prune, migrate, rollover),
+    *(explain, ca),
+)
 
 DESCRIPTION = """\
 Manage the DNS records of the ACME challenge dns-persist-01: prepare, check, audit, rotate and

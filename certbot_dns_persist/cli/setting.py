@@ -27,6 +27,7 @@ from certbot_dns_persist.request.accounts import closed_directory, find_key
 from certbot_dns_persist.request.applicants import Given, Identity
 from certbot_dns_persist.request.names import Names
 from certbot_dns_persist.request.preset import NOTHING_SET, Preset, read_preset
+from certbot_dns_persist.request.rollovers import begun_rollovers
 from certbot_dns_persist.request.subjects import (
     Subject,
     Subjects,
@@ -100,6 +101,7 @@ def find_subjects(args: argparse.Namespace) -> Asked:
         raise UsageError("Give exactly one of --cert-name, -d, --all and --from-file.")
     if not source.without_certbot:
         refuse_closed(args)
+        _mention_rollovers(args)
     if args.all or args.cert_name:
         if source.without_certbot:
             raise UsageError(
@@ -160,6 +162,24 @@ def refuse_closed(args: argparse.Namespace) -> None:
     raise ConfigurationError(
         f"Certbot's directory {closed} cannot be read: Permission denied. {advice}"
     )
+
+
+def _mention_rollovers(args: argparse.Namespace) -> None:
+    """Warn of account key rollovers that were begun and are not finished."""
+    try:
+        begun = list(begun_rollovers(Path(args.config_dir)))
+    except ConfigurationError as error:
+        logger.warning("%s", error)
+        return
+    for rollover in begun:
+        logger.warning(
+            "The key of the account %s at %s is being replaced since %s, and that is not finished. "
+            "Unless such a command is running now, finish it with: %s",
+            rollover.kept.account.url,
+            rollover.server,
+            rollover.begun,
+            command_line(args, "rollover"),
+        )
 
 
 def lookup_for(args: argparse.Namespace) -> lookups.LookupFor:

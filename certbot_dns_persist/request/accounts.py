@@ -1,19 +1,24 @@
 """The accounts that Certbot keeps in its files, and which of them is meant."""
 
 import contextlib
+import dataclasses
+import hashlib
 import itertools
 import json
 import os
 import urllib.parse
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from certbot_dns_persist.account import Account, thumbprint
 from certbot_dns_persist.errors import AccountError, AmbiguousAccount, NoSuchAccount
+from certbot_dns_persist.shown import logger_of
 
 if TYPE_CHECKING:  # it imports all of cryptography, which is needed only with a key
     from josepy.jwk import JWK
+
+logger = logger_of(__name__)
 
 # RFC 7518 section 6: the members that only a private key has.
 _PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth"}
@@ -103,7 +108,7 @@ def find_key(config_dir: Path, server: str, account_url: str) -> "JWK":
     """
     directory = accounts_directory(config_dir, server)
     return next(
-        _read_account(directory / name)[1]
+        read_key(directory / name)
         for name, account in read_accounts(directory).items()
         if account.url == account_url
     )
@@ -111,8 +116,13 @@ def find_key(config_dir: Path, server: str, account_url: str) -> "JWK":
 
 def accounts_directory(config_dir: Path, server: str) -> Path:
     """Return where Certbot keeps the accounts at the CA whose ACME directory is ``server``."""
+    return config_dir / "accounts" / server_path(server)
+
+
+def server_path(server: str) -> str:
+    """Return where Certbot keeps the accounts at a CA, below ``accounts/``."""
     url = urllib.parse.urlsplit(server)
-    return config_dir / "accounts" / f"{url.netloc}{url.path}"
+    return os.path.normpath(f"{url.netloc}{url.path}")
 
 
 def read_accounts(directory: Path) -> dict[str, Account]:
@@ -135,6 +145,120 @@ def read_account(directory: Path) -> Account:
     # Checking the private key takes longer than everything else here, and we do not need it.
     url, key = _read_account(directory, without=_PRIVATE_MEMBERS)
     return Account(url=url, thumbprint=thumbprint(key))
+
+
+def read_key(directory: Path) -> "JWK":
+    """Return the private key of the account that Certbot keeps in ``directory``.
+
+    Raises what :func:`read_account` does.
+    """
+    return _read_account(directory)[1]
+
+
+def account_id(key: "JWK") -> str:
+    """Return Certbot's id of the account with this key, which names the account's directory."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public: Any = key.public_key()
+    pem = public.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.md5(pem, usedforsecurity=False).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptAccount:
+    """An account in Certbot's files, wherever Certbot finds it.
+
+    Certbot links the directories of one server's accounts, or of one account, to those of an older
+    server. The paths are below ``accounts/``.
+    """
+
+    id: str
+    """Certbot's."""
+    account: Account
+    home: str
+    """Its directory; a link if the directory is elsewhere."""
+    links: tuple[str, ...]
+    """Links to it."""
+    servers: tuple[str, ...]
+    """The directories of the servers at which Certbot finds it; the newest server is first."""
+
+
+def kept_accounts(config_dir: Path) -> list[KeptAccount]:
+    """Return Certbot's accounts at all CAs, each once; warn of those that are damaged."""
+    root = config_dir / "accounts"
+    places: dict[str, list[_Place]] = {}
+    for place in _places(root):
+        places.setdefault(os.path.realpath(root / place.path), []).append(place)
+    found = []
+    for real, them in sorted(places.items()):
+        home, *others = sorted(them, key=lambda place: (place.through_link, place.is_link))
+        try:
+            account = read_account(Path(real))
+        except AccountError as error:
+            logger.warning("%s", error)
+            continue
+        found.append(
+            KeptAccount(
+                id=Path(home.path).name,
+                account=account,
+                home=home.path,
+                links=tuple(place.path for place in others if place.is_link),
+                servers=tuple(str(Path(place.path).parent) for place in [*others, home]),
+            )
+        )
+    return found
+
+
+def choose_account(config_dir: Path, server: str | None, name: str | None) -> KeptAccount:
+    """Return the account ``name`` (Certbot's id or its URL) at ``server``, or the only one.
+
+    Raises :class:`~certbot_dns_persist.errors.AccountError` if there is none, or there are several.
+    """
+    accounts = kept_accounts(config_dir)
+    chosen = [
+        kept
+        for kept in accounts
+        if (server is None or server_path(server) in kept.servers)
+        and name in (None, kept.id, kept.account.url)
+    ]
+    if len(chosen) == 1:
+        return chosen[0]
+    where = f"in {config_dir}" if server is None else f"at {server} in {config_dir}"
+    what = "account" if name is None else f"account {name}"
+    known = "".join(
+        f"\n  --account {kept.id} ({kept.account.url} at {kept.servers[0]})"
+        for kept in chosen or accounts
+    )
+    if chosen:
+        raise AccountError(f"There are several accounts {where}. Choose one:{known}")
+    raise NoSuchAccount(f"There is no {what} {where}." + (f" There are:{known}" if known else ""))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    path: str
+    is_link: bool = False
+    through_link: bool = False
+    """Whether the directory of its server is a link."""
+
+
+def _places(root: Path) -> Iterator[_Place]:
+    """Yield the directories with accounts below ``root``, and the links to them."""
+    for directory, names, files in os.walk(root):
+        here = Path(directory)
+        if "regr.json" in files:
+            yield _Place(str(here.relative_to(root)))
+        for path in (here / name for name in sorted(names)):
+            if not path.is_symlink():
+                continue
+            if (path / "regr.json").exists():
+                yield _Place(str(path.relative_to(root)), is_link=True)
+                continue
+            for below in sorted(path.iterdir()):  # a server's
+                if (below / "regr.json").exists():
+                    yield _Place(
+                        str(below.relative_to(root)), below.is_symlink(), through_link=True
+                    )
 
 
 def closed_directory(config_dir: Path) -> Path | None:

@@ -12,6 +12,7 @@ from certbot_dns_persist.errors import AccountError, ConfigurationError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.record import is_parameter_value
 from certbot_dns_persist.request.accounts import read_account
+from certbot_dns_persist.request.rollovers import begun_rollovers
 from certbot_dns_persist.shown import logger_of
 
 logger = logger_of(__name__)
@@ -98,6 +99,7 @@ def accounts_of_machine(config_dir: Path, journal: Journal) -> list[KnownAccount
     Damaged accounts are skipped, with a warning.
     """
     root = config_dir / "accounts"
+    coming = _coming_keys(config_dir)
     found: dict[str, KnownAccount] = {}
     for regr in sorted(root.rglob("regr.json")):
         server = "/".join(regr.parent.parent.relative_to(root).parts)
@@ -107,12 +109,25 @@ def accounts_of_machine(config_dir: Path, journal: Journal) -> list[KnownAccount
             logger.warning("%s We cannot tell its records from those of strangers.", error)
             continue
         whose = f"the account {regr.parent.name[:8]} of this machine at {server}"
+        noted = _as_noted(account.url, account.thumbprint, whose, journal)
         known = dataclasses.replace(
-            _as_noted(account.url, account.thumbprint, whose, journal),
+            noted,
+            thumbprints=(*noted.thumbprints, *coming.get(account.url, ())),
             server=f"https://{server}",  # Certbot does not keep the scheme
         )
         found.setdefault(account.url, known)
     return list(found.values())
+
+
+def _coming_keys(config_dir: Path) -> dict[str, list[str]]:
+    """Return the thumbprints, by account URL, of keys that a rollover is about to give accounts."""
+    found: dict[str, list[str]] = {}
+    try:
+        for rollover in begun_rollovers(config_dir):
+            found.setdefault(rollover.account.url, []).append(rollover.account.thumbprint)
+    except (AccountError, ConfigurationError) as error:
+        logger.warning("%s We cannot tell the records for it from those of strangers.", error)
+    return found
 
 
 def former_accounts(journal: Journal, others: Iterable[KnownAccount]) -> list[KnownAccount]:

@@ -16,7 +16,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 @pytest.mark.parametrize(
     ("words", "completed"),
-    [("ro", ["rotate"]), ("rotate --dry", ["--dry-run"]), ("record --format n", ["nsupdate"])],
+    [("rot", ["rotate"]), ("rotate --dry", ["--dry-run"]), ("record --format n", ["nsupdate"])],
 )
 def test_bash_completes_commands_options_and_values(
     words: str, completed: list[str], tmp_path: Path

@@ -83,6 +83,7 @@ def test_the_examples_of_each_command_work(
         "letsencrypt.org": ISSUER,
         "example.com": issued.domain,
         "NEW": other_account[0],
+        "ID": issued.url,
         "/etc/letsencrypt/dns.ini": str(tmp_path / "bind.ini"),
     }
     takes = subparser(name)._option_string_actions

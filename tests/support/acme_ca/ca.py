@@ -31,7 +31,7 @@ from .objects import Account, Authorization, Certificate, Challenge, Order
 from .options import Options
 from .problem import Problem
 from .record import hashed_account_uri, normalised
-from .server import HttpRequest, HttpResponse, HttpsServer
+from .server import NO_ANSWER, HttpRequest, HttpResponse, HttpsServer
 
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _DOMAIN = re.compile(rf"(?:\*\.)?(?:{_LABEL}\.)*(?!\d+$){_LABEL}")
@@ -96,6 +96,7 @@ class TestCa:
         self.redirects: dict[str, str] = {}
         self._lock = threading.RLock()
         self._nonces: set[str] = set()
+        self._refused: set[str] = set()
         self._accounts: list[Account] = []
         self._resources: dict[str, Account | Authorization | Certificate | Challenge | Order] = {}
         self._issuer = Issuer(datetime.now(timezone.utc))
@@ -267,7 +268,7 @@ class TestCa:
             signed = _Signed(url, unverified.verified_by(Jwk.from_json(header["jwk"])), None)
         if header["url"] != url:
             raise Problem("unauthorized", f'"url" is {header["url"]}, the request went to {url}')
-        self._use_nonce(header.get("nonce"))
+        self._use_nonce(header.get("nonce"), url)
         if account and account.status != "valid":
             raise Problem("unauthorized", f"account {account.url} is {account.status}")
         return signed
@@ -278,14 +279,16 @@ class TestCa:
             raise Problem("accountDoesNotExist", f"no account {url}")
         return account
 
-    def _use_nonce(self, nonce: Any) -> None:
+    def _use_nonce(self, nonce: Any, url: str) -> None:
         """Section 6.5: each nonce serves once."""
         try:
             b64url_decode(nonce)
         except ValueError as error:
             raise Problem("malformed", f"nonce: {error}") from error
         with self._lock:
-            if nonce not in self._nonces:
+            first = self.options.refuse_first_nonces and url not in self._refused
+            self._refused.add(url)
+            if nonce not in self._nonces or first:
                 raise Problem("badNonce", "this nonce was not issued, or was used before")
             self._nonces.remove(nonce)
 
@@ -335,6 +338,7 @@ class TestCa:
             name: self.base_url + path
             for path, (name, _) in self._fixed.items()
             if name != "directory"
+            and not (name == "keyChange" and self.options.key_change == "absent")
         }
         if meta := offers.directory_meta(self.options, self.account_hash_prefix):
             directory["meta"] = meta
@@ -419,6 +423,8 @@ class TestCa:
     def _key_change(self, signed: _Signed) -> _Reply:
         """Section 7.3.5; the key that goes is remembered."""
         account = signed.known_account
+        if self.options.key_change == "refused":
+            raise Problem("unauthorized", "this CA changes no keys today")
         inner = jws.parse(signed.jws.json())
         if "jwk" not in inner.header or "nonce" in inner.header:
             raise Problem("malformed", "the inner JWS must have a jwk and no nonce")
@@ -431,7 +437,10 @@ class TestCa:
         with self._lock:
             if Jwk.from_json(payload.get("oldKey")).thumbprint != account.thumbprint:
                 raise Problem("malformed", "oldKey is not the account's key")
-            if other := self._account_by_key(new_key):
+            other = self._account_by_key(new_key)
+            if self.options.key_change == "conflict":
+                other = self._accounts[0]
+            if other:
                 raise Problem(
                     "malformed",
                     "an account has the new key already",
@@ -442,6 +451,8 @@ class TestCa:
                 new_key,
                 *(k for k in account.keys if k.thumbprint != new_key.thumbprint),
             ]
+        if self.options.key_change == "unanswered":
+            return _Reply(NO_ANSWER)
         return self._shown_account(account, 200)
 
     def _shown_account(self, account: Account, status: int) -> _Reply:

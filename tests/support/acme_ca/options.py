@@ -13,6 +13,10 @@ from typing import Any, Literal, get_args
 Draft = Literal["00", "01", "02", "transition"]
 DRAFTS: tuple[Draft, ...] = ("00", "01", "02", "transition")
 
+#: What becomes of keyChange (RFC 8555, section 7.3.5): not offered; refused; refused because
+#: another account has the key; done, without an answer.
+KeyChange = Literal["done", "absent", "refused", "conflict", "unanswered"]
+
 #: ``dns-account-01`` is offered and cannot be validated, as a client takes another beside it.
 ChallengeType = Literal["dns-persist-01", "dns-01", "dns-account-01", "http-01"]
 _CHALLENGE_TYPES = frozenset(get_args(ChallengeType))
@@ -67,6 +71,10 @@ class Options:
     #: -02: accept records made with keys that the account had earlier (section 4.2). Off, the CA
     #: breaks a MUST of the draft.
     key_retention: bool = True
+    key_change: KeyChange = "done"
+    #: Refuse the nonce of the first request to each URL: a client tries again (RFC 8555, section
+    #: 6.5).
+    refuse_first_nonces: bool = False
     #: Use a valid authorization again for the next order of the same account.
     authorization_reuse: bool = False
     #: Obey CAA (RFC 8659, RFC 8657), with the names in caaIdentities.

@@ -14,6 +14,9 @@ from typing import Any
 
 _IDLE_SECONDS = 30
 
+NO_ANSWER = 0
+"""A status: the connection is closed, and the client learns nothing."""
+
 
 @dataclass(frozen=True)
 class HttpRequest:
@@ -110,6 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
         response = self.server.handle_acme(
             HttpRequest(self.command, self.path, self.headers, body)  # type: ignore[arg-type]
         )
+        if response.status == NO_ANSWER:
+            self.close_connection = True
+            return
         self.send_response(response.status)
         for name, value in response.headers:
             self.send_header(name, value)
