@@ -67,6 +67,7 @@ class Dying:
                     *(*arguments, f"--config-dir={config_dir}", f"--logs-dir={logs_dir}"),
                 ],
                 env=self._certbot.env,
+                cwd=config_dir,  # where Python finds no other release of the package
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
