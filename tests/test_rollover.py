@@ -178,6 +178,7 @@ def test_what_is_written_is_as_certbot_writes_it(
     # The notes know both keys: what was made with the old one is no stranger's.
     (first, second) = certbot.records()["keys"]
     assert first["thumbprint"] != second["thumbprint"]
+    ok(companion("audit", "--all"))
 
 
 # Kills.
@@ -263,6 +264,22 @@ def test_if_the_answer_is_lost_the_ca_is_asked_for_both_keys(
     ca.change(key_change="unanswered", refuse_first_nonces=True)
     ok(companion("rollover", "--yes"))
     assert [request.resource for request in ca.requests].count("keyChange") == 2
+    finished(certbot, old, one)
+
+
+def test_if_the_ca_cannot_be_asked_either_the_next_run_asks_it(
+    ca: TestCa, certbot: Certbot, companion: Companion, one: list[str]
+) -> None:
+    old = account_of(certbot)
+    ca.change(key_change="unanswered", fails_after_key_change=True)
+    done = failed(companion("rollover", "--yes"))
+    assert "The CA may have the new key, which is in" in done.error
+    assert account_of(certbot) == old
+    ca.change(key_change="done", fails_after_key_change=False)
+    done = failed(companion("rollover", "--cancel", "--yes"))
+    assert "The CA already has the new key" in done.error
+    shown = ok(companion("rollover", "--yes")).out
+    assert "is now finished: the CA has the new key." in shown
     finished(certbot, old, one)
 
 

@@ -98,6 +98,8 @@ class _Work:
         self._journal = setting.journal(args)
         self._verify = not args.no_verify_ssl
         self._holder = Holder.OLD
+        self._told = False
+        """Whether this run has told the CA of the new key."""
         self._unseen: list[Plan] = []
         self._kept: list[Plan] = []
         self._begun = self._find_begun()
@@ -305,6 +307,7 @@ class _Work:
 
     def _switch(self, begun: Rollover) -> None:
         if self._holder is not Holder.NEW:
+            self._told = True
             steps.send(self._config_dir, begun, verify=self._verify)
             self._holder = Holder.NEW
         steps.switch(self._config_dir, begun, self._journal)
@@ -313,6 +316,11 @@ class _Work:
         again = "Fix this, then run the same command again; it continues from there."
         if self._holder is Holder.NEW:
             return f"The CA has the new key, which is in {begun.prepared}. {again}"
+        if self._told:
+            return (
+                f"The CA may have the new key, which is in {begun.prepared}. Run the same command "
+                "again: it asks the CA for both keys."
+            )
         return (
             f"The old key is still in use. {again} To give up instead: "
             f"{setting.command_line(self._args, 'rollover')} --cancel"

@@ -393,6 +393,8 @@ class TestCa:
 
     def _account(self, signed: _Signed) -> _Reply:
         account = self._own(signed, Account)
+        if self.options.fails_after_key_change and len(account.keys) > 1:
+            raise Problem("serverInternal", "accounts cannot be shown now")
         if signed.jws.is_post_as_get:
             return self._shown_account(account, 200)
         payload = signed.jws.json()

@@ -72,6 +72,8 @@ class Options:
     #: breaks a MUST of the draft.
     key_retention: bool = True
     key_change: KeyChange = "done"
+    #: Show no account any more once one has another key.
+    fails_after_key_change: bool = False
     #: Refuse the nonce of the first request to each URL: a client tries again (RFC 8555, section
     #: 6.5).
     refuse_first_nonces: bool = False
