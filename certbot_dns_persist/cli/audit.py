@@ -151,6 +151,7 @@ def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAc
         ),
         noted if journal.exists() else None,
         setting.command_line(args, "revoke"),
+        setting.command_line(args, "prune"),
         published={(entry.name, entry.value): entry.first_published for entry in journal.logged()},
         replaced=journal.replaced,
     )

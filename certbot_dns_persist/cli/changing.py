@@ -178,8 +178,8 @@ class Asked(NamedTuple):
     """What makes them."""
 
 
-def find_asked(args: argparse.Namespace) -> Asked:
-    """Return what ``args`` name.
+def find_asked(args: argparse.Namespace, *, none: bool = False) -> Asked:
+    """Return what ``args`` name; ``none`` is whether that may be nothing.
 
     Raises :class:`~certbot_dns_persist.errors.Error` if one of the subjects cannot be determined:
     we change all of them or none.
@@ -189,7 +189,7 @@ def find_asked(args: argparse.Namespace) -> Asked:
     if asked.troubles:
         kind = UsageError if asked.usage else ConfigurationError
         raise kind("\n".join([*asked.troubles, "Nothing was changed."]))
-    if not subjects:
+    if not subjects and not none:
         raise ConfigurationError("There is nothing to do: no domain was given or found.")
     return Asked(subjects, asked.source)
 

@@ -13,6 +13,7 @@ from certbot_dns_persist.change.publisher import TxtRecord
 from certbot_dns_persist.change.surroundings import patience
 from certbot_dns_persist.change.words import cannot_be_looked_up
 from certbot_dns_persist.cli import changing, setting
+from certbot_dns_persist.cli.as_published import as_published
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ConfigurationError, Error, LookupFailed, ProviderError
 from certbot_dns_persist.journal.notes import PublishedRecord
@@ -119,11 +120,22 @@ class Search:
         cannot be looked up.
         """
         self._args, self._choose, self._others, self._ask_all = args, choose, others, ask_all
-        asked = changing.find_asked(args)
-        self._groups = {
-            group.options: group for group in changing.group_by_options(args, asked.subjects)
-        }
-        places = _places(args, asked.subjects)
+        self._doubts: list[str] = []
+        self.unknown: list[str] = []
+        """Messages on names that could not be looked up, if the command goes on without them."""
+        left_over = getattr(args, "left_over", False)
+        asked = changing.find_asked(args, none=left_over)
+        subjects = as_published(args, asked.subjects, asked.source)
+        self._groups = {group.options: group for group in changing.group_by_options(args, subjects)}
+        places, unknown = _places(args, subjects)
+        if unknown and not left_over:
+            raise LookupFailed(cannot_be_looked_up(unknown))
+        # Domains that were given up are no reason to keep the records of others.
+        self.unknown += [
+            f"{s.request.name} cannot be looked up ({s.found.trouble}), so what we noted there "
+            "stays."
+            for s in unknown
+        ]
         if not args.dry_run:
             for group, standings in self._by_group(places).items():
                 interrupted.conclude(group.publisher, [standing.found for standing in standings])
@@ -132,7 +144,6 @@ class Search:
         for record in journal.published(names={place.name for place in places}):
             notes.setdefault(record.name, []).append(record)
         self._noted = journal.count_names()
-        self._doubts: list[str] = []
         gone = []
         self.places: list[Place] = []
         """Where the command may find something."""
@@ -229,7 +240,7 @@ class Search:
                         now = _look_again(self._args, [places[r.place.name] for r in batch])
                         for removal in batch:
                             left += self._remove(group, removal, now.get(removal.place.name))
-                except ProviderError as error:
+                except Error as error:  # for instance, a provider lacks its credentials
                     rest = [removal for batch in batches[number:] for removal in batch]
                     others = sum(len(removal.values) for removal in rest)
                     left.append(f"{error} So {others} of the records were not removed.")
@@ -353,12 +364,13 @@ class Search:
                 self._doubts.append(f"{place.name}: our notes cannot be corrected. {error}")
 
 
-def _places(args: argparse.Namespace, asked: Sequence[Subject]) -> list[Place]:
-    """Return the names where the look-ups of ``asked`` lead, in their order."""
+def _places(
+    args: argparse.Namespace, asked: Sequence[Subject]
+) -> tuple[list[Place], list[Standing]]:
+    """Return the names where the look-ups of ``asked`` lead, in their order, and what failed."""
     found, unseen = _by_name(_look_up(args, asked))
-    if unseen:
-        raise LookupFailed(cannot_be_looked_up([party.standing for party in unseen]))
-    return [Place(name, tuple(there)) for name, there in found.items()]
+    known = [Place(name, tuple(there)) for name, there in found.items()]
+    return known, [party.standing for party in unseen]
 
 
 def _look_again(args: argparse.Namespace, places: Sequence[Place]) -> dict[str, Place]:

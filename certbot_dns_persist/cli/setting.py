@@ -96,12 +96,16 @@ def find_subjects(args: argparse.Namespace) -> Asked:
         # Raise once what is wrong, not for every domain.
         options.options_of(said.options, {}, _providers(said))
     source = Subjects(Path(args.config_dir), journal(args), said)
-    ways = [args.cert_name, args.domains, args.all, args.from_file]
+    left_over = getattr(args, "left_over", False)
+    ways = [args.cert_name, args.domains, args.all, args.from_file, left_over]
     if sum(map(bool, ways)) != 1:
-        raise UsageError("Give exactly one of --cert-name, -d, --all and --from-file.")
+        known = "-d, --all, --left-over" if hasattr(args, "left_over") else "-d, --all"
+        raise UsageError(f"Give exactly one of --cert-name, {known} and --from-file.")
     if not source.without_certbot:
         refuse_closed(args)
         _mention_rollovers(args)
+    if left_over:
+        return _find_left_over(args, source)
     if args.all or args.cert_name:
         if source.without_certbot:
             raise UsageError(
@@ -137,6 +141,26 @@ def domains_of(args: argparse.Namespace) -> Names:
     """
     with usage():
         return Names(normalize(each.strip()) for given in args.domains for each in given.split(","))
+
+
+def _find_left_over(args: argparse.Namespace, source: Subjects) -> Asked:
+    """Return the domains in our notes that no certificate needs: of ``--server``, or of all CAs."""
+    if args.account is not None:
+        raise UsageError(
+            "--left-over is about all accounts, so it excludes --account. To remove the records of "
+            "one account, use revoke -d."
+        )
+    found: list[Subject | Trouble] = [
+        subject for subject in source.left_over() if args.server in (None, subject.request.server)
+    ]
+    if source.needed_domains is None:
+        found.append(
+            Trouble(
+                "A certificate cannot be read (certbot-dns-persist check --all says which), so it "
+                "is unknown which records it needs."
+            )
+        )
+    return Asked(found, source, len(found))
 
 
 @contextlib.contextmanager

@@ -49,7 +49,9 @@ class Known:
     noted: "Noted | None"
     """Our records that should be in DNS; ``None`` if there is no journal."""
     revoke: str = "certbot-dns-persist revoke"
-    """How the command that removes our records begins."""
+    """How the command that removes our records of a domain begins."""
+    prune: str = "certbot-dns-persist prune"
+    """How the command that removes those that nobody needs begins."""
     published: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     """When each record that the log of changes leaves in place was published (RFC 3339), by name
     and value."""
@@ -239,7 +241,7 @@ class _Judge:
         account_url: str,
         provider: str | None,
     ) -> Notice:
-        written = f" The provider {provider} wrote it." if provider else ""
+        written = f" ({provider} published it)" if provider else ""
         return self._notice(
             NoticeKind.LEFT_OVER,
             Severity.WARNING,
@@ -247,7 +249,7 @@ class _Judge:
             f"is a permission that no certificate on this machine needs: it lets "
             f"{_account(record)} get certificates for {self._scope(record, domain)}. To remove "
             f"it: {self._known.revoke} -d {domain} --server {server} --account {account_url}"
-            f"{written and '.'}{written}",
+            f"{written}. To remove all that is left over: {self._known.prune} --left-over",
         )
 
     def _expired(self, value: str, record: ValidationRecord) -> Notice:
