@@ -136,7 +136,7 @@ class World:
 
     def issue(self, *more: str) -> None:
         """Get a certificate, with its record."""
-        provider = ["--dns-persist-provider", "rfc2136"]
+        provider = ["--dns-persist-provider", "rfc2136", "--dns-persist-ttl", "1"]
         provider += ["--dns-persist-credentials", str(self.write_credentials())]
         done = self.certbot.certonly(*provider, *self._reading, "-d", DOMAIN, *more)
         assert done.returncode == 0, done.output

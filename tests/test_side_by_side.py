@@ -110,9 +110,9 @@ def test_what_several_processes_do_at_random_costs_no_needed_record_and_no_forei
         account = ["--account", random.choice([*watched.urls])]
         return random.choice(
             [
-                ["rotate", "--all", *account],
+                ["rotate", "--all", *account, "--no-wait"],
                 ["rotate", "--all", *policy],
-                ["rotate", "--cert-name", issued.domain, *account, *days],
+                ["rotate", "--cert-name", issued.domain, *account, *days, "--no-wait"],
                 ["publish", "--all", *days],  # with a later end, it refreshes
                 ["publish", "--cert-name", alias, *days],
                 ["prune", "--all"],

@@ -120,3 +120,18 @@ def progress(count: int) -> Iterator[Callable[[], None]]:
     with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task("Looking up", total=count)
         yield lambda: bar.advance(task)
+
+
+@contextlib.contextmanager
+def countdown(seconds: int, words: str) -> Iterator[None]:
+    """Show on standard error, at a terminal, how much of ``seconds`` is left."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    text = f"{words}, {seconds} seconds"
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        bar.add_task(text, total=None)
+        yield

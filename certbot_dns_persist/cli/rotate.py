@@ -1,32 +1,38 @@
 """``certbot-dns-persist rotate``: replace the records, without a gap.
 
-We publish the new records and wait until every server has them; then we change what Certbot renews
-the certificates with; only then we remove the old records. An interruption at any point leaves the
-old records, both, or the new ones, and renewals that work with them.
+We publish the new records and wait until every server has them, and until no cache has the old ones
+alone, where these would not do; then we change what Certbot renews the certificates with; only then
+we remove the old records, and wait until no server has them. An interruption at any point leaves
+the old records, both, or the new ones, and renewals that work with them.
 """
 
 import argparse
 import contextlib
 import dataclasses
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from certbot_dns_persist.change.ensure import Introduced
+from certbot_dns_persist.change.surroundings import patience
 from certbot_dns_persist.change.words import changes
-from certbot_dns_persist.cli import arguments, changing, setting
+from certbot_dns_persist.cli import arguments, changing, report, setting
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ConfigurationError, Error, NotAuthorized
 from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.retire import needed_by, ours
 from certbot_dns_persist.judge.standing import Standing, ends_soon
+from certbot_dns_persist.record import format_time, parse_time
 from certbot_dns_persist.request.accounts import accounts_directory, read_accounts
 from certbot_dns_persist.request.applicants import Given
 from certbot_dns_persist.request.lineages import Lineage, change_lineage, read_lineage
 from certbot_dns_persist.request.renewal import PREFIX
 from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.request.subjects import Subject, Subjects, bases, only_subjects
+from certbot_dns_persist.shown import printable
+from certbot_dns_persist.wait import look_until
 
 EXAMPLES = """\
   certbot-dns-persist rotate --cert-name example.com --dns-persist-valid-for 180
@@ -34,6 +40,9 @@ EXAMPLES = """\
 
 NEW is the other account: Certbot's id, which is the name of its directory below accounts/, or its
 URL.
+
+If a renewal needs the new record, old and new stand together for the TTL of the old one, as the CA
+may have that in a cache. You may interrupt the wait: the same command continues it later.
 
 exit status: 0 replaced, 1 not; the message says what is in DNS now, and what to do next; 3 wrong
 usage or an unexpected error
@@ -44,12 +53,18 @@ REASON = "rotation"
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
-    changing.add_command(
+    group = changing.add_command(
         commands,
         "rotate",
         run,
         summary="Replace the records: for another account, CA, policy or expiry date.",
         examples=EXAMPLES,
+    )
+    group.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="do not wait for caches: remove the old records as soon as every server has the new "
+        "ones, as in an emergency; for their TTL, the CA may refuse to renew",
     )
 
 
@@ -89,10 +104,32 @@ def run(args: argparse.Namespace) -> int:
             except NotAuthorized as error:
                 failed.append(str(error))
                 rotations.remove(rotation)
+        if step is _Rotation.publish and not args.no_wait:
+            _wait_for_caches(args, rotations)
     left = failed + [words for rotation in rotations for words in rotation.left()]
     if not left:
-        changing.say(args, "Replaced: DNS has the new records, and no old ones.")
+        servers = {name for rotation in rotations for name in rotation.servers}
+        changing.say(
+            args,
+            f"Replaced: of {len(servers)} servers that we asked, each has the new records, and "
+            f"none the old ones ({format_time(int(time.time()))}).",
+        )
     return changing.conclude(left)
+
+
+def _wait_for_caches(args: argparse.Namespace, rotations: "Sequence[_Rotation]") -> None:
+    """Wait until no cache has the old records alone; Certbot may run meanwhile."""
+    seconds = max((rotation.seconds_in_caches() for rotation in rotations), default=0)
+    if not seconds:
+        return
+    until = format_time(int(time.time()) + seconds)
+    changing.say(
+        args,
+        f"Old and new records stand together until {until}, as caches may have the old ones alone. "
+        "If you interrupt this, run the same command again later.",
+    )
+    with report.countdown(seconds, "Waiting for caches"):
+        time.sleep(seconds)
 
 
 def _find_rotations(args: argparse.Namespace, groups: Sequence[Group]) -> "list[_Rotation]":
@@ -121,6 +158,8 @@ class _Rotation:
         self._known_accounts: dict[str, Mapping[str, str]] = {}
         self._introduced = Introduced([], [])
         self._kept: list[Plan] = []
+        self.servers: set[str] = set()
+        """Those that were asked whether they have what was removed."""
         self._standings = standings = group.look()
         new = [plan for plan in self._make_plans(standings) if _changes(plan)]
         # Only for what we publish, we ask the zones which names it would hide.
@@ -306,6 +345,42 @@ class _Rotation:
         with self._nothing_removed():
             self._introduced = self._group.ensure.introduce(self.plans)
 
+    def seconds_in_caches(self) -> int:
+        """For how long caches may have the old records without the new ones that are needed."""
+        return max((self._in_caches(plan) for plan in self._introduced.seen), default=0)
+
+    def _in_caches(self, plan: Plan) -> int:
+        """For how long caches may have what ``plan`` retires alone, where that does not do."""
+        alone = (self._of_names(s).without([plan.value]) for s in plan.standings)
+        if not plan.retire or all(standing.everywhere for standing in alone):
+            return 0
+        noted = self._group.journal.published(name=plan.name)
+        ttl = max(
+            *(server.ttl for s in plan.standings for server in s.found.answers),
+            # A resolver says only what is left of it.
+            *(record.ttl or 0 for record in noted if record.value in plan.retire),
+            0,
+        )
+        for record in noted:
+            if record.value == plan.value and record.first_published:
+                # If an earlier run published it, every server had it not much later.
+                since = int(time.time()) - parse_time(record.last_changed)
+                at_last = since - patience(self._group.options, terminal=False)
+                return min(ttl, max(0, ttl - at_last))
+        return ttl
+
+    def _of_names(self, standing: Standing) -> Standing:
+        """Return how the names stand that are asked for, whatever the policy adds to them."""
+        names = {
+            name
+            for subject in self._group.subjects
+            if subject.request == standing.request
+            for name in subject.names
+        }
+        wildcard = f"*.{standing.request.domain}" in names
+        request = dataclasses.replace(standing.request, wildcard=wildcard)
+        return dataclasses.replace(standing, request=request)
+
     def take_over(self) -> None:
         """Change what the lineages are renewed with, and remove the old records."""
         with self._nothing_removed():
@@ -324,22 +399,50 @@ class _Rotation:
 
     def left(self) -> list[str]:
         """Return messages on what is left to do, when all rotations have been carried out."""
+        served = self._still_served()
         standings = self._group.ensure.look([r for plan in self._kept for r in plan.requests])
         there = {(s.found.canonical_name, value) for s in standings for value in s.found.values}
-        return [
+        left = [
             f"The new record at {plan.name} is published, but cannot be seen from here, so nothing "
             "was removed there. Old records still authorise the accounts that they name. When "
             "certbot-dns-persist check sees the new one (--dns-persist-resolvers names another "
             "resolver to look with), remove the old ones with: certbot-dns-persist prune. If it "
             "never does, certbot-dns-persist revoke --account removes those of another account."
             for plan in self._introduced.unseen
-        ] + [
+        ]
+        left += [
             f"At {plan.name}, some old ones could not be removed, and still authorise the accounts "
             "that they name. Remove them with: certbot-dns-persist prune, or yourself."
             for plan in self._kept
             # Another rotation may have removed what its certificates needed until then.
             if any((plan.name, value) in there for value in plan.retire)
         ]
+        return left + served
+
+    def _still_served(self) -> list[str]:
+        """Wait until no server has what was removed; return a message for each that does."""
+        gone = [plan for plan in self._introduced.seen if plan not in self._kept]
+        removed = {plan.name: plan.retire for plan in gone}
+
+        def look() -> list[str]:
+            standings = self._group.ensure.look([r for plan in gone for r in plan.requests])
+            answers = [
+                (standing.found.canonical_name, server)
+                for standing in standings
+                for server in standing.found.answers
+            ]
+            self.servers |= {str(server) for _, server in answers}
+            return list(
+                dict.fromkeys(
+                    f'{name} TXT "{printable(value)}" is removed, and still served by {server}.'
+                    for name, server in answers
+                    for value in removed.get(name, ())
+                    if value in (server.values or ())
+                )
+            )
+
+        seconds = patience(self._group.options, terminal=False)
+        return look_until(look, lambda still: not still, seconds) if gone else []
 
     @cached_property
     def _changed(self) -> list[Lineage]:

@@ -25,6 +25,9 @@ class ServerAnswer:
     referral: str | None = None
     """The zone below to which this server refers."""
 
+    ttl: int = dataclasses.field(default=0, compare=False)
+    """Seconds for which caches keep the values; from a resolver, what is left of that."""
+
     def __str__(self) -> str:
         return self.server if self.server == self.address else f"{self.server} ({self.address})"
 

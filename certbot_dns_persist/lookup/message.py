@@ -85,6 +85,8 @@ class Answer:
     """The addresses that come with a referral."""
     negative_ttl: int | None = None
     """Seconds for which a cache keeps that there is nothing (RFC 2308 section 5), if it may."""
+    ttl: int = 0
+    """Seconds for which a cache keeps the TXT records of the answer."""
 
     @property
     def usable(self) -> bool:
@@ -174,10 +176,12 @@ def _read(wire: bytes, at: int) -> Answer:
         return Answer(rcode, flags)
     records, authority = [], []
     glue: list[Record] = []
-    negative_ttl = None
+    negative_ttl, kept = None, 0
     for _ in range(answers):
         owner, length = dns.name.from_wire(wire, at)
-        rdtype, rdclass, _, start, at = _record(wire, at + length)
+        rdtype, rdclass, ttl, start, at = _record(wire, at + length)
+        if rdtype == _TXT:
+            kept = max(kept, ttl)
         records.append(Record(owner, rdtype, _data(wire, rdclass, rdtype, start, at)))
     for _ in range(authorities):
         owner, length = dns.name.from_wire(wire, at)
@@ -191,7 +195,13 @@ def _read(wire: bytes, at: int) -> Answer:
         if authority and not flags & _AA:
             glue = _read_glue(wire, at, additional)
     return Answer(
-        rcode, flags, tuple(records), tuple(authority), glue=tuple(glue), negative_ttl=negative_ttl
+        rcode,
+        flags,
+        tuple(records),
+        tuple(authority),
+        glue=tuple(glue),
+        negative_ttl=negative_ttl,
+        ttl=kept,
     )
 
 
@@ -223,13 +233,14 @@ def _read_plain(lengths: bytes, header: bytes, rest: bytes) -> Answer | None:
         if not flags & _QR or flags & _TC:
             return None
         at = start + length + 4
-        values = []
+        values, kept = [], 0
         for _ in range(answers):
             if wire[at : at + 2] != _NAME_OF_QUESTION:
                 return None
-            rdtype, rdclass, _, start, at = _record(wire, at + 2)
+            rdtype, rdclass, ttl, start, at = _record(wire, at + 2)
             if rdtype != _TXT:
                 return None
+            kept = max(kept, ttl)
             values.append(text_value(_data(wire, rdclass, rdtype, start, at)))
         shown = negative_ttl = None
         for _ in range(authorities):
@@ -245,7 +256,8 @@ def _read_plain(lengths: bytes, header: bytes, rest: bytes) -> Answer | None:
         rcode = flags & 0xF
         if not answers:
             rcode |= _extended_rcode(wire, at, additional)
-        return Answer(rcode, flags, plain=Plain(tuple(values), shown), negative_ttl=negative_ttl)
+        plain = Plain(tuple(values), shown)
+        return Answer(rcode, flags, plain=plain, negative_ttl=negative_ttl, ttl=kept)
     except (struct.error, dns.exception.DNSException, NotAnAnswer):
         return None
 

@@ -338,7 +338,7 @@ class _Session:
             if answer.usable:
                 end = end_of_chain(answer, qname)
                 ends.append(end)
-                answers.append(ServerAnswer(label, label, _txt_values(answer, end)))
+                answers.append(ServerAnswer(label, label, _txt_values(answer, end), ttl=answer.ttl))
                 if not answers[-1].values and not answer.authoritative:  # so it may be from a cache
                     negative_ttl = max(negative_ttl, answer.negative_ttl or 0)
                 continue
@@ -519,10 +519,10 @@ class _Poll:
         self.confirmed |= shown == above
         self.authoritative.append(at)
         if plain is not None:
-            return ServerAnswer(host, address, plain.values)
+            return ServerAnswer(host, address, plain.values, ttl=answer.ttl)
         alias = alias_of(answer, self.name)
         if alias is None:
-            return ServerAnswer(host, address, _txt_values(answer, self.name))
+            return ServerAnswer(host, address, _txt_values(answer, self.name), ttl=answer.ttl)
         self.aliased = True
         return ServerAnswer(host, address, (), alias=to_text(alias.labels))
 

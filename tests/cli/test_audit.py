@@ -149,7 +149,7 @@ def test_a_record_of_a_former_account_is_told_until_rotate_has_removed_it(
     assert set(former_accounts()) == {noted["value"], by_hand}
     state.write_bytes(kept)
 
-    done = companion("rotate", "--all", "--yes")
+    done = companion("rotate", "--all", "--yes", "--no-wait")
     assert done.returncode == 0, done.output
     assert set(former_accounts()) == {by_hand}
 

@@ -144,7 +144,7 @@ def test_after_the_life_of_a_record_audit_tells_what_is_foreign(
     for value in FOREIGN[:2]:
         issued.bind.delete_txt(issued.name, value)
     strangers = [v for v in FOREIGN if v not in FOREIGN[:2]]
-    ok(companion("rotate", "--all", "--account", other_account[0], "--yes"))
+    ok(companion("rotate", "--all", "--account", other_account[0], "--yes", "--no-wait"))
     new = issued.value(other_account[1])
     assert sorted(issued.bind.secondary.values(issued.name)) == sorted([*strangers, new])
     for value in strangers:

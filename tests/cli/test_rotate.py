@@ -30,7 +30,7 @@ def test_rotating_to_a_new_account_lets_a_renewal_in_the_middle_succeed(
 ) -> None:
     account, url = other_account
     old, new = issued.value(issued.url), issued.value(url)
-    arguments = ["--cert-name", issued.domain, "--account", account, "--yes"]
+    arguments = ["--cert-name", issued.domain, "--account", account, "--yes", "--no-wait"]
     with subprocess.Popen(
         companion.command("rotate", *arguments),
         env=issued.certbot.env,
@@ -77,7 +77,7 @@ def test_a_rotation_that_is_not_seen_in_time_removes_nothing_and_goes_on_later(
     issued: Issued, companion: Companion, lagging: Bind, other_account: tuple[str, str]
 ) -> None:
     account, url = other_account
-    arguments = ["--cert-name", issued.domain, "--account", account, "--yes"]
+    arguments = ["--cert-name", issued.domain, "--account", account, "--yes", "--no-wait"]
     done = failed(companion("rotate", *arguments, "--dns-persist-propagation-seconds", "1"))
     assert "After 1 seconds these servers do not serve the new records" in done.error
     assert "Nothing was removed: what authorised before still does" in done.error
@@ -108,7 +108,7 @@ def test_a_rotation_that_could_not_remove_is_finished_by_prune(
     adding = ["--dns-persist-provider", "script", "--dns-persist-script", "/bin/false"]
     new = issued.value(other_account[1])
     issued.bind.add_txt(issued.name, new)
-    arguments = ["--cert-name", issued.domain, "--account", other_account[0], "--yes"]
+    arguments = ["--cert-name", issued.domain, "--account", other_account[0], "--yes", "--no-wait"]
     done = failed(companion("rotate", *arguments, *adding))
     assert "some old ones could not be removed" in done.error
     assert sorted(issued.values) == sorted([new, issued.value(issued.url)])
@@ -127,7 +127,17 @@ def test_what_an_account_that_is_gone_had_published_is_replaced(
     shutil.rmtree(path)
     done = failed(companion("rotate", "--cert-name", issued.domain, "--yes"))
     assert f"There is no account {old}" in done.error
-    ok(companion("rotate", "--cert-name", issued.domain, "--account", other_account[1], "--yes"))
+    ok(
+        companion(
+            "rotate",
+            "--cert-name",
+            issued.domain,
+            "--account",
+            other_account[1],
+            "--yes",
+            "--no-wait",
+        )
+    )
     assert issued.values == [issued.value(other_account[1])]
 
 
@@ -208,7 +218,7 @@ def test_a_record_that_another_certificate_needs_is_not_rotated_away(
         *bind_writing, "--cert-name", "second", "-d", issued.domain, "--account", old
     )
     assert done.returncode == 0, done.output
-    arguments = ["--account", other_account[0], "--yes"]
+    arguments = ["--account", other_account[0], "--yes", "--no-wait"]
     refused = failed(companion("rotate", "--cert-name", "second", *arguments))
     assert "A certificate that you did not name needs the record" in refused.error
     assert issued.values == [issued.value(issued.url)]
