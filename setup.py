@@ -20,15 +20,19 @@ INSTALL_REQUIRES = [
     "zope-interface>=5.5.0",
 ]
 
+AZURE = ["azure-identity>=1.12.0"]  # Debian 12; we ask Azure DNS itself with requests
 CLOUDFLARE = ["cloudflare>=4.0.0"]  # the first whose listings take an exact name
+GOOGLE = ["google-auth>=2.16.0"]  # what we were tried with; Cloud DNS itself is asked as above
 METRICS = ["prometheus-client>=0.16.0"]  # Debian 12
 ROUTE53 = ["boto3>=1.26.0"]  # Debian 12
 
 COMPLETION = ["shtab>=1.5.5"]  # Debian 12
 
 TEST = [
+    *AZURE,
     *CLOUDFLARE,
     *COMPLETION,
+    *GOOGLE,
     *METRICS,
     *ROUTE53,
     # Other Certbot plugins, for the bridge: one of each kind.
@@ -88,10 +92,15 @@ setup(
     },
     install_requires=INSTALL_REQUIRES,
     extras_require={
-        "all": [*CLOUDFLARE, *COMPLETION, *METRICS, *ROUTE53],
+        "all": [*AZURE, *CLOUDFLARE, *COMPLETION, *GOOGLE, *METRICS, *ROUTE53],
+        "azure": AZURE,
         "cloudflare": CLOUDFLARE,
         "completion": COMPLETION,
+        "digitalocean": [],  # what is installed anyway is enough, here and where nothing is named
+        "google": GOOGLE,
+        "hetzner": [],
         "metrics": METRICS,
+        "powerdns": [],
         "route53": ROUTE53,
         "test": TEST,
     },
@@ -101,8 +110,13 @@ setup(
             "dns-persist = certbot_dns_persist.authenticator:Authenticator",
         ],
         "certbot_dns_persist.providers": [
+            "azure = certbot_dns_persist.providers.azure:Azure",
             "cloudflare = certbot_dns_persist.providers.cloudflare:Cloudflare",
+            "digitalocean = certbot_dns_persist.providers.digitalocean:Digitalocean",
+            "google = certbot_dns_persist.providers.google:Google",
+            "hetzner = certbot_dns_persist.providers.hetzner:Hetzner",
             "manual = certbot_dns_persist.providers.manual:Manual",
+            "powerdns = certbot_dns_persist.providers.powerdns:Powerdns",
             "rfc2136 = certbot_dns_persist.providers.rfc2136:Rfc2136",
             "route53 = certbot_dns_persist.providers.route53:Route53",
             "script = certbot_dns_persist.providers.script:Script",

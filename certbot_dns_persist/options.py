@@ -182,10 +182,10 @@ class Options:
         metavar="NAME[,NAME...]",
         default="manual",
         check=_providers,
-        help="Who publishes the record if it is missing: manual (you do), cloudflare, route53, "
-        "rfc2136, script, or the name of any installed Certbot DNS plugin (dns-...). Give several "
-        "if several services serve the zone. A credentials file with sections can set it for "
-        "each zone.",
+        help="Who publishes the record if it is missing: manual (you do), azure, cloudflare, "
+        "digitalocean, google, hetzner, powerdns, route53, rfc2136, script, or the name of any "
+        "installed Certbot DNS plugin (dns-...). Give several if several services serve the "
+        "zone. A credentials file with sections can set it for each zone.",
     )
     credentials: str | None = _option(
         "credentials", metavar="FILE", help="INI file with the providers' credentials."

@@ -6,6 +6,9 @@
 A file made for Certbot's own plugin of the same service works as it is: ``dns_rfc2136_server``
 means what ``dns_persist_rfc2136_server`` means.
 
+The JSON file of a service account at Google, which certbot-dns-google takes, is one, too: it is
+``dns_persist_google_service_account``.
+
 A section named after a zone applies to the names in that zone: its keys override those at the top,
 and ``dns_persist_provider`` names the provider, or several if several services serve the zone. If
 several zones match, the longest counts::
@@ -135,8 +138,11 @@ def read(path: str | None) -> Credentials:
     """
     if path is None:
         return Credentials(None)
-    parsed = _parse(path, _text(path))
+    text = _text(path)
     _warn_of_permissions(path)
+    if text.lstrip().startswith("{"):
+        return Credentials(path, {"dns_persist_google_service_account": path})
+    parsed = _parse(path, text)
     sections = {}
     for title in parsed.sections:
         try:

@@ -15,9 +15,17 @@ from typing import Any
 import pytest
 from conftest import KEY
 from support.aws import Aws
+from support.azure_api import AzureApi
 from support.bind import Bind
 from support.cloudflare_api import CloudflareApi
+from support.digitalocean_api import DigitaloceanApi
+from support.google_api import GoogleApi
+from support.hetzner_api import HetznerApi
+from support.http_api import HttpApi
 from support.nameserver import Nameserver, Zones
+from support.need import need
+from support.powerdns import Powerdns
+from support.powerdns import missing as powerdns_missing
 from support.zones import zone_text
 from zope.interface.verify import verifyObject
 
@@ -112,6 +120,67 @@ def _route53(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
     )
 
 
+def _powerdns(
+    request: pytest.FixtureRequest, stack: ExitStack, *, single_records: bool = False
+) -> Service:
+    need(not powerdns_missing(), str(powerdns_missing()))
+    directory: Path = request.getfixturevalue("tmp_path")
+    server = stack.enter_context(Powerdns(directory, "example.test"))
+    server.single_records = single_records
+    name = "_validation-persist.example.test"
+    return Service(
+        lambda: loader.load("powerdns", Settings(server.keys, None, print)),
+        name,
+        lambda values: server.put("example.test", name, values),
+        lambda: server.values(name),
+    )
+
+
+def _powerdns_with_single_records(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    return _powerdns(request, stack, single_records=True)
+
+
+def _over_http(provider: str, api: HttpApi, keys: dict[str, str]) -> Service:
+    name = "_validation-persist.example.test"
+
+    def put(values: list[str]) -> None:
+        for value in values:
+            api.add(name, value)
+
+    return Service(
+        lambda: loader.load(provider, Settings(keys, None, print)),
+        name,
+        put,
+        lambda: api.values(name),
+    )
+
+
+def _hetzner(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    api = stack.enter_context(HetznerApi("example.test"))
+    return _over_http("hetzner", api, api.keys)
+
+
+def _digitalocean(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    api = stack.enter_context(DigitaloceanApi("example.test"))
+    api.page = 2
+    return _over_http("digitalocean", api, api.keys)
+
+
+def _google(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    api = stack.enter_context(GoogleApi("example.test"))
+    account = api.write_service_account(request.getfixturevalue("tmp_path") / "google.json")
+    keys = {"service_account": str(account), "api_url": api.url}
+    return _over_http("google", api, keys)
+
+
+def _azure(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    api = stack.enter_context(AzureApi("other.test", "more.test", "example.test"))
+    api.page = 2
+    for variable, value in api.variables.items():
+        request.getfixturevalue("monkeypatch").setenv(variable, value)
+    return _over_http("azure", api, api.keys)
+
+
 def _script(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
     nameserver: Nameserver = request.getfixturevalue("nameserver")
     name = "_validation-persist.example.test"
@@ -200,6 +269,12 @@ SERVICES = {
     "rfc2136": _rfc2136,
     "cloudflare": _cloudflare,
     "route53": _route53,
+    "powerdns": _powerdns,
+    "powerdns-with-single-records": _powerdns_with_single_records,
+    "hetzner": _hetzner,
+    "digitalocean": _digitalocean,
+    "google": _google,
+    "azure": _azure,
     "script": _script,
     "example-package": _example_package,
     "bridge-rfc2136": _bridge_rfc2136,

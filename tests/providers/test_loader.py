@@ -89,7 +89,7 @@ def test_anybodys_provider_is_loaded(install: Install) -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     message = refusal("acmednz")
     assert "'acmednz'" in message
-    assert "manual, rfc2136" in message
+    assert "manual, powerdns, rfc2136" in message
 
 
 def test_a_package_that_cannot_be_imported_is_named(install: Install) -> None:

@@ -1,0 +1,599 @@
+"""What providers share whose service has an HTTP API.
+
+:class:`HttpProvider` finds the zone, looks before each change and after it, tries again what may
+pass, waits as long as the service asks, and says what failed without showing a secret. A subclass
+says how its service is asked, and how a change leaves other people's records alone.
+
+Proxies come from the environment (``HTTPS_PROXY``, ``NO_PROXY``), extra CAs from
+``REQUESTS_CA_BUNDLE``.
+"""
+
+import contextlib
+import dataclasses
+import email.utils
+import ipaddress
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from zope.interface import implementer
+
+from certbot_dns_persist import errors
+from certbot_dns_persist.options import MAX_TTL
+from certbot_dns_persist.providers.common import file_of, value_of, zones_above
+from certbot_dns_persist.providers.interface import IAnsweringProvider, Settings
+from certbot_dns_persist.wait import look_until
+
+_T = TypeVar("_T")
+
+_CONNECT, _ANSWER = 10.0, 30.0  # seconds
+_PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds between tries, if the service does not say how long
+_PATIENCE = 330.0  # seconds of waiting in all
+_WORTH_TELLING = 10.0  # seconds of waiting after which we tell the user
+_SETTLE = 15.0  # seconds within which the API must show what it accepted
+_TRIES = 50  # to make a change while others change the same records
+_STEP_ASIDE = (0.05, 0.5)  # seconds, so that those who collided do not collide again
+_MOST_PAGES = 1000
+_MAY_PASS = frozenset({408, 409, 423, 425, 429, 500, 502, 503, 504})
+
+
+@dataclasses.dataclass(frozen=True)
+class Zone:
+    """A zone that the service serves."""
+
+    name: str
+    id: str
+    """What its URLs call it."""
+    row: Any = None
+    """The service's own description."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A TXT record that the service has."""
+
+    value: str
+    ttl: int
+    row: Any = None
+    """The service's own description."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """The TXT records at a name."""
+
+    records: Sequence[Text] = ()
+    row: Any = None
+    """The service's own description of the whole set; ``None`` if there is no set."""
+
+    def having(self, value: str) -> list[Text]:
+        """Return the records with exactly ``value``."""
+        return [record for record in self.records if record.value == value]
+
+
+class FailedError(Exception):
+    """A request failed. It holds nothing of what was sent."""
+
+    def __init__(
+        self,
+        words: str,
+        advice: str = "",
+        *,
+        status: int | None = None,
+        code: str = "",
+        may_pass: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        """``words`` follow the name of the service; ``advice`` is a sentence without full stop."""
+        super().__init__(words)
+        self.words = words
+        self.advice = advice
+        self.status = status
+        """Of the answer; ``None`` if none came."""
+        self.code = code
+        """What the service calls the error."""
+        self.may_pass = may_pass
+        self.retry_after = retry_after
+        """Seconds."""
+
+
+class RacedError(Exception):
+    """Nothing was changed, because the records are no longer as they were read."""
+
+    def __init__(self, failed: FailedError) -> None:
+        super().__init__(failed.words)
+        self.failed = failed
+        self.found = Texts()
+        """What was read."""
+
+
+class _ForbiddenError(errors.ProviderError):
+    """Credentials for one zone may get this for every other zone."""
+
+
+@implementer(IAnsweringProvider)
+class HttpProvider:
+    """The zones that one set of credentials may change through an HTTP API."""
+
+    writes = True
+
+    LABEL: ClassVar[str]
+    """What a credentials file calls the provider."""
+    SERVICE: ClassVar[str]
+    """What people call the service."""
+    URL: ClassVar[str]
+    """Where the API is, unless ``api_url`` says otherwise."""
+    HINT: ClassVar[str]
+    """What to look at if nothing better is known: a sentence without full stop."""
+    TTLS: ClassVar[tuple[int, int]] = (0, MAX_TTL)
+    """The least and the greatest TTL, in seconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Check the settings, without the network.
+
+        Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if one is missing or cannot
+        be used.
+        """
+        self._settings = settings
+        self._file = file_of(settings)
+        self._secrets: list[str] = []
+        self._url = self._checked_url()
+        self._session = requests.Session()
+        self._zones: dict[str, list[Zone]] = {}
+        self._chosen: dict[str, Zone] = {}
+
+    # What a subclass says.
+
+    def _headers(self) -> Mapping[str, str]:
+        """Return the headers that say who asks. Raises :class:`FailedError`."""
+        raise NotImplementedError
+
+    def _zones_called(self, name: str) -> list[Zone]:
+        """Return the zones called ``name`` that we may see. Raises :class:`FailedError`."""
+        raise NotImplementedError
+
+    def _unserved(self, zone: Zone) -> str | None:
+        """Return why nobody would see a record in ``zone``, or it cannot be changed.
+
+        A clause, such as "it is a secondary".
+        """
+        return None
+
+    def _read(self, zone: Zone, name: str) -> Texts:
+        """Return the TXT records at ``name``. Raises :class:`FailedError`."""
+        raise NotImplementedError
+
+    def _insert(self, zone: Zone, name: str, value: str, ttl: int, found: Texts) -> None:
+        """Add a record to those that were ``found``, with their TTL if there are some.
+
+        Raises :class:`FailedError`, or :class:`RacedError` if they are no longer as they were.
+        """
+        raise NotImplementedError
+
+    def _delete(self, zone: Zone, name: str, value: str, found: Texts) -> None:
+        """Remove the records with ``value`` from those that were ``found``; errors as above."""
+        raise NotImplementedError
+
+    def _said(self, body: Any) -> tuple[str, str]:
+        """Return the code and the words in the body of an error."""
+        raise NotImplementedError
+
+    def _advice(self, failed: FailedError) -> str:
+        """Return what to do about an answer that is an error: a sentence without full stop."""
+        if failed.status in (401, 403):
+            return f"Check {self._whose}, and what they may do"
+        if failed.status == 429:
+            return "Try again later, or find out what else asks so much"
+        return self.HINT
+
+    @property
+    def _whose(self) -> str:
+        """The credentials, by where they come from."""
+        return f"the credentials in {self._file}"
+
+    # The provider.
+
+    def zone_for(self, name: str) -> str:
+        """Return the zone at the service that ``name`` is in: the one that DNS shows, if the
+        service has it, else the one with the longest name.
+
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if there is none, or several of
+        one name, or the service cannot be asked.
+        """
+        return self._zone(name).name
+
+    def list_values(self, name: str) -> list[str]:
+        """Return the TXT values at ``name`` that the service has.
+
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if no zone is found for ``name``,
+        or the service cannot be asked.
+        """
+        zone = self._zone(name)
+        task = f"list the TXT records at {name} in the zone {zone.name}"
+        found = self._ask(task, lambda: self._read(zone, name))
+        return list(dict.fromkeys(record.value for record in found.records))
+
+    def has_value(self, name: str, value: str) -> bool:
+        """Whether the TXT ``value`` is at ``name``; errors as for :meth:`list_values`."""
+        return value in self.list_values(name)
+
+    def add_value(self, name: str, value: str, ttl: int) -> int:
+        """Add one TXT record at ``name``; return the TTL in seconds that it has.
+
+        The user is told if it is not ``ttl``.
+
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if no zone is found for ``name``,
+        or the service cannot be asked, refuses, or accepts and does nothing.
+        """
+        least, greatest = self.TTLS
+        found = self._change(name, value, min(max(ttl, least), greatest))
+        used = found.having(value)[0].ttl
+        if used != ttl:
+            self._settings.notify(
+                f"The TTL at {name} is {used} seconds instead of {ttl}: records that are there "
+                f"keep theirs, and {self.SERVICE} takes {least} to {greatest}."
+            )
+        return used
+
+    def remove_value(self, name: str, value: str) -> None:
+        """Remove the TXT records with exactly ``value`` from ``name``; raises as above."""
+        self._change(name, value, None)
+
+    # How a change is made.
+
+    def _change(self, name: str, value: str, ttl: int | None) -> Texts:
+        """Add ``value`` with ``ttl``, or remove it if that is ``None``; return what is there."""
+        zone = self._zone(name)
+        verb = "remove a TXT record from" if ttl is None else "add a TXT record at"
+        task = f"{verb} {name} in the zone {zone.name}"
+        latest: Texts | None = None
+        for _ in range(_TRIES):
+            try:
+                return self._ask(task, lambda: self._changed(zone, name, value, ttl))
+            except RacedError as error:
+                failed, found = error.failed, error.found
+            if found == latest:
+                raise self._failed(task, failed)  # not because somebody else was faster
+            latest = found
+            time.sleep(random.uniform(*_STEP_ASIDE))  # noqa: S311
+        raise errors.ProviderError(
+            f"Cannot {task}: at {self.SERVICE} they changed each of the {_TRIES} times that we "
+            "tried. Find out what keeps changing them, then try again."
+        )
+
+    def _changed(self, zone: Zone, name: str, value: str, ttl: int | None) -> Texts:
+        """Change what is to be changed, once; return what the service has then.
+
+        It looks first: an answer that was lost may have been to this very change.
+        """
+        adding = ttl is not None
+        found = self._read(zone, name)
+        if bool(found.having(value)) == adding:
+            return found
+        try:
+            if ttl is None:
+                self._delete(zone, name, value, found)
+            else:
+                self._insert(zone, name, value, ttl, found)
+        except RacedError as error:
+            error.found = found
+            raise
+        found = look_until(
+            lambda: self._read(zone, name),
+            lambda now: bool(now.having(value)) == adding,
+            _SETTLE,
+            pauses=(0.2, 1.0),
+        )
+        if bool(found.having(value)) == adding:
+            return found
+        raise FailedError(
+            f"accepted the change, but does not show it {_SETTLE:g} seconds later",
+            f"{self.HINT}; then try again",
+        )
+
+    # Zones.
+
+    def _zone(self, name: str) -> Zone:
+        if name not in self._chosen:
+            self._chosen[name] = self._found_zone(name)
+        return self._chosen[name]
+
+    def _found_zone(self, name: str) -> Zone:
+        candidates = zones_above(name.lower())
+        served = None
+        with contextlib.suppress(errors.ProviderError):
+            served = self._settings.observe(name).zone
+        forbidden: errors.ProviderError | None = None
+        unserved: tuple[Zone, str] | None = None
+        # The zone that DNS shows goes first: at the service there may be one below it, which the
+        # name servers of that zone know nothing of.
+        for candidate in sorted(candidates, key=lambda zone: zone != served):
+            try:
+                zones = self._looked_up(candidate, name)
+            except _ForbiddenError as error:
+                forbidden = forbidden or error
+                continue
+            usable = [zone for zone in zones if not self._unserved(zone)]
+            if len(usable) > 1:
+                raise errors.ProviderError(
+                    f"Cannot determine which zone {name} belongs to: {self.SERVICE} shows "
+                    f"{len(usable)} called {candidate}: {', '.join(zone.id for zone in usable)}. "
+                    f"{self._how_to_choose()}."
+                )
+            if usable:
+                return usable[0]
+            if zones and unserved is None:
+                unserved = (zones[0], str(self._unserved(zones[0])))
+        if unserved:
+            raise errors.ProviderError(
+                f"{self.SERVICE} has the zone {unserved[0].name} for {name}, but {unserved[1]}. "
+                "Choose the provider of the service that serves it, or change the zone there."
+            )
+        if forbidden:
+            raise forbidden
+        raise errors.ProviderError(
+            f"Cannot find the zone of {name} at {self.SERVICE}: {self._whose} may see none of "
+            f"{', '.join(candidates)}. Give them the right to it, or choose the provider of the "
+            "service that serves it."
+        )
+
+    def _looked_up(self, candidate: str, name: str) -> list[Zone]:
+        if candidate not in self._zones:
+            task = f"find the zone of {name} (trying {candidate})"
+            found = self._ask(task, lambda: self._zones_called(candidate))
+            self._zones[candidate] = [zone for zone in found if zone.name.lower() == candidate]
+        return self._zones[candidate]
+
+    def _how_to_choose(self) -> str:
+        """Return how a user says which of several zones of one name is meant."""
+        return "Give each its own credentials, which may see only that one"
+
+    # How the service is asked.
+
+    def _ask(self, task: str, work: Callable[[], _T]) -> _T:
+        """Return what ``work`` returns, retried after a failure that may pass.
+
+        Raises :class:`~certbot_dns_persist.errors.ProviderError` if it failed for good, too often,
+        or for too long; and :class:`RacedError`.
+        """
+        pauses, patience = iter(_PAUSES), _PATIENCE
+        while True:
+            try:
+                return work()
+            except FailedError as error:
+                failed = error
+            # Outside the except clause, so that no exception is chained: others' hold requests.
+            pause = next(pauses, None)
+            if pause is not None and failed.retry_after is not None:
+                pause = failed.retry_after
+            if not failed.may_pass or pause is None or pause > patience:
+                raise self._failed(task, failed)
+            patience -= pause
+            if pause >= _WORTH_TELLING:
+                self._settings.notify(
+                    self._without_secrets(
+                        f"{self.SERVICE} {failed.words}. Waiting {pause:.0f} seconds."
+                    )
+                )
+            time.sleep(pause)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Return the JSON of a successful answer; ``None`` if it has no content.
+
+        ``path`` is below the API's URL. Raises :class:`FailedError`.
+        """
+        sent = {**self._headers(), **(headers or {})}
+        try:
+            response = self._session.request(
+                method,
+                self._url + path,
+                params=query,
+                json=body,
+                timeout=(_CONNECT, _ANSWER),
+                # Elsewhere the credentials are nobody's business.
+                allow_redirects=False,
+                # Not as plain headers: those of the user's .netrc would replace them.
+                auth=_Headers(sent),
+            )
+        except requests.RequestException as error:
+            failed = self._not_reached(error)
+        else:
+            if response.status_code >= 400:
+                failed = self._refused(response)
+            elif response.status_code >= 300:
+                failed = self._undocumented(f"a redirection (status {response.status_code})")
+            elif response.status_code == 204 or not response.content:
+                return None
+            else:
+                try:
+                    return response.json()
+                except ValueError:
+                    kind = response.headers.get("content-type", "of no type")
+                    failed = self._undocumented(f"{len(response.content)} octets {kind}")
+        # Outside the except clauses, so that no exception is chained: they hold the request.
+        raise failed
+
+    def _refused(self, response: requests.Response) -> FailedError:
+        """Return what an answer means that is an error."""
+        status = response.status_code
+        try:
+            code, said = self._said(response.json())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            code = said = ""  # a page of HTML, from something in between
+        said = " ".join(said.split()).rstrip(".")[:500]
+        words = f"answered {status}"
+        if said or code:
+            words += f": {said or code}" + (f" ({code})" if said and code else "")
+        retry_after = _retry_after(response.headers)
+        if retry_after is not None:
+            words += f", and asks to retry after {retry_after:.0f} seconds"
+        failed = FailedError(
+            words,
+            status=status,
+            code=code,
+            may_pass=status in _MAY_PASS,
+            retry_after=retry_after,
+        )
+        failed.advice = self._advice(failed)
+        return failed
+
+    def _not_reached(self, error: requests.RequestException) -> FailedError:
+        if isinstance(error, requests.exceptions.ConnectTimeout):
+            words = f"cannot be reached within {_CONNECT:g} seconds"
+        elif isinstance(error, requests.Timeout):
+            words = f"gave no answer within {_ANSWER:g} seconds"
+        else:
+            words = f"cannot be reached ({_cause(error)})"
+        return FailedError(
+            words,
+            f"Check this machine's network, and HTTPS_PROXY if it needs a proxy. {self.HINT}",
+            may_pass=not isinstance(error, requests.exceptions.InvalidURL),
+        )
+
+    def _undocumented(self, what: str) -> FailedError:
+        return FailedError(
+            f"answered what its API does not document: {what}",
+            "Check that nothing in between, such as the proxy in HTTPS_PROXY, answers in its place",
+            may_pass=True,
+        )
+
+    @contextlib.contextmanager
+    def _documented(self) -> Iterator[None]:
+        """Within the context, an answer of another shape is a :class:`FailedError`."""
+        try:
+            yield
+            return
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+            what = type(error).__name__
+        raise self._undocumented(f"JSON of another shape ({what})")
+
+    def _pages(self, fetch: Callable[[_T], tuple[list[Any], _T | None]], first: _T) -> list[Any]:
+        """Return what is on all pages: ``fetch`` returns one, and what to fetch the next with."""
+        found: list[Any] = []
+        page: _T | None = first
+        for _ in range(_MOST_PAGES):
+            if page is None:
+                return found
+            rows, page = fetch(page)
+            found += rows
+        raise self._undocumented(f"more than {_MOST_PAGES} pages")
+
+    # What is said to the user.
+
+    def _failed(self, task: str, failed: FailedError) -> errors.ProviderError:
+        kind = _ForbiddenError if failed.status == 403 else errors.ProviderError
+        host = urlsplit(self._url).hostname
+        return kind(
+            self._without_secrets(
+                f"Cannot {task}: {self.SERVICE} at {host} {failed.words}. "
+                f"{failed.advice or self.HINT}."
+            )
+        )
+
+    def _without_secrets(self, words: str) -> str:
+        """Return ``words`` without secrets: an answer may quote anything."""
+        for secret in self._secrets:
+            words = words.replace(secret, "(secret)")
+        return words
+
+    # Settings.
+
+    def _get(self, *keys: str) -> str:
+        """Return the value of the first of ``keys`` that has one; empty if none has."""
+        return next((found for key in keys if (found := value_of(self._settings, key))), "")
+
+    def _secret(self, *keys: str) -> str:
+        """Return such a value that is sent in a header, and never shown; errors as for keys."""
+        found = self._get(*keys)
+        if not re.fullmatch(r"[!-~]*", found):
+            raise errors.ConfigurationError(
+                f"{self._key(keys[0])} in {self._file} contains blanks or other invalid "
+                "characters. Copy it again, without 'Bearer' or line breaks."
+            )
+        if found:
+            self._secrets.append(found)
+        return found
+
+    def _key(self, key: str) -> str:
+        """Return ``key`` as the credentials file has it."""
+        return f"dns_persist_{self.LABEL}_{key}"
+
+    def _checked_url(self) -> str:
+        found = (self._get("api_url") or self.URL).rstrip("/")
+        try:
+            parts = urlsplit(found)
+            usable = bool(parts.hostname) and not parts.username and not parts.query
+            usable = usable and (parts.scheme == "https" or self._may_be_plain(parts))
+        except ValueError:
+            usable = False
+        if not usable:
+            raise errors.ConfigurationError(
+                f"{self._key('api_url')} in {self._file} must be a URL that begins with https://, "
+                "without user name and query."
+            )
+        return found
+
+    def _may_be_plain(self, parts: Any) -> bool:
+        """Whether the API may be asked without TLS: on this machine."""
+        return parts.scheme == "http" and _is_loopback(parts.hostname)
+
+
+class _Headers(requests.auth.AuthBase):
+    """Sets headers, in place of any other way to say who asks."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(self._headers)
+        return request
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait, from ``Retry-After`` or ``RateLimit-Reset`` (UNIX seconds)."""
+    after = headers.get("Retry-After", "").strip()
+    if after.isdecimal():
+        return max(float(after), 1.0)
+    with contextlib.suppress(ValueError, TypeError):
+        at = email.utils.parsedate_to_datetime(after).timestamp()
+        return max(at - time.time(), 1.0)
+    reset = headers.get("RateLimit-Reset", "").strip()
+    remaining = headers.get("RateLimit-Remaining", "").strip()
+    if reset.isdecimal() and remaining == "0":
+        return max(float(reset) - time.time(), 1.0)
+    return None
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason, without URLs: a proxy's may hold a password."""
+    seen: list[BaseException] = []
+    pending = [error]
+    while pending:
+        now = pending.pop()
+        if now in seen:
+            continue
+        seen.append(now)
+        reasons = (now.__cause__, now.__context__, getattr(now, "reason", None), *now.args)
+        pending += [each for each in reasons if isinstance(each, BaseException)]
+    for each in reversed(seen):
+        if isinstance(each, OSError) and each.strerror:
+            return str(each.strerror)
+    return type(error).__name__

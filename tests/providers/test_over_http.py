@@ -1,0 +1,612 @@
+"""The providers that ask an HTTP API: what goes wrong, the same for each, and what is special."""
+
+import dataclasses
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.azure_api import GROUP, SUBSCRIPTION, AzureApi
+from support.digitalocean_api import DigitaloceanApi
+from support.google_api import ACCOUNT, PROJECT, GoogleApi
+from support.hetzner_api import HetznerApi
+from support.http_api import WRITES, Faults, HttpApi
+from support.need import need
+from support.powerdns import Powerdns, missing
+from support.process import free_port
+
+from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.providers import credentials, loader
+from certbot_dns_persist.providers.interface import Served, Settings
+
+NAME = "_validation-persist.example.test"
+OURS = "ca.example; accounturi=https://ca.example/acct/1; persistUntil=1830000000"
+FOREIGN = sorted(
+    ["other.example; accounturi=https://other.example/9", 'quoted "9" and \\ back', f"{OURS}1"]
+)
+FILE = "/etc/dns.ini"
+HTTP = "certbot_dns_persist.providers.http"
+
+
+@dataclasses.dataclass
+class Service:
+    """One service, with foreign values at ``NAME``."""
+
+    provider: str
+    api: HttpApi
+    keys: dict[str, str]
+    told: list[str] = dataclasses.field(default_factory=list)
+
+    def make(self, zone: str | None = None, **other: str) -> Any:
+        """Make a provider; ``zone`` is what DNS shows."""
+
+        def observe(name: str) -> Served:
+            return Served([], zone)
+
+        keys = {**self.keys, **other}
+        return loader.load(self.provider, Settings(keys, FILE, self.told.append, observe))
+
+    def add(self, value: str) -> None:
+        if isinstance(self.api, Powerdns):
+            self.api.put("example.test", NAME, [*self.api.values(NAME), value])
+        else:
+            self.api.add(NAME, value)
+
+    def values(self) -> list[str]:
+        return self.api.values(NAME)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{HTTP}._PAUSES", (0.01, 0.02, 0.04))
+    monkeypatch.setattr(f"{HTTP}._SETTLE", 0.0)
+    monkeypatch.setattr(f"{HTTP}._STEP_ASIDE", (0.0, 0.01))
+    for variable in [*os.environ]:
+        if variable.startswith(("AZURE_", "GOOGLE_", "CLOUDSDK_", "IDENTITY_", "MSI_")):
+            monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def powerdns(tmp_path: Path, stack: ExitStack) -> Service:
+    need(not missing(), str(missing()))
+    server = stack.enter_context(Powerdns(tmp_path, "example.test"))
+    return Service("powerdns", server, server.keys)
+
+
+@pytest.fixture
+def hetzner(stack: ExitStack) -> Service:
+    api = stack.enter_context(HetznerApi("example.test"))
+    return Service("hetzner", api, api.keys)
+
+
+@pytest.fixture
+def digitalocean(stack: ExitStack) -> Service:
+    api = stack.enter_context(DigitaloceanApi("example.test"))
+    return Service("digitalocean", api, api.keys)
+
+
+@pytest.fixture
+def google(tmp_path: Path, stack: ExitStack) -> Service:
+    api = stack.enter_context(GoogleApi("example.test"))
+    account = api.write_service_account(tmp_path / "google.json")
+    return Service("google", api, {"service_account": str(account), "api_url": api.url})
+
+
+@pytest.fixture
+def azure(monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Service:
+    api = stack.enter_context(AzureApi("example.test"))
+    for variable, value in api.variables.items():
+        monkeypatch.setenv(variable, value)
+    return Service("azure", api, api.keys)
+
+
+@pytest.fixture(params=["powerdns", "hetzner", "digitalocean", "google", "azure"])
+def service(request: pytest.FixtureRequest) -> Service:
+    found: Service = request.getfixturevalue(request.param)
+    for value in FOREIGN:
+        found.add(value)
+    return found
+
+
+def fails(call: Callable[[], object], *words: str) -> str:
+    """Assert a :class:`ProviderError` with these words, of which nothing is chained; return it."""
+    with pytest.raises(ProviderError) as caught:
+        call()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "hushhush" not in shown
+    assert "During handling" not in shown
+    assert "direct cause" not in shown
+    message = str(caught.value)
+    for word in words:
+        assert word in message
+    return message
+
+
+# The same for each.
+
+
+def test_a_change_is_made_once_although_its_answer_is_lost(service: Service) -> None:
+    provider = service.make()
+    assert sorted(provider.list_values(NAME)) == FOREIGN
+    service.api.faults = Faults(methods=WRITES, times=1, reset="after")
+    provider.add_value(NAME, OURS, 300)
+    assert service.values() == sorted([*FOREIGN, OURS])
+    service.api.faults = Faults(methods=WRITES, times=1, reset="after")
+    provider.remove_value(NAME, OURS)
+    assert service.values() == FOREIGN
+
+
+def test_what_passes_is_tried_again(service: Service) -> None:
+    provider = service.make()
+    for fault in (Faults(times=3, status=503), Faults(times=2, reset="before")):
+        service.api.faults = fault
+        provider.add_value(NAME, OURS, 300)
+        assert service.values() == sorted([*FOREIGN, OURS])
+        provider.remove_value(NAME, OURS)
+    assert service.values() == FOREIGN
+
+
+def test_what_does_not_pass_is_told_with_service_zone_and_what_to_do(service: Service) -> None:
+    provider = service.make()
+    provider.zone_for(NAME)
+    service.api.faults = Faults(status=503)
+    message = fails(lambda: provider.add_value(NAME, OURS, 300), NAME, "zone example.test", "503")
+    assert type(provider).SERVICE in message
+    assert type(provider).HINT in message
+    service.api.faults = Faults()
+    assert service.values() == FOREIGN
+
+
+def test_it_waits_as_long_as_the_service_asks_and_says_so(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(f"{HTTP}.time.sleep", slept.append)
+    provider = service.make()
+    provider.zone_for(NAME)
+    service.api.faults = Faults(times=1, status=429, headers={"Retry-After": "17"})
+    provider.list_values(NAME)
+    reset = {"RateLimit-Reset": str(int(time.time()) + 40), "RateLimit-Remaining": "0"}
+    service.api.faults = Faults(times=1, status=429, headers=reset)
+    provider.list_values(NAME)
+    assert slept[0] == 17
+    assert 35 <= slept[1] <= 40
+    assert "answered 429, and asks to retry after 17 seconds. Waiting 17" in service.told[0]
+    service.api.faults = Faults(status=429, headers={"Retry-After": "9999"})
+    fails(lambda: provider.list_values(NAME), "9999 seconds")
+
+
+def test_what_its_api_does_not_document_is_no_empty_list(service: Service) -> None:
+    provider = service.make()
+    provider.zone_for(NAME)
+    for body in (b"<html>Log in</html>", b"[]", b'"no"', b"{}"):
+        service.api.faults = Faults(methods={"GET"}, body=body)
+        if body == b"{}" and service.provider == "google":
+            continue  # that is how Google says that there is nothing
+        fails(lambda: provider.list_values(NAME), "does not document", "HTTPS_PROXY")
+    service.api.faults = Faults(status=302, headers={"Location": "http://127.0.0.9/"})
+    fails(lambda: provider.list_values(NAME), "a redirection (status 302)")
+    service.api.faults = Faults()
+    assert service.values() == FOREIGN
+
+
+def test_a_change_that_is_accepted_and_not_made_is_told(service: Service) -> None:
+    provider = service.make()
+    provider.zone_for(NAME)
+    record = {"id": 1, "data": OURS}
+    answer = {"action": {"id": 7, "status": "success"}, "domain_record": record, "status": "done"}
+    service.api.faults = Faults(methods=WRITES - {"GET"}, pretend=answer)
+    if service.provider == "google":
+        provider._headers()  # its token, before that is pretended too
+    fails(lambda: provider.add_value(NAME, OURS, 300), "accepted the change, but does not show it")
+    fails(lambda: provider.remove_value(NAME, FOREIGN[0]), "accepted the change")
+    service.api.faults = Faults()
+    assert service.values() == FOREIGN
+
+
+@pytest.mark.parametrize("provider", ["powerdns", "hetzner", "digitalocean"])
+def test_an_answer_that_quotes_the_credentials_is_told_without_them(
+    provider: str, request: pytest.FixtureRequest
+) -> None:
+    service: Service = request.getfixturevalue(provider)
+    at_work = service.make()
+    said = f"who is hushhush-{provider}?"
+    body = {"error": said if provider == "powerdns" else {"code": "no", "message": said}}
+    service.api.faults = Faults(status=400, error={**body, "id": "no", "message": said})
+    fails(lambda: at_work.list_values(NAME), "answered 400: who is (secret)?")
+
+
+def test_credentials_that_may_only_read_are_told(service: Service) -> None:
+    if service.provider == "powerdns":
+        return  # it has one key, which may do everything
+    provider = service.make()
+    provider.zone_for(NAME)
+    service.api.read_only = True
+    fails(lambda: provider.add_value(NAME, OURS, 300), "403", "zone example.test")
+    assert service.values() == FOREIGN
+
+
+def test_where_a_proxy_or_the_service_cannot_be_reached_it_says_why(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = service.make()
+    url = f"http://user:hushhush@127.0.0.1:{free_port()}"
+    monkeypatch.setenv("http_proxy", url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    message = fails(lambda: provider.list_values(NAME), "network")
+    assert "Connection refused" in message or "no access token" in message
+
+
+def test_a_proxy_is_asked_in_place_of_the_service(
+    hetzner: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hetzner.add(OURS)
+    monkeypatch.setenv("http_proxy", hetzner.api.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr(f"{HTTP}._is_loopback", lambda host: True)
+    provider = hetzner.make(api_url="http://api.hetzner.invalid/v1")
+    assert provider.list_values(NAME) == [OURS]
+
+
+def test_a_netrc_of_the_user_does_not_replace_the_credentials(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert sorted(service.make().list_values(NAME)) == FOREIGN
+
+
+def test_the_ttl_is_the_nearest_that_is_allowed_and_told(service: Service) -> None:
+    least, _ = type(service.make()).TTLS
+    other = "_validation-persist.www.example.test"
+    provider = service.make()
+    assert provider.add_value(other, OURS, 0) == least
+    assert bool(service.told) == bool(least)
+    assert provider.add_value(NAME, OURS, 7200) in (7200, 300)
+    provider.remove_value(other, OURS)
+    assert provider.list_values(other) == []
+
+
+def test_a_name_without_a_zone_is_told_with_what_was_looked_for(service: Service) -> None:
+    message = fails(lambda: service.make().add_value("_validation-persist.a.invalid", OURS, 300))
+    assert "Cannot find the zone of _validation-persist.a.invalid at" in message
+    assert FILE in message or "google.json" in message
+
+
+def test_the_longest_zone_is_taken_unless_dns_shows_another_that_the_service_has(
+    service: Service,
+) -> None:
+    if isinstance(service.api, Powerdns):
+        body = {"name": "sub.example.test.", "kind": "Native", "nameservers": ["ns1.example.test."]}
+        service.api._ask("POST", "/api/v1/servers/localhost/zones", body)
+    else:
+        service.api.zones.append("sub.example.test")
+    name = "_validation-persist.www.sub.example.test"
+    assert service.make().zone_for(name) == "sub.example.test"
+    assert service.make(zone="example.test").zone_for(name) == "example.test"
+    assert service.make(zone="elsewhere.test").zone_for(name) == "sub.example.test"
+
+
+def test_without_credentials_it_says_which_to_put_where(service: Service) -> None:
+    for key in service.keys.keys() - {"api_url", "service_account"}:
+        with pytest.raises(ConfigurationError, match=f"dns_persist_{service.provider}_.*{FILE}"):
+            service.make(**{key: ""})
+
+
+def test_an_api_elsewhere_must_be_asked_with_tls(service: Service) -> None:
+    if service.provider == "powerdns":
+        return
+    for url in ("http://192.0.2.1", "ftp://example.test", "https://a:b@example.test", "https://"):
+        with pytest.raises(ConfigurationError, match=r"_api_url in .* https://"):
+            service.make(api_url=url)
+
+
+def test_credentials_with_a_line_break_are_not_sent(service: Service) -> None:
+    for key in ("api_token", "token", "api_key"):
+        if key in service.keys:
+            with pytest.raises(ConfigurationError, match="blanks or other invalid characters"):
+                service.make(**{key: "Bearer hushhush"})
+
+
+# Somebody else writes in between.
+
+
+@pytest.mark.parametrize("provider", ["google", "azure", "hetzner", "digitalocean"])
+def test_what_somebody_else_writes_in_between_stands(
+    provider: str, request: pytest.FixtureRequest
+) -> None:
+    service: Service = request.getfixturevalue(provider)
+    service.add(FOREIGN[0])
+    at_work = service.make()
+    at_work.zone_for(NAME)
+    others = iter(["one", "two"])
+
+    def meanwhile() -> None:
+        for value in others:
+            service.add(value)
+            break
+
+    service.api.faults = Faults(methods={"POST", "PUT"}, meanwhile=meanwhile)
+    at_work.add_value(NAME, OURS, 300)
+    at_work.remove_value(NAME, OURS)
+    there = set(service.values())
+    assert {FOREIGN[0], "one"} <= there
+    assert OURS not in there
+
+
+@pytest.mark.parametrize("provider", ["google", "azure"])
+def test_who_is_never_left_alone_gives_up_and_says_so(
+    provider: str, request: pytest.FixtureRequest
+) -> None:
+    service: Service = request.getfixturevalue(provider)
+    at_work = service.make()
+    at_work.list_values(NAME)
+    numbers = iter(range(1000))
+    service.api.faults = Faults(
+        methods={"POST", "PUT"}, meanwhile=lambda: service.add(f"number {next(numbers)}")
+    )
+    fails(lambda: at_work.add_value(NAME, OURS, 300), "changed each of the 50 times")
+    assert len(service.values()) == 50
+
+
+@pytest.mark.parametrize("provider", ["google", "azure"])
+def test_a_refusal_that_nobody_else_caused_is_told_at_once(
+    provider: str, request: pytest.FixtureRequest
+) -> None:
+    service: Service = request.getfixturevalue(provider)
+    service.add(FOREIGN[0])
+    at_work = service.make()
+    at_work.list_values(NAME)
+    said = "Precondition not met for 'entity.change.deletions[0]'"
+    body = {"error": {"code": "conditionNotMet", "message": said}}
+    service.api.faults = Faults(methods={"POST", "PUT"}, status=412, error=body)
+    fails(lambda: at_work.add_value(NAME, OURS, 300), "answered 412", "Precondition not met")
+    assert len(service.api.requests) < 12
+
+
+# PowerDNS.
+
+
+def test_an_old_server_keeps_what_is_disabled_and_the_ttl(powerdns: Service) -> None:
+    server: Any = powerdns.api
+    server.put("example.test", NAME, ["v=spf1 -all"], disabled="off for now")
+    provider = powerdns.make()
+    assert provider.add_value(NAME, OURS, 600) == 300
+    provider.remove_value(NAME, OURS)
+    records = server.rrset("example.test", NAME)["records"]
+    assert sorted((each["content"], each["disabled"]) for each in records) == [
+        ('"off for now"', True),
+        ('"v=spf1 -all"', False),
+    ]
+
+
+def test_a_newer_server_is_never_told_to_replace_a_set(powerdns: Service) -> None:
+    server: Any = powerdns.api
+    server.single_records = True
+    powerdns.add(FOREIGN[0])
+    provider = powerdns.make()
+    provider.zone_for(NAME)
+    server.faults = Faults(methods={"PATCH"}, meanwhile=lambda: powerdns.add("meanwhile"))
+    provider.add_value(NAME, OURS, 300)
+    assert powerdns.values() == sorted([FOREIGN[0], "meanwhile", OURS])
+    server.faults = Faults()
+    provider.remove_value(NAME, OURS)
+    assert powerdns.values() == sorted([FOREIGN[0], "meanwhile"])
+
+
+def test_a_secondary_is_not_written_to(tmp_path: Path, stack: ExitStack) -> None:
+    need(not missing(), str(missing()))
+    server = stack.enter_context(Powerdns(tmp_path, "example.test", kind="Slave"))
+    provider = Service("powerdns", server, server.keys).make()
+    fails(lambda: provider.add_value(NAME, OURS, 300), "its kind is Slave", "example.test")
+
+
+def test_a_wrong_key_or_url_of_powerdns_is_told_with_the_servers_setting(powerdns: Service) -> None:
+    wrong = powerdns.make(api_key="hushhush-wrong")
+    fails(lambda: wrong.list_values(NAME), "401", "api-key in the server's pdns.conf")
+    elsewhere = powerdns.make(server_id="other")
+    fails(lambda: elsewhere.list_values(NAME), "404", "dns_persist_powerdns_server_id")
+    with_path = powerdns.make(api_url=f"{powerdns.api.url}/api/v1/")
+    assert with_path.list_values(NAME) == []
+
+
+def test_a_name_that_is_an_alias_is_refused_in_powerdns_own_words(powerdns: Service) -> None:
+    row = {"name": f"{NAME}.", "type": "CNAME", "ttl": 300, "changetype": "REPLACE"}
+    records = [{"content": "elsewhere.test.", "disabled": False}]
+    server: Any = powerdns.api
+    path = "/api/v1/servers/localhost/zones/example.test."
+    server._ask("PATCH", path, {"rrsets": [{**row, "records": records}]})
+    fails(lambda: powerdns.make().add_value(NAME, OURS, 300), "answered 422", "CNAME")
+
+
+# Hetzner.
+
+
+def test_an_action_at_hetzner_is_watched_to_its_end(hetzner: Service) -> None:
+    api: Any = hetzner.api
+    api.polls = 3
+    hetzner.make().add_value(NAME, OURS, 300)
+    assert api.requests.count("GET /v1/actions/7") == 3
+    api.action_fails = True
+    failing = hetzner.make()
+    fails(lambda: failing.add_value(NAME, "another", 300), "could not do it: Action failed")
+
+
+def test_a_token_or_a_zone_that_hetzner_cannot_use_is_told(hetzner: Service) -> None:
+    wrong = hetzner.make(api_token="hushhush-old")
+    fails(lambda: wrong.list_values(NAME), "401", "dns.hetzner.com do not work here")
+    assert isinstance(hetzner.api, HetznerApi)
+    hetzner.api.secondary = True
+    fails(lambda: hetzner.make().list_values(NAME), "it is a secondary")
+
+
+# DigitalOcean.
+
+
+def test_a_value_that_digitalocean_mangles_is_taken_away_again(digitalocean: Service) -> None:
+    assert isinstance(digitalocean.api, DigitaloceanApi)
+    digitalocean.add(FOREIGN[0])
+    digitalocean.api.mangle = True
+    provider = digitalocean.make()
+    fails(lambda: provider.add_value(NAME, OURS, 300), "another value of it, which we removed")
+    assert digitalocean.values() == [FOREIGN[0]]
+
+
+# Google.
+
+
+def test_the_file_of_a_service_account_is_a_credentials_file(google: Service) -> None:
+    path = google.keys["service_account"]
+    keys = credentials.read(path).keys("google", NAME)
+    provider: Any = loader.load(
+        "google", Settings({**keys, "api_url": google.api.url}, path, print)
+    )
+    provider.add_value(NAME, OURS, 300)
+    assert google.values() == [OURS]
+
+
+def test_application_default_credentials_are_found_and_metadata_is_not_asked(
+    google: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+    monkeypatch.setenv("GCE_METADATA_HOST", google.api.url.removeprefix("http://"))
+    with pytest.raises(ConfigurationError, match=r"application_default_credentials.json: no such"):
+        google.make(service_account="")
+    assert google.api.requests == []
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", google.keys["service_account"])
+    assert google.make(service_account="").zone_for(NAME) == "example.test"
+
+
+def test_a_file_that_is_not_googles_is_told_without_its_content(
+    google: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "broken.json"
+    for text in ('{"type": "service_account", "private_key": "hushhush"}', "hushhush", "[]"):
+        path.write_text(text)
+        with pytest.raises(ConfigurationError, match="not what Google writes") as caught:
+            google.make(service_account=str(path))
+        assert "hushhush" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_account_that_was_deleted_is_told_by_its_file(google: Service) -> None:
+    assert isinstance(google.api, GoogleApi)
+    google.api.account_is_gone = True
+    message = fails(lambda: google.make().list_values(NAME), "no access token", "google.json")
+    assert ACCOUNT not in message
+
+
+def test_googles_way_to_ask_for_patience_is_tried_again(google: Service) -> None:
+    provider = google.make()
+    provider.zone_for(NAME)
+    fault = {"message": "Rate Limit Exceeded", "reason": "rateLimitExceeded"}
+    body = {"error": {"code": 403, "message": fault["message"], "errors": [fault]}}
+    google.api.faults = Faults(times=2, status=403, error=body)
+    assert provider.list_values(NAME) == []
+
+
+def test_zones_of_google_that_are_private_or_twice_are_not_guessed_at(google: Service) -> None:
+    assert isinstance(google.api, GoogleApi)
+    google.api.twice = True
+    google.api.page = 1
+    words = "2 called example.test: example-test, example-test-2", "dns_persist_google_managed_zone"
+    fails(lambda: google.make().list_values(NAME), *words)
+    google.make(managed_zone="example-test-2").add_value(NAME, OURS, 300)
+    assert any("managedZones/example-test-2/changes" in each for each in google.api.requests)
+    google.api.private = True
+    fails(lambda: google.make().list_values(NAME), "is private, so no CA sees it", "example-test")
+
+
+def test_google_without_a_project_says_where_to_put_it(google: Service) -> None:
+    path = Path(google.keys["service_account"])
+    text = path.read_text().replace(f'"project_id": "{PROJECT}", ', "")
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match="dns_persist_google_project = ID"):
+        google.make()
+    assert google.make(project=PROJECT).zone_for(NAME) == "example.test"
+
+
+# Azure.
+
+
+def test_a_file_of_certbot_dns_azure_is_understood(azure: Service, tmp_path: Path) -> None:
+    path = tmp_path / "azure.ini"
+    path.write_text(
+        f"dns_azure_msi_system_assigned = true\ndns_azure_zone1 = example.test:{GROUP}\n"
+    )
+    path.chmod(0o600)
+    keys = {**credentials.read(str(path)).keys("azure", NAME), "api_url": azure.api.url}
+    provider: Any = loader.load("azure", Settings(keys, str(path), print))
+    provider.add_value(NAME, OURS, 300)
+    assert azure.values() == [OURS]
+    fails(lambda: provider.list_values("_validation-persist.other.test"), "Cannot find the zone")
+
+
+def test_metadata_of_a_set_at_azure_survives(azure: Service) -> None:
+    assert isinstance(azure.api, AzureApi)
+    azure.add(FOREIGN[0])
+    azure.api.metadata[NAME] = {"owner": "mail"}
+    provider = azure.make()
+    provider.add_value(NAME, OURS, 600)
+    provider.remove_value(NAME, OURS)
+    assert azure.api.metadata[NAME] == {"owner": "mail"}
+    assert azure.values() == [FOREIGN[0]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"zone1": "example.test"}, "a zone, a colon and its resource group"),
+        ({"zone1": f"example.test:{GROUP}/providers/Microsoft.Network/dnsZones/b.test"}, "CNAME"),
+        ({"environment": "Mars"}, "must be AzurePublicCloud"),
+        ({"msi_client_id": "7"}, "needs one of .* there are msi_client_id and msi_system"),
+        ({"msi_system_assigned": "yes"}, "must be true or false"),
+        ({"msi_system_assigned": "false", "sp_client_id": "7"}, "needs dns_persist_azure_tenant_"),
+        ({"subscription_id": ""}, "needs to know where the zones are"),
+    ],
+)
+def test_settings_of_azure_that_cannot_be_used_are_told(
+    azure: Service, keys: dict[str, str], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        azure.make(**keys)
+
+
+def test_an_identity_that_is_gone_is_told(azure: Service) -> None:
+    assert isinstance(azure.api, AzureApi)
+    azure.api.identity_is_gone = True
+    fails(lambda: azure.make().list_values(NAME), "no access token", "managed identity", FILE)
+
+
+def test_a_listing_of_azure_that_leads_elsewhere_is_not_followed(azure: Service) -> None:
+    assert isinstance(azure.api, AzureApi)
+    azure.api.zones.insert(0, "first.test")
+    azure.api.page = 1
+    assert azure.make().zone_for(NAME) == "example.test"
+    azure.api.link_elsewhere = True
+    fails(lambda: azure.make().zone_for(NAME), "does not document")
+
+
+def test_a_private_zone_of_azure_is_not_written_to(azure: Service) -> None:
+    assert isinstance(azure.api, AzureApi)
+    azure.api.legacy = True
+    fails(lambda: azure.make().list_values(NAME), "it is private, so no CA sees it")
+
+
+def test_a_service_principal_is_asked_for_where_its_cloud_is(
+    azure: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
+    secret = {"sp_client_secret": "hushhush", "tenant_id": SUBSCRIPTION, "sp_client_id": "7"}
+    provider = azure.make(**secret, msi_system_assigned="false")
+    fails(lambda: provider.list_values(NAME), "no access token", "a service principal", FILE)

@@ -1,0 +1,167 @@
+"""PowerDNS with its HTTP API, and what stands between it and a test to make it fail.
+
+::
+
+    with Powerdns(directory, "example.test") as powerdns:
+        powerdns.faults.reset = "after"
+"""
+
+import functools
+import json
+import sqlite3
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import dns.message
+import dns.query
+import dns.rdatatype
+
+from certbot_dns_persist.value.txt import quoted, unquoted
+
+from .http_api import ApiError, HttpApi, Request, Row
+from .process import Process, find_program, free_port
+
+API_KEY = "hushhush-powerdns"
+_SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
+
+
+@functools.cache
+def missing() -> str | None:
+    """Return why PowerDNS cannot run here; ``None`` if it can."""
+    if not find_program("pdns_server") or not _SCHEMA.exists():
+        return "PowerDNS with SQLite (pdns-server, pdns-backend-sqlite3) is not installed"
+    return None
+
+
+class Powerdns(HttpApi):
+    """A server with zones, on a port of 127.0.0.1, from construction to :meth:`stop`.
+
+    Its API is reached through ``url``, which fails as :class:`~.http_api.Faults` say, and adds what
+    ``single_records`` says; or directly, as ``direct_url``.
+    """
+
+    def __init__(self, directory: Path, *zones: str, kind: str = "Native") -> None:
+        super().__init__()
+        self.single_records = False
+        """Whether it adds and removes single records, as from 4.9.12 and 5.0.2 on."""
+        self.port = free_port()
+        """Of its DNS."""
+        self.direct_url = f"http://127.0.0.1:{(web := free_port())}"
+        database = directory / "pdns.sqlite3"
+        with sqlite3.connect(database) as tables:
+            tables.executescript(_SCHEMA.read_text())
+        tables.close()
+        settings = {
+            "launch": "gsqlite3",
+            "gsqlite3-database": database,
+            "gsqlite3-pragma-synchronous": 0,
+            "api": "yes",
+            "api-key": API_KEY,
+            "webserver-address": "127.0.0.1",
+            "webserver-port": web,
+            "local-address": "127.0.0.1",
+            "local-port": self.port,
+            "socket-dir": directory,
+            "config-dir": directory,
+            "cache-ttl": 0,
+            "negquery-cache-ttl": 0,
+            "query-cache-ttl": 0,
+            "zone-cache-refresh-interval": 0,
+        }
+        arguments = [f"--{key}={value}" for key, value in settings.items()]
+        self._process = Process(
+            [str(find_program("pdns_server")), "--daemon=no", "--guardian=no", *arguments],
+            log=directory / "pdns.log",
+        )
+        self._process.wait_until(self._answers)
+        for zone in zones:
+            body = {"name": f"{zone}.", "kind": kind, "nameservers": [f"ns1.{zone}."]}
+            if kind == "Slave":
+                body = {"name": f"{zone}.", "kind": kind, "masters": ["127.0.0.9"]}
+
+            self._ask("POST", "/api/v1/servers/localhost/zones", body)
+
+    def stop(self) -> None:
+        super().stop()
+        self._process.stop()
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """What a credentials file has."""
+        return {"api_url": self.url, "api_key": API_KEY}
+
+    def put(self, zone: str, name: str, values: list[str], *, disabled: str = "") -> None:
+        """Make these the only values at a name, and one more that is not served."""
+        records = [{"content": quoted(value), "disabled": False} for value in values]
+        records += [{"content": quoted(disabled), "disabled": True}] if disabled else []
+        row = {"name": f"{name}.", "type": "TXT", "ttl": 300, "changetype": "REPLACE"}
+        body = {"rrsets": [{**row, "records": records}]}
+        self._ask("PATCH", f"/api/v1/servers/localhost/zones/{zone}.", body)
+
+    def rrset(self, zone: str, name: str) -> Row:
+        """Return the TXT records at a name as the API shows them."""
+        path = f"/api/v1/servers/localhost/zones/{zone}."
+        rows = self._ask("GET", path)["rrsets"]
+        found: list[Row] = [r for r in rows if (r["name"], r["type"]) == (f"{name}.", "TXT")]
+        return found[0] if found else {}
+
+    def values(self, name: str) -> list[str]:
+        """Return the TXT values that it serves, sorted."""
+        query = dns.message.make_query(name, "TXT")
+        answer = dns.query.tcp(query, "127.0.0.1", timeout=5, port=self.port)
+        rdatas: list[Any] = [
+            rdata for rrset in answer.answer if rrset.rdtype == dns.rdatatype.TXT for rdata in rrset
+        ]
+        return sorted(b"".join(rdata.strings).decode() for rdata in rdatas)
+
+    def answered(self, request: Request) -> Any:
+        """Do what a request asks; the server itself sees that nobody disturbs another."""
+        for row in (request.body or {}).get("rrsets", ()):
+            if self.single_records and row["changetype"] in ("EXTEND", "PRUNE"):
+                with self._lock:
+                    self._one(row, request.parts[-1].rstrip("."))
+                return None
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        key = request.headers.get("X-API-Key", "")
+        return self._ask(request.method, "/" + "/".join(request.parts) + query, request.body, key)
+
+    def _one(self, row: Row, zone: str) -> None:
+        """Add or remove one record, as a newer server does."""
+        (record,) = row["records"]
+        name = row["name"].rstrip(".")
+        there = [each["content"] for each in self.rrset(zone, name).get("records", ())]
+        adding = row["changetype"] == "EXTEND"
+        if (record["content"] in there) != adding:
+            others = [each for each in there if each != record["content"]]
+            contents = [*others, record["content"]] if adding else others
+            self.put(zone, name, [unquoted(content) for content in contents])
+
+    def _answers(self) -> bool:
+        try:
+            self._ask("GET", "/api/v1/servers/localhost")
+        except OSError:
+            return False
+        return True
+
+    def _ask(self, method: str, path: str, body: Any = None, key: str = API_KEY) -> Any:
+        asked = urllib.request.Request(  # noqa: S310
+            self.direct_url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"X-API-Key": key, "Content-Type": "application/json"},
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(asked, timeout=20) as answer:
+                sent = answer.read()
+        except urllib.error.HTTPError as error:
+            sent = error.read()
+            try:
+                found = json.loads(sent)
+            except ValueError:
+                found = {"error": sent.decode()}
+            raise ApiError(error.code, found) from error
+        return json.loads(sent) if sent else None
