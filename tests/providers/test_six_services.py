@@ -1,0 +1,148 @@
+"""One certificate whose names are at six services, and one at PowerDNS, with the real Certbot.
+
+End to end, because here Certbot itself, the sections of a credentials file, each service's zone and
+DNS must agree. Renewals ask no service.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from conftest import KEY, StartPebble
+from support.azure_api import AzureApi
+from support.certbot import Certbot
+from support.cloudflare_api import CloudflareApi
+from support.digitalocean_api import DigitaloceanApi
+from support.google_api import GoogleApi
+from support.hetzner_api import HetznerApi
+from support.http_api import HttpApi
+from support.nameserver import Nameserver, serving
+from support.need import need
+from support.powerdns import Powerdns, missing
+
+from certbot_dns_persist.record import validation_domain_name
+
+ZONES = {
+    "cloudflare": "cloud.test",
+    "rfc2136": "bind.test",
+    "hetzner": "hetzner.test",
+    "digitalocean": "ocean.test",
+    "google": "google.test",
+    "azure": "azure.test",
+}
+FOREIGN = "other.example; accounturi=https://other.example/9"
+
+
+@pytest.fixture
+def nameserver() -> Iterator[Nameserver]:
+    """What all the services' name servers serve, and the primary of ``bind.test``."""
+    with serving(*ZONES.values(), keys=[KEY]) as running:
+        yield running
+
+
+@pytest.fixture
+def apis(nameserver: Nameserver) -> Iterator[dict[str, HttpApi | CloudflareApi]]:
+    kinds = {
+        "cloudflare": CloudflareApi,
+        "hetzner": HetznerApi,
+        "digitalocean": DigitaloceanApi,
+        "google": GoogleApi,
+        "azure": AzureApi,
+    }
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(kind(ZONES[name], mirror=nameserver.zones))
+            for name, kind in kinds.items()
+        }
+
+
+@pytest.fixture
+def credentials(
+    tmp_path: Path, nameserver: Nameserver, apis: dict[str, HttpApi | CloudflareApi]
+) -> Path:
+    cloudflare, google = apis["cloudflare"], apis["google"]
+    assert isinstance(cloudflare, CloudflareApi)
+    assert isinstance(google, GoogleApi)
+    account = google.write_service_account(tmp_path / "google.json")
+    keys = {
+        "cloudflare": {"api_token": cloudflare.token("cloud.test")},
+        "rfc2136": {
+            "server": nameserver.address,
+            "port": nameserver.port,
+            "name": KEY.name,
+            "secret": KEY.secret,
+        },
+        "google": {"service_account": account, "api_url": google.url},
+        **{name: getattr(apis[name], "keys") for name in ("hetzner", "digitalocean", "azure")},  # noqa: B009
+    }
+    path = tmp_path / "dns.ini"
+    path.touch(0o600)
+    for name, zone in ZONES.items():
+        lines = [f"[{zone}]", f"dns_persist_provider = {name}"]
+        lines += [f"dns_persist_{name}_{key} = {value}" for key, value in keys[name].items()]
+        path.write_text("\n".join([path.read_text(), *lines, ""]))
+    return path
+
+
+def test_one_certificate_for_names_at_six_services_is_renewed_without_any(
+    tmp_path: Path,
+    nameserver: Nameserver,
+    apis: dict[str, HttpApi | CloudflareApi],
+    credentials: Path,
+    start_pebble: StartPebble,
+) -> None:
+    azure, cloudflare = apis["azure"], apis["cloudflare"]
+    assert isinstance(azure, AzureApi)
+    env = azure.variables | {"CLOUDFLARE_BASE_URL": cloudflare.url, "no_proxy": "127.0.0.1"}
+    pebble = start_pebble(nameserver.endpoint)
+    certbot = Certbot(tmp_path / "certbot", pebble.directory_url, pebble.ca_bundle, env=env)
+    options = [
+        f"--dns-persist-credentials={credentials}",
+        f"--dns-persist-resolvers={nameserver.endpoint}",
+        "--dns-persist-check=resolver",
+    ]
+    for provider, zone in ZONES.items():
+        api = apis.get(provider)
+        if isinstance(api, HttpApi):
+            api.add(validation_domain_name(zone), FOREIGN)
+    done = certbot.certonly(*options, "-d", ",".join(ZONES.values()))
+    assert done.returncode == 0, done.output
+    ours = f"pebble.test; accounturi={certbot.account_url}"
+    for provider, zone in ZONES.items():
+        before = [FOREIGN] if isinstance(apis.get(provider), HttpApi) else []
+        assert nameserver.values(validation_domain_name(zone)) == sorted([*before, ours])
+    assert {(line["provider"], line["zone"]) for line in certbot.journal()} == set(ZONES.items())
+
+    credentials.unlink()
+    asked = {name: len(api.requests) for name, api in apis.items()}
+    renewed = certbot.renew("--force-renewal")
+    assert renewed.returncode == 0, renewed.output
+    assert {name: len(api.requests) for name, api in apis.items()} == asked
+
+
+def test_powerdns_serves_what_its_api_was_told(tmp_path: Path, start_pebble: StartPebble) -> None:
+    need(not missing(), str(missing()))
+    with Powerdns(tmp_path, "example.test") as powerdns:
+        name = validation_domain_name("example.test")
+        powerdns.put("example.test", name, [FOREIGN])
+        endpoint = f"127.0.0.1:{powerdns.port}"
+        pebble = start_pebble(endpoint)
+        certbot = Certbot(tmp_path / "certbot", pebble.directory_url, pebble.ca_bundle)
+        path = tmp_path / "dns.ini"
+        path.touch(0o600)
+        path.write_text(
+            "".join(f"dns_powerdns_{key} = {value}\n" for key, value in powerdns.keys.items())
+        )
+        options = [
+            "--dns-persist-provider=powerdns",
+            f"--dns-persist-credentials={path}",
+            f"--dns-persist-resolvers={endpoint}",
+            "--dns-persist-check=resolver",
+        ]
+        done = certbot.certonly(*options, "-d", "example.test,*.example.test")
+        assert done.returncode == 0, done.output
+        ours = f"pebble.test; accounturi={certbot.account_url}; policy=wildcard"
+        assert powerdns.values(name) == sorted([FOREIGN, ours])
+        path.unlink()
+        assert certbot.renew("--force-renewal").returncode == 0
