@@ -63,6 +63,7 @@ def clear_up(
     at its end what it needs of that. Returns whether something is needed that another run may have
     removed in the meantime, so that it must be looked at again.
     """
+    found = [*found, *publisher.trials_left()]
     conclude(publisher, found)
     journal = publisher.journal
     # Also of runs that have not ended: they then leave it there.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, cast
 
-from certbot_dns_persist.change import words
+from certbot_dns_persist.change import probe, words
 from certbot_dns_persist.change.locks import Locks
 from certbot_dns_persist.errors import (
     BrokenProvider,
@@ -29,8 +29,9 @@ from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.hiding import at_place
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.session import Lookup
-from certbot_dns_persist.options import Options
+from certbot_dns_persist.options import PROPAGATION_SECONDS, Options
 from certbot_dns_persist.providers import credentials
+from certbot_dns_persist.providers.common import is_plugin
 from certbot_dns_persist.shown import logger_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         Provider,
         Served,
         SettlingProvider,
+        UntriedProvider,
     )
 
 logger = logger_of(__name__)
@@ -116,6 +118,9 @@ class Publisher:
         self._loaded: dict[tuple[str | None, str], Provider] = {}
         self._added: list[_Added] = []
         self._warned = False
+        self._trials = probe.Trials(journal.state_file.with_name("trials.json"))
+        self._passed: set[str] = set()
+        self._failed: dict[str, ProviderError] = {}
 
     def writes(self, name: str) -> bool:
         """Whether records at ``name`` can be changed from here; otherwise a person does it.
@@ -163,7 +168,8 @@ class Publisher:
         keys = file.keys(provider, name)
         if provider == "script" and self._options.script is not None:
             keys["command"] = self._options.script
-        if provider.startswith("dns-") and self._options.propagation_seconds is not None:
+        watches = provider == "script" or is_plugin(provider)
+        if watches and self._options.propagation_seconds is not None:
             keys.setdefault("propagation_seconds", str(self._options.propagation_seconds))
         settings = Settings(
             credentials=keys,
@@ -171,7 +177,14 @@ class Publisher:
             notify=self._notify,
             observe=self._observe,
         )
-        return contained(loader.load(provider, settings), provider)
+        loaded = contained(loader.load(provider, settings), provider)
+        untried = _untried(loaded)
+        identity = untried.identity() if untried else None
+        manner = self._trials.passed(identity) if identity else None
+        if untried and identity and manner:
+            self._passed.add(identity)
+            untried.use_manner(manner)
+        return loaded
 
     def _observe(self, name: str) -> "Served":
         from certbot_dns_persist.providers.interface import Served
@@ -204,8 +217,10 @@ class Publisher:
         Not where it is there already. Returns for each ``None``, or why it may not be there.
         Without locks they are published all the same, with a warning.
         """
-        found: list[ProviderError | None] = [None] * len(wanted)
-        for batch in self.batches(range(len(wanted)), lambda place: wanted[place][0].name):
+        # Before the locks: a trial waits for DNS.
+        found = [self._refused_by_trial(record) for record, _ in wanted]
+        usable = [place for place, why in enumerate(found) if why is None]
+        for batch in self.batches(usable, lambda place: wanted[place][0].name):
             together = self._add_together([wanted[place] for place in batch])
             for place, why in zip(batch, together, strict=True):
                 found[place] = why
@@ -219,6 +234,77 @@ class Publisher:
             if len(wanted) == 1:
                 return [error]
         return [error for each in wanted for error in self._add_together([each])]
+
+    def _refused_by_trial(self, record: TxtRecord) -> ProviderError | None:
+        """Return why a writer of ``record`` that we do not know must not touch values of others."""
+        if record.name.startswith(probe.LABEL):
+            return None
+        for name, provider in self._providers(record.name):
+            untried = _untried(provider)
+            identity = untried.identity() if untried else None
+            if untried is None or identity is None or identity in self._passed:
+                continue
+            try:
+                values = provider.list_values(record.name)
+                if any(value != record.value for value in values):
+                    self._try_out(name, untried, identity, record)
+            except ProviderError as error:
+                return error
+        return None
+
+    def _try_out(
+        self, name: str, provider: "UntriedProvider", identity: str, record: TxtRecord
+    ) -> None:
+        """Try out ``provider`` beside ``record``; note it if it passes, raise if it does not."""
+        if identity in self._failed:
+            raise self._failed[identity]
+        zone = provider.zone_for(record.name)
+        place = probe.name_beside(record.name, zone)
+        self._notify(words.tried_out(identity, record.name, place))
+
+        def change(action: Literal["add", "remove"], value: str) -> ProviderError | None:
+            trial = dataclasses.replace(record, name=place, value=value, persist_until=None)
+            if action == "remove":
+                try:
+                    self._remove([(name, provider)], trial, "end of a trial", undo=True)
+                except ProviderError as error:
+                    return error
+                self._added = [each for each in self._added if each.record != trial]
+                return None
+            intended = self._change(action, trial, f"trial of {identity}", name, zone)
+            intended = dataclasses.replace(intended, temporary=True)
+            failed = self._add_missing([_Missing(0, name, provider, trial, intended)])
+            return failed[0][1] if failed else None
+
+        def look() -> list[str] | None:
+            try:
+                return provider.list_values(place)
+            except ProviderError:
+                return None
+
+        seconds = self._options.propagation_seconds
+        with self._locked_if_possible([place]):
+            wrong = probe.try_out(
+                place,
+                partial(change, "add"),
+                partial(change, "remove"),
+                look,
+                PROPAGATION_SECONDS if seconds is None else seconds,
+            )
+            if look() == []:
+                for each in self.journal.interrupted([place]):
+                    made = each.change.action == "remove"
+                    self.journal.done(Outcome(each, OK if made else NOT_MADE))
+        if wrong is not None:
+            self._failed[identity] = ProviderError(words.failed_trial(identity, record.name, wrong))
+            raise self._failed[identity]
+        self._passed.add(identity)
+        self._trials.note(identity, provider.manner())
+
+    def trials_left(self) -> list[Found]:
+        """Return what DNS holds where an interrupted trial may have left something."""
+        names = self.journal.names_starting(probe.LABEL)
+        return list(self._lookup.find(names).values()) if names else []
 
     def _add_all(self, wanted: Sequence[tuple[TxtRecord, str]]) -> list[ProviderError | None]:
         found: list[ProviderError | None] = [None] * len(wanted)
@@ -476,6 +562,9 @@ class Publisher:
         undo: bool = False,
     ) -> None:
         """Remove ``record``; only to ``undo`` what this process added, also if it is not noted."""
+        refused = None if undo else self._refused_by_trial(record)
+        if refused is not None:
+            raise refused
         changes, gone = [], []
         for name, provider in providers:
             # A service that is told to remove what it does not have does not say so.
@@ -564,3 +653,11 @@ def _answers(provider: "Provider") -> "AnsweringProvider | None":
 
     answers = IAnsweringProvider.providedBy(provider)
     return cast("AnsweringProvider", provider) if answers else None
+
+
+def _untried(provider: "Provider") -> "UntriedProvider | None":
+    """Return ``provider`` if it may have to be tried out."""
+    from certbot_dns_persist.providers.interface import IUntriedProvider
+
+    untried = IUntriedProvider.providedBy(provider)
+    return cast("UntriedProvider", provider) if untried else None

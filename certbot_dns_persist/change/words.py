@@ -329,3 +329,20 @@ def interrupted(requests: Iterable[ValidationRequest]) -> str:
         f"Stopped while waiting for {', '.join(request.name for request in requests)}. Nothing is "
         "lost: run the same command again when the record is published; it then continues."
     )
+
+
+def tried_out(writer: str, name: str, place: str) -> str:
+    """Return what is said before a writer that we do not know is tried out."""
+    return (
+        f"{name} has values of others, and we do not know whether {writer} leaves them alone. So "
+        f"we try it out first, at a name that nobody uses: {place}."
+    )
+
+
+def failed_trial(writer: str, name: str, wrong: str) -> str:
+    """Return why a writer that failed its trial is not used."""
+    return (
+        f"Nothing was changed at {name}, which has values of others. We first tried out {writer} "
+        f"at a name that nobody uses, and it failed: {wrong} Use another provider "
+        "(--dns-persist-provider)."
+    )

@@ -162,6 +162,18 @@ class State:
                     found.append(Intention(identity, _change(change), True, False, time, outcome))
         return found
 
+    def names_starting(self, start: str) -> list[str]:
+        """Return the names beginning with ``start`` that have records or intended changes."""
+        within = "FROM {} WHERE name >= ? AND name < ?"
+        return [
+            name
+            for (name,) in self._ask(
+                f"SELECT name {within.format('records')}"
+                f" UNION SELECT name {within.format('intentions')}",
+                *(start, f"{start}~") * 2,
+            )
+        ]
+
     def abandoned(self, names: Collection[str]) -> list[PublishedRecord]:
         """Return the temporary records at ``names`` whose run ended without removing them."""
         ended: dict[str, bool] = {}

@@ -150,6 +150,10 @@ class Journal:
         """Return the temporary records at ``names``, also of runs that have not ended."""
         return self._asked(lambda: self._state.temporary(names), [])
 
+    def names_starting(self, start: str) -> list[str]:
+        """Return the names beginning with ``start`` that have records or intended changes."""
+        return self._asked(lambda: self._state.names_starting(start), [])
+
     # The records that stand
 
     def published(

@@ -1,6 +1,7 @@
 """What several providers need: their keys, the possible zones of a name, their package, safety."""
 
 import importlib.metadata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,40 @@ from certbot_dns_persist.files import are_root, weakness
 
 if TYPE_CHECKING:  # it needs zope.interface, which credentials can be read without
     from certbot_dns_persist.providers.interface import Settings
+
+GROUP = "certbot_dns_persist.providers"
+"""The entry-point group in which providers register."""
+
+_PLUGINS = ("certbot.plugins", "letsencrypt.plugins")  # Certbot reads both
+
+_NOT_OTHERS = {"certbot", "certbot-apache", "certbot-dns-persist", "certbot-nginx"}
+"""Packages whose plugins write no records, or are this one."""
+
+
+def plugins() -> Iterator[importlib.metadata.EntryPoint]:
+    """Yield other people's Certbot plugins, as far as they may write records; import nothing."""
+    for group in _PLUGINS:
+        for entry in importlib.metadata.entry_points(group=group):
+            if entry.dist is None or entry.dist.name.lower() not in _NOT_OTHERS:
+                yield entry
+
+
+def plugins_called(name: str) -> list[importlib.metadata.EntryPoint]:
+    """Return the Certbot plugins called ``name``: by itself, or as ``package:name``."""
+    package, colon, short = name.partition(":")
+    return [
+        entry
+        for entry in plugins()
+        if entry.name == name
+        or (colon and entry.dist and entry.dist.name == package and entry.name == short)
+    ]
+
+
+def is_plugin(provider: str) -> bool:
+    """Whether ``provider`` is a Certbot plugin and no provider of its own, installed or not."""
+    if importlib.metadata.entry_points(group=GROUP, name=provider):
+        return False
+    return provider.startswith("dns-") or bool(plugins_called(provider))
 
 
 def refuse_changeable(path: Path, what: str) -> None:

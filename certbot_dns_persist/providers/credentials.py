@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from certbot_dns_persist import errors, files
-from certbot_dns_persist.providers.common import refuse_changeable, zones_above
+from certbot_dns_persist.providers.common import is_plugin, refuse_changeable, zones_above
 from certbot_dns_persist.record import normalize_domain_name
 from certbot_dns_persist.shown import logger_of
 
@@ -101,7 +101,7 @@ class Credentials:
         service = provider.replace("-", "_")
         ours = _with_prefix(entries, f"dns_persist_{service}_")
         theirs = _with_prefix(entries, f"dns_{service}_")
-        if provider.startswith("dns-"):
+        if is_plugin(provider):
             # A bridged plugin reads the file itself; these are its other options.
             service, ours, theirs = "plugin", _with_prefix(entries, "dns_persist_plugin_"), {}
         for key in sorted(ours.keys() & theirs.keys()):

@@ -142,6 +142,24 @@ class IAnsweringProvider(IProvider):
         """
 
 
+class IUntriedProvider(IProvider):
+    """One that writes through a program of others, which may be made for other values and names.
+
+    Before it touches a name with values of others, it is tried out at a name that nobody uses.
+    """
+
+    def identity():
+        """Return what a trial is good for, as the program's name and version (str); ``None`` if
+        it needs none.
+        """
+
+    def manner():
+        """Return how it hands values over (str), which a trial may have found out."""
+
+    def use_manner(manner):
+        """Do so in this manner, which an earlier trial of the same identity found out."""
+
+
 class Provider(Protocol):
     """:class:`IProvider` for type checkers, which cannot read a zope interface."""
 
@@ -155,6 +173,16 @@ class Provider(Protocol):
     def add_value(self, name: str, value: str, ttl: int) -> int: ...
 
     def remove_value(self, name: str, value: str) -> None: ...
+
+
+class UntriedProvider(Provider, Protocol):
+    """:class:`IUntriedProvider` for type checkers."""
+
+    def identity(self) -> str | None: ...
+
+    def manner(self) -> str: ...
+
+    def use_manner(self, manner: str) -> None: ...
 
 
 class AnsweringProvider(Provider, Protocol):

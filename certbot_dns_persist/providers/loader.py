@@ -2,7 +2,7 @@
 
 Providers register in the entry-point group ``certbot_dns_persist.providers``; the object behind
 an entry point is called with one :class:`~.interface.Settings`. Any other installed Certbot plugin
-whose name begins with ``dns-`` is reached through the :class:`~.bridge.Bridge`.
+is reached through the :class:`~.bridge.Bridge`.
 """
 
 import difflib
@@ -22,21 +22,19 @@ from zope.interface.verify import verifyObject
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers import bridge
-from certbot_dns_persist.providers.common import distribution
+from certbot_dns_persist.providers.common import GROUP, distribution, is_plugin
 from certbot_dns_persist.providers.interface import (
     IAnsweringProvider,
     IManyProvider,
     IProvider,
     ISettlingProvider,
+    IUntriedProvider,
     Provider,
     Settings,
 )
 from certbot_dns_persist.shown import logger_of
 
 logger = logger_of(__name__)
-
-GROUP = "certbot_dns_persist.providers"
-"""The entry-point group in which providers register."""
 
 
 def available() -> list[str]:
@@ -54,7 +52,7 @@ def load(name: str, settings: Settings) -> Provider:
         name and version of its distribution.
     """
     entries = list(importlib.metadata.entry_points(group=GROUP, name=name))
-    if not entries and name.startswith("dns-"):
+    if is_plugin(name):
         return bridge.Bridge(settings, name)
     if not entries:
         raise errors.ConfigurationError(
@@ -120,7 +118,7 @@ def _warn_of_unknown_keys(name: str, factory: Any, settings: Settings) -> None:
 
 def _faults(provider: Provider) -> list[str]:
     """Say what ``provider`` lacks to be what it says it is, one clause a fault."""
-    optional = (ISettlingProvider, IAnsweringProvider, IManyProvider)
+    optional = (ISettlingProvider, IAnsweringProvider, IManyProvider, IUntriedProvider)
     more = [each for each in optional if each.providedBy(provider)]
     faults: dict[str, None] = {}
     for interface in (IProvider, *more):

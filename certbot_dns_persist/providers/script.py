@@ -14,8 +14,20 @@ is in environment variables:
 
 The program adds or removes this one value and leaves every other value at the name alone. It exits
 with status 0 on success, also if there was nothing to do. Its output is shown.
+
+We look at the zone's servers afterwards, as :mod:`~.watched` does, and before a program touches a
+name with values of others, it is tried out at a name that nobody uses. These keys are for that, as
+``dns_persist_script_…`` in the credentials file:
+
+========================  ==========================================================
+``propagation_seconds``   the longest that a change takes to be served; default 120
+``keeps_others``          ``true``: the program leaves other values alone, so do not
+                          try it out
+========================  ==========================================================
 """
 
+import contextlib
+import hashlib
 import os
 import shlex
 import shutil
@@ -26,18 +38,21 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.common import refuse_changeable
-from certbot_dns_persist.providers.interface import IProvider, Settings
+from certbot_dns_persist.providers.interface import IUntriedProvider, Settings
+from certbot_dns_persist.providers.watched import Watched
 
 _SECONDS = 300
 _SHOWN = 2000  # characters of a failing program's output
 
 
-@implementer(IProvider)
-class Script:
+@implementer(IUntriedProvider)
+class Script(Watched):
     """Runs the program. Values and zones come from the authoritative servers."""
 
-    writes = True
-    KEYS = frozenset({"command"})
+    KEYS = frozenset({"command", "keeps_others", "propagation_seconds"})
+
+    # A program may hand the record to something slower than we wait for.
+    _must_be_seen = False
 
     def __init__(self, settings: Settings) -> None:
         """Parse the command.
@@ -45,7 +60,6 @@ class Script:
         Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if there is none, its quotes
         do not match, or we run as root and others can change the program.
         """
-        self._settings = settings
         try:
             self._command = shlex.split(settings.credentials.get("command", ""))
         except ValueError as error:
@@ -58,39 +72,35 @@ class Script:
                 "The provider script needs a program: name it with --dns-persist-script COMMAND, "
                 "or with dns_persist_script_command in the credentials file."
             )
+        super().__init__(settings, f"the program {self._command[0]}", "dns_persist_script_")
+        waits = settings.credentials.get("propagation_seconds")
+        if waits is not None:
+            self._patience = self._seconds(waits)
 
-        program = shutil.which(self._command[0])
-        if program is not None:
-            refuse_changeable(Path(program), f"The program {program}")
+        self._program = shutil.which(self._command[0])
+        if self._program is not None:
+            refuse_changeable(Path(self._program), f"The program {self._program}")
 
-    def zone_for(self, name: str) -> str | None:
-        """Return the zone of ``name``, from DNS."""
-        return self._settings.observe(name).zone
+    def _version(self) -> str:
+        # A program has no version: it is another one when its file or its arguments change.
+        content = b""
+        for path in map(Path, (self._program or "", *self._command[1:])):
+            with contextlib.suppress(OSError):
+                content += path.read_bytes() if path.is_file() else b""
+        mark = hashlib.sha256(content + "\0".join(self._command).encode()).hexdigest()[:16]
+        return f"the program {self._command[0]} (SHA-256 {mark}…)"
 
-    def list_values(self, name: str) -> list[str]:
-        """Return the TXT values that the authoritative servers serve at ``name``."""
-        return self._settings.observe(name).values
+    def _write(self, action: str, name: str, zone: str | None, text: str, ttl: int | None) -> None:
+        called = "publish" if action == "add" else "remove"
+        self._run(called, name, zone or "", text, "" if ttl is None else str(ttl))
 
-    def add_value(self, name: str, value: str, ttl: int) -> int:
-        """Run the program to publish the value; return ``ttl`` (seconds).
-
-        Raises :class:`~certbot_dns_persist.errors.ProviderError` if it cannot be run, takes too
-        long or fails.
-        """
-        self._run("publish", name, value, str(ttl))
-        return ttl
-
-    def remove_value(self, name: str, value: str) -> None:
-        """Run the program to remove the value; errors as for :meth:`add_value`."""
-        self._run("remove", name, value, "")
-
-    def _run(self, action: str, name: str, value: str, ttl: str) -> None:
+    def _run(self, action: str, name: str, zone: str, value: str, ttl: str) -> None:
         described = {
             "DNS_PERSIST_ACTION": action,
             "DNS_PERSIST_NAME": name,
             "DNS_PERSIST_VALUE": value,
             "DNS_PERSIST_TTL": ttl,
-            "DNS_PERSIST_ZONE": self.zone_for(name) or "",
+            "DNS_PERSIST_ZONE": zone,
         }
         task = f"The program {self._command[0]}, called to {action} the TXT record {name},"
         try:

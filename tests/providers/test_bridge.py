@@ -594,7 +594,9 @@ def test_what_cannot_be_taken_back_is_shown(
     with pytest.raises(ProviderError) as caught:
         impatient.add_value(NAME, OURS, 300)
 
-    assert f'It could not be removed again. Please remove:\n  "{OURS[:40]}"' in str(caught.value)
+    assert f'It could not be removed again. Please remove:\n  {NAME}  "{OURS[:40]}"' in str(
+        caught.value
+    )
     assert nameserver.values(NAME) == [OURS[:40]]
 
 

@@ -37,7 +37,10 @@ def make(tmp_path: Path, said: list[str]) -> Make:
         program.chmod(mode)
         served = Served(["there"], "example.test")
         settings = Settings(
-            {"command": shlex.quote(str(program))}, None, said.append, lambda _: served
+            {"command": shlex.quote(str(program)), "propagation_seconds": "0"},
+            None,
+            said.append,
+            lambda _: served,
         )
         return Script(settings)
 
