@@ -2,11 +2,14 @@
 
     .venv/bin/nox [--session NAME]
     .venv/bin/nox --session mutants
+    .venv/bin/nox --session plugins
 
 ``tests/run`` makes ``.venv``. Each row is a session with an environment of its own below
 ``.cache/nox``, into which the package is installed as users have it, from a wheel; the tests that
 are marked ``every_certbot`` then run in ``.venv`` as usual and call that environment's ``certbot``.
 A table of all rows comes last.
+
+``plugins`` tries other people's plugins, as ``tests/plugins`` says.
 
 ``mutants``, which only runs when it is named, measures the unit tests: see
 ``tests/support/mutants.py``.
@@ -216,6 +219,44 @@ def trial(session: nox.Session) -> None:
         },
         external=True,
     )
+
+
+@nox.session(python=False)
+def plugins(session: nox.Session) -> None:
+    """Try other people's plugins from the package index; show and write what came of each."""
+    bootstrap.make_venv()
+    report = bootstrap.CACHE / "plugins.xml"
+    try:
+        session.run(
+            *(str(bootstrap.PYTHON), "-m", "pytest", "-m", "plugins", "--quiet"),
+            *("-n", str(bootstrap.workers()), "--dist", "worksteal"),
+            *("-o", f"cache_dir={bootstrap.CACHE / 'pytest'}", f"--junitxml={report}"),
+            *session.posargs,
+            env=bootstrap.environment(),
+            external=True,
+        )
+    finally:
+        told = plugin_results(report)
+        (bootstrap.CACHE / "plugins.json").write_text(json.dumps(told, indent=1))
+        for package, result in told.items():
+            print(f"{package:44}  {result}")
+
+
+def plugin_results(report: Path) -> dict[str, str]:
+    """Return what came of the tests of each package, by name and version."""
+    # Only the standard library is sure to be where nox runs: the list is read as text.
+    listed = (bootstrap.ROOT / "certbot_dns_persist" / "providers" / "tried.py").read_text()
+    versions = dict(re.findall(r'"(certbot-[a-z0-9-]+)",\s+"([^"]+)",', listed))
+    failed: dict[str, bool] = {}
+    for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314
+        name = case.attrib["name"].partition("[")[2].rstrip("]")
+        package = name if name in versions else f"certbot-{name}"
+        if package in versions:
+            failed[package] = failed.get(package, False) or case.find("failure") is not None
+    return {
+        f"{package} {versions[package]}": "failed" if failed[package] else "as listed"
+        for package in sorted(failed)
+    }
 
 
 @nox.session

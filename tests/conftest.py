@@ -64,6 +64,7 @@ StartPebble = Callable[..., Pebble]
 _NOBODY = 65534
 
 PACKAGES = Path(__file__).with_name("packages")
+PLUGINS = Path(__file__).with_name("plugins")
 
 _numbers = itertools.count(1)
 
@@ -74,6 +75,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if PACKAGES in item.path.parents:
             item.add_marker("packages")
+        if PLUGINS in item.path.parents:
+            item.add_marker("plugins")
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
 

@@ -100,18 +100,22 @@ def try_out(
     there: list[str] = []
 
     def step(change: Callable[[str], ProviderError | None], value: str) -> str | None:
+        beside = [each for each in there if each != value]
+        expected = [*beside, value] if change is add else beside
         failed = change(value)
-        if failed is not None:
-            return str(failed)
-        before = {*there}
-        there[:] = [*there, value] if change is add else [v for v in there if v != value]
-        now = look_until(look, lambda now: now is not None and {*now} == {*there}, seconds)
-        if now is not None and {*now} == {*there}:
-            return None
-        task = f'{"added" if change is add else "removed"} "{value}"'
+        there[:] = expected
+        if failed is None:
+            now = look_until(look, lambda now: now is not None and {*now} == {*expected}, seconds)
+            if now is not None and {*now} == {*expected}:
+                return None
+        else:
+            now = look()
+            if now is None or {*beside} <= {*now}:
+                return str(failed)
+        task = "add" if change is add else "remove"
         return (
-            f"When it had {task} at {name}, beside {_listed(before - {value})}, there should have "
-            f"been {_listed(there)}, but there was {_listed(now)}."
+            f'Told to {task} "{value}" at {name}, it should have left there {_listed(expected)}, '
+            f"but there was {_listed(now)}."
         )
 
     steps = [(add, first), (add, second), (add, third), (remove, second)]

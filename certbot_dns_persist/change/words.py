@@ -341,8 +341,10 @@ def tried_out(writer: str, name: str, place: str) -> str:
 
 def failed_trial(writer: str, name: str, wrong: str) -> str:
     """Return why a writer that failed its trial is not used."""
-    return (
+    said = (
         f"Nothing was changed at {name}, which has values of others. We first tried out {writer} "
-        f"at a name that nobody uses, and it failed: {wrong} Use another provider "
-        "(--dns-persist-provider)."
+        f"at a name that nobody uses, and it failed: {wrong}"
     )
+    if "--dns-persist-provider" in said:
+        return said
+    return f"{said} Use another provider (--dns-persist-provider)."

@@ -104,6 +104,12 @@ class Bridge(Watched):
             return None
         return f"{self._adapter.label} {self._settings.credentials.get('credentials', '')}".strip()
 
+    def _texts_to_remove(self, value: str, written: str | None) -> list[str]:
+        texts = super()._texts_to_remove(value, written)
+        if self._known and self._known.removed_inside:
+            texts.insert(0, quoted(value)[1:-1])
+        return list(dict.fromkeys(texts))
+
     def _ttl(self, ttl: int) -> int:
         # An attribute that Certbot's own plugins, and those modelled on them, have by convention.
         used = getattr(self._plugin, "ttl", getattr(self._plugin, "_ttl", ttl))
@@ -122,8 +128,9 @@ class Bridge(Watched):
         cut = [v for v in others(served, value) if longest and len(to_octets(v)) > longest]
         if cut:
             raise errors.ProviderError(
-                f"Nothing was changed at {name}{in_zone(served)}: {self._label} would cut other "
-                f"values there after {longest} octets:\n{listed(cut)}\n{self._alternative}"
+                f"Nothing was changed at {name}{in_zone(served)}: {self._label} would split other "
+                f"values there, which are longer than {longest} octets:\n{listed(cut)}\n"
+                f"{self._alternative}"
             )
 
     def _is_there(self, name: str, text: str) -> bool:

@@ -205,6 +205,7 @@ class Plugin:
             "domains": [],
             "dry_run": False,
             "noninteractive_mode": True,
+            "strict_permissions": False,
         }.items():
             setattr(namespace, attribute, fixed)
         config = configuration.NamespaceConfig(namespace)

@@ -1,6 +1,7 @@
 """The Certbot plugins that we tried, each against a server that behaves as its service does.
 
-``tests/plugins`` installs each of them as pinned here, and tries again what is said of it;
+``tests/plugins`` installs each of them as pinned here, and tries again what is said of it (what
+the tests' own environment has, ``tests/providers/test_bridge.py`` tries);
 ``examples/bridged-plugins.md`` shows this list.
 """
 
@@ -38,6 +39,9 @@ class Tried:
     """What to use instead of a plugin that is refused; a sentence."""
     quoted: bool = False
     """Whether it needs the value in quotes."""
+    removed_inside: bool = False
+    """Whether it puts what it is to remove into quotes, and takes the value without the outer ones.
+    """
     one_each: bool = False
     """Whether each record needs a plugin object of its own, as it removes what it added first."""
     longest_beside: int | None = None
@@ -59,9 +63,8 @@ _SAME_RUN = "only the run that added a record can remove it"
 _ONLY_ACME = "it writes at _acme-challenge, whatever name it is told"
 _43 = "its service takes only the 43 characters of a dns-01 challenge"
 
-TRIED = (
+TRIED: tuple[Tried, ...] = (
     Tried("acme-dns", "certbot-acme-dns", "0.3.1", _REFUSED, _43, _ANOTHER),
-    Tried("cpanel", "certbot-dns-cpanel", "0.4.0", _WORKS),
     Tried("dns-acmedns", "certbot-dns-acmedns", "0.1.0", _REFUSED, _43, _ANOTHER),
     Tried(
         "dns-aliyun",
@@ -77,7 +80,8 @@ TRIED = (
         "certbot-dns-azure-modern",
         "2.8.1",
         _LIMITED,
-        "it cuts values of others after 255 octets: we do not write beside such values",
+        "it splits values of others over 255 octets into several: we do not write beside such "
+        "values",
         longest_beside=255,
     ),
     Tried("dns-bunny", "certbot-dns-bunny", "3.0.0", _WORKS),
@@ -110,10 +114,17 @@ TRIED = (
         "Use another DNS service, or an alias (CNAME) to a zone at one.",
     ),
     Tried("dns-dynu", "certbot-dns-dynu", "0.0.6.post2502111739272536", _WORKS),
-    Tried("dns-gandi", "certbot-dns-gandi", "1.6.2", _WORKS, quoted=True),
-    Tried("dns-gandi", "certbot-plugin-gandi", "1.5.2", _WORKS, quoted=True),
-    Tried("dns-godaddy", "certbot-dns-godaddy", "2.8.0", _WORKS),
-    Tried("dns-google", "certbot-dns-google", "5.8.0", _WORKS, quoted=True),
+    Tried("dns-gandi", "certbot-dns-gandi", "1.6.2", _WORKS, quoted=True, removed_inside=True),
+    Tried("dns-gandi", "certbot-plugin-gandi", "1.5.2", _WORKS, quoted=True, removed_inside=True),
+    Tried(
+        "dns-godaddy",
+        "certbot-dns-godaddy",
+        "2.8.0",
+        _LIMITED,
+        "it cannot remove the last TXT record of a zone, and a removal writes all TXT records of "
+        "the zone anew, so what others change in that moment is lost",
+    ),
+    Tried("dns-google", "certbot-dns-google", "5.8.0", _WORKS, quoted=True, removed_inside=True),
     Tried("dns-hetzner", "certbot-dns-hetzner", "4.0.0", _WORKS),
     Tried("dns-hetzner-cloud", "certbot-dns-hetzner-cloud", "1.1.0", _WORKS),
     Tried(
@@ -208,6 +219,7 @@ TRIED = (
     Tried("dns-technitium", "certbot-dns-technitium", "0.1.2", _WORKS),
     Tried("dns-vultr", "certbot-dns-vultr", "1.1.0", _LIMITED, _SAME_RUN),
     Tried("dns-websupport", "certbot-dns-websupport", "5.0.0", _WORKS),
-    Tried("edgedns", "certbot-plugin-edgedns", "0.1.0", _WORKS),
+    # Without quotes, it takes a value for any other that begins with it.
+    Tried("edgedns", "certbot-plugin-edgedns", "0.1.0", _WORKS, quoted=True),
 )
 """Sorted by plugin and package; a test holds it to what the tests of each plugin say."""

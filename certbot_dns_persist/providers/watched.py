@@ -144,6 +144,14 @@ class Watched:
         """
         raise NotImplementedError
 
+    def _texts_to_remove(self, value: str, written: str | None) -> list[str]:
+        """Return the forms to remove ``value`` in, each tried until it is gone.
+
+        ``written`` is the one that this process added it in.
+        """
+        forms = [form(value) for form in self._forms]
+        return list(dict.fromkeys(forms if written is None else [written, *forms]))
+
     def _ttl(self, ttl: int) -> int:
         return ttl
 
@@ -192,8 +200,7 @@ class Watched:
 
     def _remove(self, name: str, value: str, before: Served, written: str | None) -> None:
         there = value in before.values
-        forms = [form(value) for form in self._forms]
-        for text in dict.fromkeys(forms if written is None else [written, *forms]):
+        for text in self._texts_to_remove(value, written):
             try:
                 self._write("remove", name, before.zone, text, None)
             except errors.ProviderError as error:

@@ -169,10 +169,10 @@ def test_who_is_vouched_for_is_not_tried_out(
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("one value only", "vanished"),
-        ("removes all", "vanished"),
-        ("removes the first", "vanished"),
-        ("removes the last", "vanished"),
+        ("one value only", 'but there was "dns-persist-trial'),
+        ("removes all", "but there was nothing"),
+        ("removes the first", "Told to remove"),
+        ("removes the last", "Told to remove"),
         ("mangles", "did not write"),
         ("wrong name", "wrote _acme-challenge.example.test"),
         ("does nothing", "there was nothing"),
