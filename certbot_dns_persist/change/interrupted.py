@@ -63,7 +63,8 @@ def clear_up(
     at its end what it needs of that. Returns whether something is needed that another run may have
     removed in the meantime, so that it must be looked at again.
     """
-    found = [*found, *publisher.trials_left()]
+    trials = publisher.trials_left()
+    found = [*found, *trials]
     conclude(publisher, found)
     journal = publisher.journal
     # Also of runs that have not ended: they then leave it there.
@@ -79,6 +80,8 @@ def clear_up(
                 publisher.inherit(_as_text(record))
         except Error as error:
             logger.warning(words.left_behind(record.name, record.value, str(error)))
+    for trial in trials:
+        publisher.close_trial(trial.name)
     return bool(kept)
 
 

@@ -120,7 +120,7 @@ def try_out(
 
     steps = [(add, first), (add, second), (add, third), (remove, second)]
     wrong = next((said for change, value in steps if (said := step(change, value))), None)
-    left = _cleared(remove, look, [first, third, second], seconds)
+    left = _cleared(remove, look, there, seconds)
     if left:
         wrong = (
             f"{wrong or 'It passed, but what it added could not be removed.'} Please remove the "
@@ -136,11 +136,11 @@ def _cleared(
     seconds: float,
 ) -> list[str]:
     """Remove ``values`` and whatever else is there; return what stays."""
+    for value in values:
+        remove(value)
     for _ in range(2):  # who removes another value than it is told needs more than one round
-        for value in values:
+        for value in look() or ():
             remove(value)
-        if look() == []:
-            return []
     now = look_until(look, lambda now: now == [], seconds)
     return list(values if now is None else now)
 

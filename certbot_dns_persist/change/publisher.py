@@ -245,8 +245,9 @@ class Publisher:
             if untried is None or identity is None or identity in self._passed:
                 continue
             try:
+                ours = {each.record.value for each in self._added}
                 values = provider.list_values(record.name)
-                if any(value != record.value for value in values):
+                if {*values} - ours - {record.value}:
                     self._try_out(name, untried, identity, record)
             except ProviderError as error:
                 return error
@@ -291,15 +292,22 @@ class Publisher:
                 look,
                 PROPAGATION_SECONDS if seconds is None else seconds,
             )
-            if look() == []:
-                for each in self.journal.interrupted([place]):
-                    made = each.change.action == "remove"
-                    self.journal.done(Outcome(each, OK if made else NOT_MADE))
+            self.close_trial(place)
         if wrong is not None:
             self._failed[identity] = ProviderError(words.failed_trial(identity, record.name, wrong))
             raise self._failed[identity]
         self._passed.add(identity)
         self._trials.note(identity, provider.manner())
+
+    def close_trial(self, place: str) -> None:
+        """Note that nothing of a trial is left at ``place``, if DNS says so."""
+        now = self.look(place)
+        if now.trouble or now.own_values:
+            return
+        for each in self.journal.interrupted([place]):
+            made = each.change.action == "remove"
+            self.journal.done(Outcome(each, OK if made else NOT_MADE))
+        self.forget(place, [each.value for each in self.journal.published(name=place)])
 
     def trials_left(self) -> list[Found]:
         """Return what DNS holds where an interrupted trial may have left something."""
