@@ -56,7 +56,7 @@ class Bridge(Watched):
         options.pop("keeps_others", None)
         self._adapter = Plugin(settings, name, options)
         self._label = self._adapter.label
-        self._known = _known(name, self._adapter.package, self._adapter.version)
+        self._known = _known(name, self._adapter.package)
         if self._known and not self._adapter.keys().isdisjoint(self._known.refused_keys):
             raise self._refused(self._known)
         self._plugin = self._adapter.prepared()
@@ -65,7 +65,8 @@ class Bridge(Watched):
         if waits is not None:
             self._patience = self._seconds(waits)
         self._forms = (quoted, plain) if self._known and self._known.quoted else (plain, quoted)
-        self._by_domain = False
+        self._by_domain: dict[str | None, bool] = {}
+        """By zone, whether it wants the domain instead, as far as we know."""
         self._said_ttl = False
 
     # What Watched asks
@@ -81,12 +82,12 @@ class Bridge(Watched):
         # at the end of an alias. Most plugins look for their zone at this name, then above it, and
         # some strip it from the record's name. The zone works for nearly all of them; the others
         # know only the domain, which is what is below the record's first label.
-        domains = dict.fromkeys([zone or name, name.partition(".")[2]])
-        if self._by_domain:
-            domains = dict.fromkeys(reversed(domains))
+        domains = [zone or name, name.partition(".")[2]]
+        if zone in self._by_domain:
+            domains = domains[1:] if self._by_domain[zone] else domains[:1]
         task = f"{action} the TXT record {name}{f' in the zone {zone}' if zone else ''}"
         failures = []
-        for domain in domains:
+        for domain in dict.fromkeys(domains):
             try:
                 self._adapter.ask(errors.ProviderError, task, partial(method, domain, name, text))
             except errors.ProviderError as error:
@@ -94,15 +95,14 @@ class Bridge(Watched):
                 if action == "add" and self._is_there(name, text):
                     break  # it was written all the same
             else:
-                self._by_domain = domain != (zone or name)
+                self._by_domain[zone] = domain != (zone or name)
                 return
         raise failures[0]
 
     def _version(self) -> str | None:
-        known = self._known
-        if known is not None and known.outcome is not Outcome.REFUSED:
+        if self._known is not None and self._known.covers(self._adapter.version):
             return None
-        return f"{self._adapter.label} {self._settings.credentials.get('credentials', '')}".strip()
+        return self._adapter.label
 
     def _texts_to_remove(self, value: str, written: str | None) -> list[str]:
         texts = super()._texts_to_remove(value, written)
@@ -159,8 +159,6 @@ def _refused(name: str) -> Tried | None:
     return None
 
 
-def _known(name: str, package: str, version: str) -> Tried | None:
-    for known in TRIED:
-        if (known.plugin, known.package) == (name, package) and known.covers(version):
-            return known
-    return None
+def _known(name: str, package: str) -> Tried | None:
+    # Also of another version: that it needs quotes, for instance, is the better guess.
+    return next((t for t in TRIED if (t.plugin, t.package) == (name, package)), None)

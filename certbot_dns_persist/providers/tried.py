@@ -49,9 +49,13 @@ class Tried:
     refused_keys: tuple[str, ...] = ()
     """Keys of its credentials file with which it is refused, as ``words`` says."""
 
+    earlier: tuple[str, ...] = ()
+    """Earlier versions that were tried, too."""
+
     def covers(self, version: str) -> bool:
         """Whether what we tried is good for this version: one that its authors call compatible."""
-        return version.partition(".")[0] == self.version.partition(".")[0]
+        major = version.partition(".")[0]
+        return version in self.earlier or major == self.version.partition(".")[0]
 
 
 _ANOTHER = (
@@ -196,7 +200,14 @@ TRIED: tuple[Tried, ...] = (
         "Name the plugin or provider of your DNS service.",
     ),
     Tried("dns-porkbun", "certbot-dns-porkbun", "0.11.0", _REFUSED, _ONLY_ACME, _ANOTHER),
-    Tried("dns-rfc2136", "certbot-dns-rfc2136", "5.8.0", _WORKS, quoted=True),
+    Tried(
+        "dns-rfc2136",
+        "certbot-dns-rfc2136",
+        "5.8.0",
+        _WORKS,
+        quoted=True,
+        earlier=("2.1.0",),  # Debian 12
+    ),
     Tried(
         "dns-route53",
         "certbot-dns-route53",

@@ -965,6 +965,9 @@ def test_a_plugin_that_cannot_be_told_what_to_write_is_refused(
         ("dns-multi", "ignores the value that it is given"),
         ("dns-standalone", "only while Certbot runs"),
         ("dns-persist", "it is this plugin itself"),
+        ("dns-ionos", "removes all TXT records of a name"),
+        ("dns-porkbun", "it writes at _acme-challenge"),
+        ("acme-dns", "43 characters"),
     ],
 )
 def test_a_plugin_that_would_do_harm_is_refused_with_the_reason(
@@ -973,6 +976,53 @@ def test_a_plugin_that_would_do_harm_is_refused_with_the_reason(
     message = refusal(lambda: bridge(name, ""))
     assert f"The Certbot plugin {name} cannot be used as a provider: " in message
     assert reason in message
+
+
+def test_a_plugin_of_the_same_name_from_another_package_is_another_one(
+    bridge: MakeBridge, install: Install
+) -> None:
+    install(distribution="certbot-ionos-by-others", plugin="dns-ionos")
+    made = bridge("dns-ionos", None, {"token": "t"})
+    assert made.identity() == "the Certbot plugin dns-ionos (certbot-ionos-by-others 1.2.3)"
+
+
+def test_what_we_know_is_tried_out_only_in_another_major_version(
+    rfc2136: Made, bridge: MakeBridge, install: Install
+) -> None:
+    assert rfc2136.bridge.identity() is None
+    install(distribution="certbot-dns-bunny", plugin="dns-bunny")  # 1.2.3, and we know 3.0.0
+    made = bridge("dns-bunny", None, {"token": "t"})
+    assert made.identity() == "the Certbot plugin dns-bunny (certbot-dns-bunny 1.2.3)"
+
+
+@pytest.mark.parametrize("name", ["auth", "certbot-local:auth"])
+def test_a_plugin_of_any_name_is_bridged_by_it(
+    bridge: MakeBridge, install: Install, observe: Observe, name: str
+) -> None:
+    install(distribution="certbot-local", plugin="auth")
+    assert "auth" in loader.available()
+    settings = Settings({"token": "t"}, None, print, observe)
+    assert isinstance(loader.load(name, settings), Bridge)
+    assert not {"apache", "nginx", "standalone", "webroot"} & {*loader.available()}
+
+
+def test_a_plugin_that_knows_only_the_domain_is_given_that(
+    bridge: MakeBridge, install: Install, nameserver: Nameserver
+) -> None:
+    by_domain = PLUGIN.replace(
+        "def _perform(self, domain, name, value): pass",
+        """def _perform(self, domain, name, value):
+        self.asked = getattr(self, "asked", []) + [domain]
+        if domain != "www.example.com":
+            raise ValueError("no such zone")
+        self.zones.set_values(name, [value])""",
+    )
+    install(by_domain)
+    made = bridge("dns-local-test", None, {"token": "t"})
+    made._plugin.zones = nameserver.zones
+    made.add_value(NAME, OURS, 300)
+    assert nameserver.values(NAME) == [OURS]
+    assert made._plugin.asked == ["example.com", "www.example.com"]
 
 
 def test_two_packages_with_one_plugin_get_no_credentials(

@@ -73,7 +73,9 @@ def test_who_is_refused_is_told_why_and_what_to_use_instead() -> None:
 
 
 def test_a_version_that_its_authors_call_incompatible_is_another_one() -> None:
-    tried = Tried("dns-x", "certbot-dns-x", "2.8.1", Outcome.WORKS)
+    tried = Tried("dns-x", "certbot-dns-x", "2.8.1", Outcome.WORKS, earlier=("0.9",))
+    assert tried.covers("0.9")
+    assert not tried.covers("0.8")
     assert tried.covers("2.8.1")
     assert tried.covers("2.9")
     assert not tried.covers("3.0.0")

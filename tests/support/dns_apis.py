@@ -904,7 +904,8 @@ class _Handler(BaseHTTPRequestHandler):
             answer = Answer(200, answer)
         text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
         self.send_response(answer.status)
-        self.send_header("Content-Type", "application/json")
+        kind = "text/plain" if answer.status == 204 else "application/json"
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text.encode())))
         self.end_headers()
         if answer.status != 204:
