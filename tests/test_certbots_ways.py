@@ -384,7 +384,7 @@ def test_cli_ini_is_followed_and_an_account_that_certbot_would_ignore_is_told(
     published = companion("publish", *replacing)
     assert published.returncode == 0, published.output
     ini.write_text(f"{ini.read_text()}account = {account.name}\n")
-    rotated = companion("rotate", *replacing)
+    rotated = companion("rotate", *replacing, "--no-wait")
     assert rotated.returncode == 0, rotated.output
     assert nameserver.values(NAME) == [f"ca.example; accounturi={new}"]
     ok(timer.renew("--force-renewal"))

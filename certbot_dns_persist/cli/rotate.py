@@ -355,12 +355,10 @@ class _Rotation:
         if not plan.retire or all(standing.everywhere for standing in alone):
             return 0
         noted = self._group.journal.published(name=plan.name)
-        ttl = max(
-            *(server.ttl for s in plan.standings for server in s.found.answers),
-            # A resolver says only what is left of it.
-            *(record.ttl or 0 for record in noted if record.value in plan.retire),
-            0,
-        )
+        ttls = [server.ttl for s in plan.standings for server in s.found.answers]
+        # A resolver says only what is left of it.
+        ttls += [record.ttl or 0 for record in noted if record.value in plan.retire]
+        ttl = max(ttls, default=0)
         for record in noted:
             if record.value == plan.value and record.first_published:
                 # If an earlier run published it, every server had it not much later.
