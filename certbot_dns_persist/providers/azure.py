@@ -106,6 +106,7 @@ class Azure(HttpProvider):
                 f"{self._key('zone1')} = example.com:/subscriptions/ID/resourceGroups/NAME"
             )
         self._kind = self._checked_kind()
+        self._secrets += filter(None, [self._get("sp_client_secret")])
         self._credential = self._new_credential()
 
     def _checked_url(self) -> str:
@@ -179,7 +180,6 @@ class Azure(HttpProvider):
         tenant, client = self._get("tenant_id"), self._get(self._kind)
         secret = self._get("sp_client_secret")
         once: dict[str, Any] = {"retry_total": 0}  # we try again ourselves
-        self._secrets += [secret] if secret else []
         try:
             if self._kind == "use_cli_credentials":
                 return identity.AzureCliCredential(tenant_id=tenant)
@@ -222,6 +222,8 @@ class Azure(HttpProvider):
             may_pass, found = True, error  # not reached, or a page of HTML
         except (AzureError, OSError) as error:
             found = error
+        if may_pass:
+            self._credential = self._new_credential()  # this one repeats an error for a minute
         # Its code (AADSTS7000215: an invalid secret) tells the most, and nothing secret.
         code = re.search(r"AADSTS\d+", str(found))
         words = f"gives no access token ({code[0] if code else type(found).__name__})"

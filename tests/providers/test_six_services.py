@@ -5,8 +5,8 @@ DNS must agree. Renewals ask no service.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import KEY, StartPebble
@@ -42,30 +42,54 @@ def nameserver() -> Iterator[Nameserver]:
 
 
 @pytest.fixture
-def apis(nameserver: Nameserver) -> Iterator[dict[str, HttpApi | CloudflareApi]]:
-    kinds = {
-        "cloudflare": CloudflareApi,
-        "hetzner": HetznerApi,
-        "digitalocean": DigitaloceanApi,
-        "google": GoogleApi,
-        "azure": AzureApi,
-    }
-    with ExitStack() as stack:
-        yield {
-            name: stack.enter_context(kind(ZONES[name], mirror=nameserver.zones))
-            for name, kind in kinds.items()
-        }
+def cloudflare(nameserver: Nameserver) -> Iterator[CloudflareApi]:
+    with CloudflareApi(ZONES["cloudflare"], mirror=nameserver.zones) as running:
+        yield running
+
+
+@pytest.fixture
+def azure(nameserver: Nameserver) -> Iterator[AzureApi]:
+    with AzureApi(ZONES["azure"], mirror=nameserver.zones) as running:
+        yield running
+
+
+@pytest.fixture
+def google(nameserver: Nameserver) -> Iterator[GoogleApi]:
+    with GoogleApi(ZONES["google"], mirror=nameserver.zones) as running:
+        yield running
+
+
+@pytest.fixture
+def hetzner(nameserver: Nameserver) -> Iterator[HetznerApi]:
+    with HetznerApi(ZONES["hetzner"], mirror=nameserver.zones) as running:
+        yield running
+
+
+@pytest.fixture
+def digitalocean(nameserver: Nameserver) -> Iterator[DigitaloceanApi]:
+    with DigitaloceanApi(ZONES["digitalocean"], mirror=nameserver.zones) as running:
+        yield running
+
+
+@pytest.fixture
+def apis(
+    azure: AzureApi, google: GoogleApi, hetzner: HetznerApi, digitalocean: DigitaloceanApi
+) -> dict[str, HttpApi]:
+    return {"azure": azure, "google": google, "hetzner": hetzner, "digitalocean": digitalocean}
 
 
 @pytest.fixture
 def credentials(
-    tmp_path: Path, nameserver: Nameserver, apis: dict[str, HttpApi | CloudflareApi]
+    tmp_path: Path,
+    nameserver: Nameserver,
+    cloudflare: CloudflareApi,
+    azure: AzureApi,
+    google: GoogleApi,
+    hetzner: HetznerApi,
+    digitalocean: DigitaloceanApi,
 ) -> Path:
-    cloudflare, google = apis["cloudflare"], apis["google"]
-    assert isinstance(cloudflare, CloudflareApi)
-    assert isinstance(google, GoogleApi)
     account = google.write_service_account(tmp_path / "google.json")
-    keys = {
+    keys: dict[str, dict[str, Any]] = {
         "cloudflare": {"api_token": cloudflare.token("cloud.test")},
         "rfc2136": {
             "server": nameserver.address,
@@ -74,7 +98,9 @@ def credentials(
             "secret": KEY.secret,
         },
         "google": {"service_account": account, "api_url": google.url},
-        **{name: getattr(apis[name], "keys") for name in ("hetzner", "digitalocean", "azure")},  # noqa: B009
+        "hetzner": hetzner.keys,
+        "digitalocean": digitalocean.keys,
+        "azure": azure.keys,
     }
     path = tmp_path / "dns.ini"
     path.touch(0o600)
@@ -88,12 +114,12 @@ def credentials(
 def test_one_certificate_for_names_at_six_services_is_renewed_without_any(
     tmp_path: Path,
     nameserver: Nameserver,
-    apis: dict[str, HttpApi | CloudflareApi],
+    cloudflare: CloudflareApi,
+    azure: AzureApi,
+    apis: dict[str, HttpApi],
     credentials: Path,
     start_pebble: StartPebble,
 ) -> None:
-    azure, cloudflare = apis["azure"], apis["cloudflare"]
-    assert isinstance(azure, AzureApi)
     env = azure.variables | {"CLOUDFLARE_BASE_URL": cloudflare.url, "no_proxy": "127.0.0.1"}
     pebble = start_pebble(nameserver.endpoint)
     certbot = Certbot(tmp_path / "certbot", pebble.directory_url, pebble.ca_bundle, env=env)
@@ -102,23 +128,22 @@ def test_one_certificate_for_names_at_six_services_is_renewed_without_any(
         f"--dns-persist-resolvers={nameserver.endpoint}",
         "--dns-persist-check=resolver",
     ]
-    for provider, zone in ZONES.items():
-        api = apis.get(provider)
-        if isinstance(api, HttpApi):
-            api.add(validation_domain_name(zone), FOREIGN)
+    for provider, api in apis.items():
+        api.add(validation_domain_name(ZONES[provider]), FOREIGN)
     done = certbot.certonly(*options, "-d", ",".join(ZONES.values()))
     assert done.returncode == 0, done.output
     ours = f"pebble.test; accounturi={certbot.account_url}"
     for provider, zone in ZONES.items():
-        before = [FOREIGN] if isinstance(apis.get(provider), HttpApi) else []
+        before = [FOREIGN] if provider in apis else []
         assert nameserver.values(validation_domain_name(zone)) == sorted([*before, ours])
     assert {(line["provider"], line["zone"]) for line in certbot.journal()} == set(ZONES.items())
 
     credentials.unlink()
-    asked = {name: len(api.requests) for name, api in apis.items()}
+    services: list[Any] = [cloudflare, *apis.values()]
+    asked = [len(service.requests) for service in services]
     renewed = certbot.renew("--force-renewal")
     assert renewed.returncode == 0, renewed.output
-    assert {name: len(api.requests) for name, api in apis.items()} == asked
+    assert [len(service.requests) for service in services] == asked
 
 
 def test_powerdns_serves_what_its_api_was_told(tmp_path: Path, start_pebble: StartPebble) -> None:
