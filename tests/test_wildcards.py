@@ -101,7 +101,7 @@ def test_a_host_that_a_wildcard_serves_stays_until_it_has_records_of_its_own(
         f"{PERMITTED} {host}",
     )
     shown = refused(certbot.certonly(*bind_writing, *asked), *said)
-    refused(certbot.certonly(*bind_writing, *asked, "--dry-run"), *said, "This was a dry run")
+    refused(certbot.certonly(*bind_writing, *asked, "--dry-run"), *said, "This was only a trial")
     refused(certbot.certonly(*bind_reading, *asked), *said)
     asked += ["--server", certbot.server]
     for more in (["--dry-run"], ["--yes"]):

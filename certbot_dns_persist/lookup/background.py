@@ -8,6 +8,7 @@ can have only one; and answers are received while the caller is busy.
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 import itertools
@@ -92,7 +93,9 @@ class _Background(Generic[_T, _R]):
         self._work: _Work[_T, _R]
         self._served: asyncio.Task[None]
         self._serving = False
-        self._loop = asyncio.new_event_loop()
+        # In a thread, where no signal's handler raises: half a loop complains when it is deleted.
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            self._loop = pool.submit(asyncio.new_event_loop).result()
         self._end: asyncio.Future[None] = self._loop.create_future()
         self._numbers = itertools.count()
         self._finished: dict[int, _Outcome[_R]] = {}
