@@ -6,8 +6,8 @@
 
 ``tests/run`` makes ``.venv``. Each row is a session with an environment of its own below
 ``.cache/nox``, into which the package is installed as users have it, from a wheel; the tests that
-are marked ``every_certbot`` then run in ``.venv`` as usual and call that environment's ``certbot``.
-A table of all rows comes last.
+are marked ``every_certbot``, and with the oldest also those marked ``oldest_certbot``, then run in
+``.venv`` as usual and call that environment's ``certbot``. A table of all rows comes last.
 
 ``plugins`` tries other people's plugins, as ``tests/plugins`` says.
 
@@ -150,16 +150,17 @@ def declare(row: Row) -> None:
         session.install("--force-reinstall", "--no-deps", str(wheel()), env=bootstrap.environment())
         shown = session.run("python", "-c", VERSIONS, silent=True)
         installed[row.name] = json.loads(str(shown))
-        results[row.name] = run_tests(session)
+        results[row.name] = run_tests(session, row)
 
     session.__doc__ = f"Run the tests with {', '.join(row.packages)}."
 
 
-def run_tests(session: nox.Session) -> str:
+def run_tests(session: nox.Session, row: Row) -> str:
     """Run the marked tests; return how many passed, or end the session if one fails."""
+    marked = "every_certbot or oldest_certbot" if row is ROWS[0] else "every_certbot"
     report = Path(session.create_tmp()) / "report.xml"
     session.run(
-        *(str(bootstrap.PYTHON), "-m", "pytest", "-m", "every_certbot", "--quiet"),
+        *(str(bootstrap.PYTHON), "-m", "pytest", "-m", marked, "--quiet"),
         *("-n", str(bootstrap.workers()), "--dist", "worksteal"),
         *("-o", f"cache_dir={bootstrap.CACHE / 'pytest'}", f"--junitxml={report}"),
         *session.posargs,

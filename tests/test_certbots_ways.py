@@ -114,7 +114,7 @@ RUNNERS = {
 
 
 # End to end: what Certbot's own parser makes of the command lines is what is tested.
-@pytest.mark.every_certbot
+@pytest.mark.oldest_certbot
 @pytest.mark.parametrize("runner", RUNNERS.values(), ids=RUNNERS)
 def test_who_else_runs_certbot_gets_and_renews_certificates_through_our_record(
     ca: TestCa,
@@ -147,7 +147,8 @@ def test_who_else_runs_certbot_gets_and_renews_certificates_through_our_record(
     assert "dns-persist-01" not in certbot.renewal(runner.name).get("pref_challs", "")
 
 
-@pytest.mark.every_certbot  # which the order of challenges comes from
+@pytest.mark.long
+@pytest.mark.oldest_certbot  # which the order of challenges comes from
 def test_of_two_challenges_of_dns_ours_is_used_whatever_is_preferred_and_saved(
     ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str]
 ) -> None:
@@ -171,7 +172,8 @@ def test_of_two_challenges_of_dns_ours_is_used_whatever_is_preferred_and_saved(
     assert "dns-persist-01" not in certbot.renewal(DOMAIN).get("pref_challs", "")
 
 
-@pytest.mark.every_certbot
+@pytest.mark.long
+@pytest.mark.oldest_certbot
 def test_a_preference_that_excludes_dns_is_refused_before_any_order(
     ca: TestCa, certbot: Certbot, reading: list[str]
 ) -> None:
@@ -184,7 +186,8 @@ def test_a_preference_that_excludes_dns_is_refused_before_any_order(
     assert not ca.accounts
 
 
-@pytest.mark.every_certbot
+@pytest.mark.long
+@pytest.mark.oldest_certbot
 def test_at_draft_01_a_record_with_the_account_url_serves_as_well_as_the_stated_one(
     ca: TestCa,
     certbot: Certbot,
@@ -213,7 +216,8 @@ def test_at_draft_01_a_record_with_the_account_url_serves_as_well_as_the_stated_
     assert ca.validations[-1].detail == stated
 
 
-@pytest.mark.every_certbot
+@pytest.mark.long
+@pytest.mark.oldest_certbot
 def test_identities_of_the_ca_that_cannot_be_compared_do_not_stop_an_order(
     ca: TestCa, certbot: Certbot, writing: list[str]
 ) -> None:
@@ -227,7 +231,8 @@ SOON = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=20
 UNTIL = SOON.replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 
-@pytest.mark.every_certbot
+@pytest.mark.long
+@pytest.mark.oldest_certbot
 def test_an_end_that_the_user_asks_for_shortens_what_lasts_longer(
     certbot: Certbot,
     companion: Companion,
@@ -291,8 +296,9 @@ def trying(certbot: Certbot, ca: TestCa, staging: TestCa, tmp_path: Path) -> Cer
 
 
 # End to end: which CA and account Certbot uses for its trial only shows in an order.
-@pytest.mark.every_certbot
-@pytest.mark.parametrize("draft", [pytest.param("01", marks=pytest.mark.long), "02"])
+@pytest.mark.long
+@pytest.mark.oldest_certbot
+@pytest.mark.parametrize("draft", ["01", "02"])
 def test_reconfigure_leaves_no_record_of_the_ca_where_it_tries(
     ca: TestCa,
     staging: TestCa,
@@ -339,7 +345,7 @@ class Beside(Companion):
 
 # End to end: Certbot's cli.ini, its accounts and its renewals, and what we make of all of them.
 @pytest.mark.long
-@pytest.mark.every_certbot
+@pytest.mark.oldest_certbot
 def test_cli_ini_is_followed_and_an_account_that_certbot_would_ignore_is_told(
     ca: TestCa,
     certbot: Certbot,

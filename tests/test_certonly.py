@@ -116,6 +116,7 @@ def test_a_wildcard_alone_is_proven_at_its_base_name(
     ]
 
 
+@pytest.mark.long
 def test_foreign_records_survive_issuance_policy_change_and_refresh(
     certbot: Certbot, bind: Bind, domain: str, bind_writing: list[str]
 ) -> None:

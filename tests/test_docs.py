@@ -36,7 +36,8 @@ DOMAIN = "example.com"
 RECORD = validation_domain_name(DOMAIN)
 
 NOT_RUN = {
-    "sudo python3 -m venv /opt/certbot": "installs from PyPI, as tests/packages does",
+    "python3 -m venv /opt/certbot": "installs from PyPI, as tests/packages does",
+    "sudo python3 -m venv /opt/certbot": "so does this",
     "dig": "asks servers of the Internet",
     "gcloud": "makes a key at Google",
 }
@@ -183,7 +184,7 @@ def scene(beginning: str) -> Callable[[Scene], Scene]:
     return add
 
 
-@scene("sudo /opt/certbot/bin/certbot certonly")
+@scene("/opt/certbot/bin/certbot certonly")
 def by_hand(world: World, commands: str) -> None:
     with world.start(commands) as screen:
         shown = screen.wait_for("policy=wildcard")

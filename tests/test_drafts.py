@@ -173,6 +173,7 @@ def test_the_shared_form_is_the_same_for_every_domain_and_kept_for_renewals(
     assert certbot.renewal(DOMAIN)["dns_persist_shared"] == "True"
 
 
+@pytest.mark.long
 def test_two_hosts_with_one_account_renew_through_one_record(
     ca: TestCa,
     certbot: Certbot,
@@ -201,6 +202,7 @@ def test_two_hosts_with_one_account_renew_through_one_record(
     assert second.journal() == []
 
 
+@pytest.mark.long
 def test_a_ca_that_moves_to_the_next_draft_is_followed_without_notice(
     ca: TestCa,
     certbot: Certbot,
@@ -235,6 +237,7 @@ def test_in_transition_an_older_record_is_accepted_where_we_may_not_write(
     assert ca.record_value(DOMAIN) in shown
 
 
+@pytest.mark.long
 def test_after_a_key_rollover_the_old_record_serves_and_is_republished(
     ca: TestCa,
     certbot: Certbot,
@@ -271,6 +274,7 @@ def roll_over(ca: TestCa, certbot: Certbot) -> None:
         renewal.write_text(renewal.read_text().replace(old.name, new.name))
 
 
+@pytest.mark.long
 def test_a_rollover_in_place_which_certbot_names_otherwise_is_understood(
     ca: TestCa, certbot: Certbot, nameserver: Nameserver, writing: list[str]
 ) -> None:

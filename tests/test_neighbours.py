@@ -23,6 +23,8 @@ from support.zones import Key
 
 from certbot_dns_persist.record import validation_domain_name
 
+pytestmark = pytest.mark.long
+
 DOMAIN = "example.test"
 NAME = validation_domain_name(DOMAIN)
 KEY = Key("test-key", "c2VjcmV0IG9mIHRoZSB0ZXN0cywgMzIgb2N0ZXRzISE=")

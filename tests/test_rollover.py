@@ -21,6 +21,8 @@ from support.nameserver import Nameserver
 
 from certbot_dns_persist.record import validation_domain_name
 
+pytestmark = pytest.mark.long
+
 DOMAIN, OTHER = "example.test", "x.other.test"
 NAME, OTHER_NAME = map(validation_domain_name, (DOMAIN, OTHER))
 
@@ -114,9 +116,9 @@ def tree(directory: Path) -> dict[str, bytes | None]:
     [
         ({"draft": "00"}, []),
         pytest.param(
-            {"draft": "01", "alternative_account_uri": True}, [], marks=pytest.mark.every_certbot
+            {"draft": "01", "alternative_account_uri": True}, [], marks=pytest.mark.oldest_certbot
         ),
-        pytest.param({"draft": "02"}, [], marks=pytest.mark.every_certbot),
+        pytest.param({"draft": "02"}, [], marks=pytest.mark.oldest_certbot),
         ({"draft": "02"}, ["--dns-persist-shared"]),
         ({"draft": "transition"}, []),
     ],
@@ -184,7 +186,7 @@ def test_what_is_written_is_as_certbot_writes_it(
 # Kills.
 
 
-@pytest.mark.every_certbot
+@pytest.mark.oldest_certbot
 def test_if_it_dies_when_only_the_ca_has_the_new_key_the_next_renewal_uses_it(
     certbot: Certbot, companion: Companion, nameserver: Nameserver, two: list[str]
 ) -> None:
@@ -223,7 +225,6 @@ def test_if_it_dies_before_the_ca_is_told_all_goes_on_with_the_old_key(
     finished(certbot, old, one)
 
 
-@pytest.mark.long  # every change of a file, with two renewals and a rollover each
 @pytest.mark.parametrize(("draft", "part"), [("00", 0), ("02", 0), ("02", 1), ("02", 2)])
 def test_after_a_kill_at_any_change_renewals_work_and_the_next_run_finishes(
     request: pytest.FixtureRequest,

@@ -13,6 +13,8 @@ from support.zones import zone_text
 
 from certbot_dns_persist.record import validation_domain_name
 
+pytestmark = pytest.mark.long
+
 DOMAIN = "example.test"
 NAME = validation_domain_name(DOMAIN)
 

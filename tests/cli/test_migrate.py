@@ -91,7 +91,7 @@ def machine(certbot: Certbot, bind: Bind, domain: str, tmp_path: Path) -> Machin
     return Machine(certbot, bind, domain, tmp_path)
 
 
-@pytest.mark.every_certbot
+@pytest.mark.oldest_certbot
 def test_certificates_move_are_renewed_without_credentials_and_go_back(
     machine: Machine, companion: Companion, bind: Bind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,7 +292,7 @@ def test_a_record_that_is_not_on_every_server_moves_nothing_yet(
     assert machine.moved() == ["one"]
 
 
-@pytest.mark.every_certbot
+@pytest.mark.oldest_certbot
 def test_with_the_fallback_a_certificate_moves_before_its_ca_offers_the_challenge(
     bind: Bind, domain: str, tmp_path: Path
 ) -> None:
