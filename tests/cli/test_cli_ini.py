@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from certbot._internal import constants
 
-from certbot_dns_persist.cli import main
+from certbot_dns_persist.cli import main, setting
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of other plugins
 
@@ -14,7 +14,8 @@ SERVER = "https://ca.invalid/directory"
 
 @pytest.fixture
 def ini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only file that Certbot reads unasked."""
+    """The only file that Certbot reads unasked; not what was read of another one."""
+    setting._preset.cache_clear()
     path = tmp_path / "cli.ini"
     monkeypatch.setitem(constants.CLI_DEFAULTS, "config_files", [str(path)])
     return path
