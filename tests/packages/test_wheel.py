@@ -73,7 +73,7 @@ def test_every_link_of_the_description_leads_somewhere_without_the_files_beside_
         if not target.startswith("https://") and target.removeprefix("#") not in anchors
     ] == []
     assert "a token for one zone (`examples/cloudflare-token.md`)" in description
-    assert "see `examples/provider-package`." in description
+    assert "`examples/provider-package`" in description
 
 
 def test_every_link_of_the_readme_leads_to_a_file_or_a_heading() -> None:
