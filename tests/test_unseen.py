@@ -113,6 +113,7 @@ def test_in_a_split_view_the_ca_decides_and_revoking_finds_the_record(
     assert "nothing to revoke" in ok(companion("revoke", *subject)).out
 
 
+@pytest.mark.long
 def test_in_a_split_view_a_certificate_moves_once_its_provider_has_the_record(
     views: Views, start_pebble: StartPebble, tmp_path: Path
 ) -> None:
@@ -134,6 +135,7 @@ def test_in_a_split_view_a_certificate_moves_once_its_provider_has_the_record(
     assert views.values(validation_domain_name(domain)) == [value]
 
 
+@pytest.mark.long
 def test_in_a_split_view_the_ca_decides_on_dns_01_too(views: Views, tmp_path: Path) -> None:
     before = views.server.records(DOMAIN, views.outside)
     credentials = views.key.write_credentials(tmp_path / "dns.ini", views.inside, 53)
@@ -187,6 +189,7 @@ def test_a_program_that_ends_well_proves_nothing(
     assert noted(certbot) == [value]
 
 
+@pytest.mark.long
 def test_what_a_late_secondary_forwards_is_published_for_all_names_at_once(
     hidden: HiddenPrimary, start_pebble: StartPebble, tmp_path: Path
 ) -> None:

@@ -196,6 +196,7 @@ def test_what_cannot_move_stays_with_the_reason_and_the_others_move(
     assert machine.values(f"lost.{machine.domain}") == []
 
 
+@pytest.mark.long
 def test_a_certificate_of_a_deactivated_account_stays_and_no_record_names_it(
     machine: Machine, companion: Companion, tmp_path: Path
 ) -> None:
@@ -222,6 +223,7 @@ def test_an_authenticator_in_cli_ini_is_told_as_it_would_go_on_to_renew(
     assert machine.as_before("one")
 
 
+@pytest.mark.long
 def test_printed_records_are_for_others_to_publish_and_then_the_certificate_moves(
     machine: Machine, companion: Companion, bind: Bind
 ) -> None:
@@ -243,6 +245,7 @@ def test_printed_records_are_for_others_to_publish_and_then_the_certificate_move
     assert "one is renewed by dns-persist already" in done.out
 
 
+@pytest.mark.long
 def test_a_person_at_a_terminal_publishes_while_we_wait(
     machine: Machine, companion: Companion, bind: Bind
 ) -> None:
@@ -262,6 +265,7 @@ def test_a_person_at_a_terminal_publishes_while_we_wait(
     assert machine.moved() == ["one", "two"]
 
 
+@pytest.mark.long
 def test_certificates_that_share_a_name_share_its_record(
     machine: Machine, companion: Companion
 ) -> None:
@@ -276,6 +280,7 @@ def test_certificates_that_share_a_name_share_its_record(
     ok(companion("check", "--all"))
 
 
+@pytest.mark.long
 def test_a_record_that_is_not_on_every_server_moves_nothing_yet(
     machine: Machine, companion: Companion, bind: Bind
 ) -> None:
@@ -292,6 +297,7 @@ def test_a_record_that_is_not_on_every_server_moves_nothing_yet(
     assert machine.moved() == ["one"]
 
 
+@pytest.mark.long
 @pytest.mark.oldest_certbot
 def test_with_the_fallback_a_certificate_moves_before_its_ca_offers_the_challenge(
     bind: Bind, domain: str, tmp_path: Path
@@ -322,6 +328,7 @@ def test_with_the_fallback_a_certificate_moves_before_its_ca_offers_the_challeng
         assert len(machine.values(f"one.{domain}")) == 1
 
 
+@pytest.mark.long
 def test_a_certbot_without_the_plugin_says_what_the_documentation_explains(
     machine: Machine, companion: Companion, tmp_path: Path
 ) -> None:
@@ -341,6 +348,7 @@ def test_a_certbot_without_the_plugin_says_what_the_documentation_explains(
         assert message in page
 
 
+@pytest.mark.long
 def test_what_changes_while_a_person_is_asked_is_left_alone(
     machine: Machine, companion: Companion
 ) -> None:

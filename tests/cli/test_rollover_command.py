@@ -44,6 +44,7 @@ def test_at_a_ca_that_does_not_hash_account_uris_no_record_changes(
     ok(companion("check", "--all"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "nth"),
     [
