@@ -9,6 +9,7 @@
 import functools
 import json
 import sqlite3
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -54,6 +55,8 @@ class Powerdns(HttpApi):
         with sqlite3.connect(database) as tables:
             tables.executescript(_SCHEMA.read_text())
         tables.close()
+        # The path of a socket has a hundred characters at most.
+        self._sockets = tempfile.TemporaryDirectory(prefix="pdns", dir="/tmp")
         settings = {
             "launch": "gsqlite3",
             "gsqlite3-database": database,
@@ -64,7 +67,7 @@ class Powerdns(HttpApi):
             "webserver-port": web,
             "local-address": "127.0.0.1",
             "local-port": self.port,
-            "socket-dir": directory,
+            "socket-dir": self._sockets.name,
             "config-dir": directory,
             "cache-ttl": 0,
             "negquery-cache-ttl": 0,
@@ -87,6 +90,7 @@ class Powerdns(HttpApi):
     def stop(self) -> None:
         super().stop()
         self._process.stop()
+        self._sockets.cleanup()
 
     @property
     def keys(self) -> dict[str, str]:
