@@ -6,6 +6,7 @@ records, and only then remove those that they supersede, after another look unde
 process may end after any step: the next run looks first, finds what is there, and continues.
 """
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -482,33 +483,37 @@ class Ensure:
         Returns the plans of what was published.
         """
         due = [s for s in standings if self._is_due(s)]
-        published: list[Plan] = []
         if not due:
-            return published
-        why = (
-            "No later expiry is configured. Run certbot certonly again with "
-            "--dns-persist-valid-for DAYS and a provider that can write, or publish a record that "
-            "lasts longer."
-        )
-        try:
-            plans = self._due(due)
-            ours = [plan for plan in plans if self._publisher.writes(plan.name)]
-            if plans != ours:
-                why = f"It cannot be written from here; please publish:\n{words.changes(plans)}"
-            failed: dict[str, list[Plan]] = {}
-            published = self._apply(ours, failed)
-            if failed:
-                why = "; ".join(failed)
-            self._settle(published, [])
-            due = [s for s in due if not any(s.request in plan.requests for plan in published)]
-        except errors.Error as error:
-            why = str(error)
+            return []
+        published, why = self._better(lambda: self._due(due), words.NO_LATER_EXPIRY)
         for standing in due:
+            if any(standing.request in plan.requests for plan in published):
+                continue
             # An outdated record works for now; one that expires does not, so warn even with -q.
             goes_on = standing.outdated or standing.doubtful
             level = logging.WARNING if goes_on else logging.ERROR
             logger.log(level, "%s %s", why_due(standing), why)
         return published
+
+    def _better(self, make: Callable[[], list[Plan]], why: str) -> tuple[list[Plan], str]:
+        """Publish what ``make`` plans in place of records that do for now; never fails.
+
+        Returns the plans of what is in force now, and why the others are not: ``why``, if there was
+        nothing to plan.
+        """
+        try:
+            plans = make()
+            ours = [plan for plan in plans if self._publisher.writes(plan.name)]
+            if plans != ours:
+                why = f"It cannot be changed from here; please do it:\n{words.changes(plans)}"
+            failed: dict[str, list[Plan]] = {}
+            published = self._apply(ours, failed)
+            if failed:
+                why = "; ".join(failed)
+            self._settle(published, [])
+        except errors.Error as error:
+            return [], str(error)
+        return published, why
 
     def _due(self, standings: Sequence[Standing]) -> list[Plan]:
         """Return what would last longer, be of a newer form, or be accepted by more CAs."""
@@ -534,24 +539,14 @@ class Ensure:
         Returns the plans of what was published.
         """
         long = [s for s in standings if lasts_too_long(s, self._options)]
-        published: list[Plan] = []
         if not long:
-            return published
-        why = words.ROTATE
-        try:
-            plans = self._shorter(long) if self._here.shorten else []
-            ours = [plan for plan in plans if self._publisher.writes(plan.name)]
-            if plans != ours:
-                why = f"It cannot be changed from here; please do it:\n{words.changes(plans)}"
-            failed: dict[str, list[Plan]] = {}
-            published = self._apply(ours, failed)
-            if failed:
-                why = "; ".join(failed)
-            self._settle(published, [])
-            if published:
+            return []
+        published, why = self._better(
+            lambda: self._shorter(long) if self._here.shorten else [], words.ROTATE
+        )
+        if published:
+            with contextlib.suppress(errors.Error):
                 long = self.look([standing.request for standing in long])
-        except errors.Error as error:
-            why = str(error)
         for standing in long:
             if lasts_too_long(standing, self._options):
                 logger.warning("%s %s", words.too_long(standing, self._options), why)

@@ -208,6 +208,12 @@ def _without_new(standings: Iterable[Standing]) -> str:
     )
 
 
+#: What to do about a record that expires soon.
+NO_LATER_EXPIRY = (
+    "No later expiry is configured. Run certbot certonly again with --dns-persist-valid-for DAYS "
+    "and a provider that can write, or publish a record that lasts longer."
+)
+
 #: What to do about a record that lasts too long.
 ROTATE = (
     "certbot-dns-persist rotate replaces it by one that ends when you say, with a provider that "

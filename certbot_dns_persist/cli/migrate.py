@@ -4,9 +4,7 @@ And back, with ``--back``: as the renewal configurations were before.
 """
 
 import argparse
-import contextlib
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from certbot_dns_persist.cli.migration import Migration, in_words, is_one_of
 from certbot_dns_persist.errors import ConfigurationError, UsageError
 from certbot_dns_persist.request import renewal as renewals
 from certbot_dns_persist.request import wrapped
-from certbot_dns_persist.request.moving import authenticator_in
 from certbot_dns_persist.request.renewal import AUTHENTICATOR, Renewal
 
 EXAMPLES = """\
@@ -89,25 +86,20 @@ def run(args: argparse.Namespace) -> int:
         )
     setting.refuse_closed(args)
     if not args.back:
-        _refuse_overruled()
+        _refuse_overruled(args)
     return _Return(args).run() if args.back else Migration(args).run()
 
 
-def _refuse_overruled() -> None:
+def _refuse_overruled(args: argparse.Namespace) -> None:
     """Raise :class:`ConfigurationError` if a cli.ini of Certbot's makes moving useless."""
-    from certbot.compat import misc
-
-    home = os.environ.get("XDG_CONFIG_HOME", "~/.config")
-    for directory in (misc.get_default_folder("config"), f"{home}/letsencrypt"):
-        path = Path(directory).expanduser() / "cli.ini"
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            plugin = authenticator_in(path.read_text(encoding="utf-8"))
-            if plugin not in (None, AUTHENTICATOR):
-                raise ConfigurationError(
-                    f"{path} sets the authenticator {plugin} for all certificates, and Certbot "
-                    "prefers that to what it has saved for each. Remove that line, then run the "
-                    "same command again. Nothing was changed."
-                )
+    preset = setting.preset(args)
+    plugin = preset.get("authenticator", None)
+    if plugin not in (None, AUTHENTICATOR):
+        raise ConfigurationError(
+            f"{preset.where} sets the authenticator {plugin} for all certificates, and Certbot "
+            "prefers that to what it has saved for each. Remove that line, then run the same "
+            "command again. Nothing was changed."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

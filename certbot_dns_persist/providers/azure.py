@@ -34,7 +34,7 @@ from urllib.parse import quote, urlsplit
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
-from certbot_dns_persist.providers.common import flag
+from certbot_dns_persist.providers.common import flag, missing_package
 from certbot_dns_persist.providers.http import (
     FailedError,
     HttpProvider,
@@ -172,11 +172,7 @@ class Azure(HttpProvider):
         try:
             from azure import identity
         except ImportError as error:
-            raise errors.ConfigurationError(
-                "The provider azure needs the Python package azure-identity, which is not "
-                "installed. Install it where Certbot is: "
-                "pip install 'certbot-dns-persist[azure]'"
-            ) from error
+            raise missing_package("azure", "azure-identity") from error
         tenant, client = self._get("tenant_id"), self._get(self._kind)
         secret = self._get("sp_client_secret")
         once: dict[str, Any] = {"retry_total": 0}  # we try again ourselves

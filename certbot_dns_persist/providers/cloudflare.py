@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from zope.interface import implementer
 
 from certbot_dns_persist import errors
-from certbot_dns_persist.providers.common import file_of, value_of, zones_above
+from certbot_dns_persist.providers.common import file_of, missing_package, value_of, zones_above
 from certbot_dns_persist.providers.interface import IAnsweringProvider, Settings
 from certbot_dns_persist.value.txt import quoted, unquoted
 from certbot_dns_persist.wait import look_until
@@ -350,11 +350,7 @@ class Cloudflare:
         try:
             import cloudflare
         except ImportError as error:
-            raise errors.ConfigurationError(
-                "The provider cloudflare needs the Python package cloudflare, which is not "
-                "installed or too old. Install it where Certbot is: "
-                "pip install 'certbot-dns-persist[cloudflare]'"
-            ) from error
+            raise missing_package("cloudflare", "cloudflare") from error
         try:
             # Its own retries do not know what a lost answer may have changed, and do not wait as
             # long as Cloudflare locks clients out.

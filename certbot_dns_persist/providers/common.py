@@ -60,6 +60,14 @@ def refuse_changeable(path: Path, what: str) -> None:
         )
 
 
+def missing_package(provider: str, package: str) -> ConfigurationError:
+    """Return the error to raise if the Python package that a provider needs cannot be imported."""
+    return ConfigurationError(
+        f"The provider {provider} needs the Python package {package}, which is not installed or "
+        f"too old. Install it where Certbot is: pip install 'certbot-dns-persist[{provider}]'"
+    )
+
+
 def file_of(settings: "Settings") -> str:
     """Return the credentials file as messages name it."""
     return settings.credentials_file or "the file given with --dns-persist-credentials"

@@ -32,7 +32,7 @@ from typing import Any
 from urllib.parse import quote
 
 from certbot_dns_persist import errors, files
-from certbot_dns_persist.providers.common import flag, refuse_changeable
+from certbot_dns_persist.providers.common import flag, missing_package, refuse_changeable
 from certbot_dns_persist.providers.http import (
     FailedError,
     HttpProvider,
@@ -68,11 +68,7 @@ class Google(HttpProvider):
         try:
             import google.auth  # noqa: F401
         except ImportError as error:
-            raise errors.ConfigurationError(
-                "The provider google needs the Python package google-auth, which is not "
-                "installed. Install it where Certbot is: "
-                "pip install 'certbot-dns-persist[google]'"
-            ) from error
+            raise missing_package("google", "google-auth") from error
         try:
             metadata = flag(self._get("metadata") or "false")
         except ValueError:

@@ -36,7 +36,7 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
-from certbot_dns_persist.providers.common import file_of, value_of, zones_above
+from certbot_dns_persist.providers.common import file_of, missing_package, value_of, zones_above
 from certbot_dns_persist.providers.interface import (
     Addition,
     IAnsweringProvider,
@@ -542,10 +542,7 @@ class Route53:
             import boto3
             from botocore.exceptions import BotoCoreError
         except ImportError as error:
-            raise errors.ConfigurationError(
-                "The provider route53 needs boto3, which is not installed. Install it with: "
-                "pip install 'certbot-dns-persist[route53]'"
-            ) from error
+            raise missing_package("route53", "boto3") from error
         try:
             return boto3.Session(
                 aws_access_key_id=self._get("access_key_id") or None,

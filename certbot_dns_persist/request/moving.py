@@ -31,12 +31,6 @@ _CHALLENGES = ("dns-persist-01", "dns-01")
 #: What Certbot's shell would give a meaning to, and we, who use no shell, would not.
 _SHELL = re.compile(r"[|&;<>()$`*?#~\n]")
 
-#: Certbot's authenticators that are options of their own.
-_FLAGS = ("apache", "manual", "nginx", "standalone", "webroot")
-
-#: A line of cli.ini: a key and, after ``=``, ``:`` or a blank, perhaps a value.
-_SETTING = re.compile(r"\s*(?:--)?([\w-]+)(?:\s*[=:\s]\s*(.*?))?\s*")
-
 _GIVE_ONE = (
     "Name the provider with --dns-persist-provider; manual there means that you publish the "
     "records yourself"
@@ -102,24 +96,6 @@ def move_of(renewal: Renewal, given: Mapping[str, str], machine: Machine) -> Mov
         if plugin
         else "its renewal configuration names no authenticator, so Certbot does not renew it."
     )
-
-
-def authenticator_in(cli_ini: str) -> str | None:
-    """Return the authenticator that Certbot's ``cli.ini`` with this text sets for all renewals.
-
-    ``None`` if it sets none. What it sets counts more than what is saved for a lineage.
-    """
-    for line in cli_ini.splitlines():
-        found = _SETTING.fullmatch(line)
-        if not found:
-            continue
-        key, value = found[1], (found[2] or "").strip("\"'")
-        if key in ("authenticator", "configurator"):
-            return value
-        plugin = key in _FLAGS or key.startswith("dns-")
-        if plugin and value.lower() in ("", "true", "yes", "on"):
-            return key
-    return None
 
 
 def changes_of(renewal: Renewal, options: Mapping[str, str]) -> dict[str, Value | None]:

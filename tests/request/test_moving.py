@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.request.moving import Machine, Move, authenticator_in, changes_of, move_of
+from certbot_dns_persist.request.moving import Machine, Move, changes_of, move_of
 from certbot_dns_persist.request.renewal import Renewal
 
 OURS = "/etc/letsencrypt/hook.py"
@@ -200,19 +200,3 @@ def test_the_challenge_comes_first_in_what_the_user_prefers(
     changes = changes_of(renewal(authenticator="dns-ovh", pref_challs=before), {})
     assert changes["pref_challs"] == after
     assert "pref_challs" not in changes_of(renewal(authenticator="dns-ovh"), {})
-
-
-@pytest.mark.parametrize(
-    ("text", "plugin"),
-    [
-        ("authenticator = dns-cloudflare\n", "dns-cloudflare"),
-        ("email = a@example.com\n--authenticator dns-ovh", "dns-ovh"),
-        ("dns-cloudflare = True", "dns-cloudflare"),
-        ("webroot", "webroot"),
-        ("# authenticator = dns-ovh\ndns-ovh-credentials = /root/x.ini\ndns-ovh = false", None),
-        ("dns-ovh-propagation-seconds = 1\nrsa-key-size = 4096\n\n[x]\n", None),
-        ("authenticator: 'dns-persist'", "dns-persist"),
-    ],
-)
-def test_what_cli_ini_sets_for_all_is_found(text: str, plugin: str | None) -> None:
-    assert authenticator_in(text) == plugin
