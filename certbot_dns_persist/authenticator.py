@@ -101,7 +101,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 setattr(self.config, self.dest("credentials"), str(path))
             if any_begun(Path(self.config.config_dir)):
                 self._finish_rollover()
-            order.check_order(self.config, self._options())
+            order.check_order(self.config, self._options)
             order.warn_of_expired_records(self.config)
         if self.config.verb == "reconfigure":  # which orders with a copy of the configuration
             self._follow_our_order()
@@ -169,7 +169,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
             from certbot_dns_persist.request import order
 
         with _errors_for_certbot():
-            checked = self._options()
+            checked = self._options
             lookup = self._lookup(checked)
             self._order = order.read_order(self.config, checked, achalls)
             terminal = not self.config.noninteractive_mode and _at_a_terminal()
@@ -231,7 +231,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
                 "Wait until the caches of the CA's resolvers expire, then run the same command "
                 "again."
             )
-        inspections = self._lookup(self._options()).inspect(
+        inspections = self._lookup(self._options).inspect(
             (r.domain for r in requests), elsewhere=True
         )
         said = order.kinds_of_errors(failed_achalls)
@@ -240,9 +240,11 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
             requests, inspections, said=said, published=published, at=int(time.time())
         )
 
+    @functools.cached_property
     def _options(self) -> options.Options:
         known = None
-        if self.config.verb != "renew":  # a renewal may need no provider
+        # A renewal may need no provider.
+        if self.config.verb != "renew" and self.conf("provider") is not None:
             with _importing():
                 from certbot_dns_persist.providers import loader
             known = loader.available()
