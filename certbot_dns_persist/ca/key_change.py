@@ -181,5 +181,6 @@ class _Ca:
         except faults_of_answers(messages.Error) as error:
             raise DirectoryError(
                 f"The CA at {self._server} does not say which key the account {self._account_url} "
-                f"has: {type(error).__name__}: {printable(str(error))}."
+                f"has: {type(error).__name__}: {printable(str(error)).rstrip('.')}. Run the same "
+                "command again when it answers."
             ) from error

@@ -231,7 +231,8 @@ def choose_account(config_dir: Path, server: str | None, name: str | None) -> Ke
     )
     if chosen:
         raise AccountError(f"There are several accounts {where}. Choose one:{known}")
-    raise NoSuchAccount(f"There is no {what} {where}." + (f" There are:{known}" if known else ""))
+    there = f"There are:{known}" if known else "Name Certbot's directory with --config-dir."
+    raise NoSuchAccount(f"There is no {what} {where}. {there}")
 
 
 @dataclasses.dataclass(frozen=True)

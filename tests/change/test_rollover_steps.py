@@ -141,7 +141,7 @@ def test_the_new_directory_has_the_owner_of_the_old_one(config_dir: Path) -> Non
 
 
 def test_of_several_accounts_the_server_or_the_url_chooses(config_dir: Path) -> None:
-    with pytest.raises(NoSuchAccount, match=r"^There is no account in \S+$"):
+    with pytest.raises(NoSuchAccount, match=r"^There is no account in \S+\. Name Certbot"):
         choose_account(config_dir, None, None)
     one, two = add_account(config_dir), add_account(config_dir, "ca.example/dir", f"{URL}2")
     with pytest.raises(AccountError, match="There are several accounts") as several:
