@@ -308,6 +308,8 @@ def test_if_the_ca_refuses_all_is_as_before(
     assert tree(certbot.config_dir) == before
     assert nameserver.values(NAME) == records
     assert begun(certbot) == []
+    if answer != "absent":  # the key that the CA has heard of is kept, whatever it said
+        assert len(list(former(certbot, "").glob("*/private_key.json"))) == 1
     ok(companion("check", "--all"))
     ca.change(key_change="done")
     ok(companion("rollover", "--yes"))

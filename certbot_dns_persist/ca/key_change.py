@@ -75,6 +75,8 @@ def change_key(old: "JWK", new: "JWK", account_url: str, server: str, *, verify:
     try:
         ca.replace(old, new)
     except messages.Error as error:
+        # After an error of its own, the CA may have replaced the key all the same.
+        refused = not str(error.typ).endswith(":serverInternal")
         said = printable(str(error.detail)).rstrip(".")
     except errors.ConflictError:
         said = "another account has the new key"

@@ -161,7 +161,7 @@ def _install(config_dir: Path, rollover: Rollover) -> None:
     for link in rollover.kept.links:
         path = accounts / _renamed(link, rollover.new_id)
         if not os.path.lexists(path):
-            path.symlink_to(new)
+            path.symlink_to(new.absolute())
 
 
 def _renamed(place: str, new_id: str) -> str:
@@ -174,9 +174,17 @@ def _remove_old(config_dir: Path, kept: KeptAccount) -> None:
     for place in (*kept.links, kept.home):
         path = accounts / place
         if path.is_symlink():
+            if place == kept.home:  # the directory is elsewhere, and not ours to move
+                _copy_away(config_dir, path)
             path.unlink()
         elif path.exists():
             _move_away(config_dir, path)
+
+
+def _copy_away(config_dir: Path, account: Path) -> None:
+    target = former(config_dir, account.name)
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    rollovers.copy_account(account, target)
 
 
 def _move_away(config_dir: Path, account: Path) -> None:
@@ -228,6 +236,8 @@ def finish_for_certbot(config: "NamespaceConfig", journal: Callable[[], Journal]
         for rollover in rollovers.begun_rollovers(config_dir):
             if not rollover.sent or not rollover.concerns(config.server, None):
                 continue
+            if not (config_dir / "accounts" / rollover.kept.home).exists():
+                continue  # the last that is switched
             verify = not config.no_verify_ssl
             if holder(config_dir, rollover, verify=verify) is not Holder.NEW:
                 continue

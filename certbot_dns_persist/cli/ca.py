@@ -105,7 +105,7 @@ def _directory(args: argparse.Namespace, server: str) -> "Directory":
     from certbot_dns_persist.ca.offer import known_ca, offer_of
 
     try:
-        directory = fetch_directory(server, verify=not args.no_verify_ssl)
+        directory = fetch_directory(server, verify=setting.verifies(args))
         directory.require_acme()
     except DirectoryError as error:
         if known_ca(server):
@@ -134,7 +134,7 @@ def _order(
     changing.lock_certbot(args)
     setting.require_valid_account(args, directory.url, account.url)
     key = find_key(Path(args.config_dir), directory.url, account.url)
-    return place_trial_order(key, account.url, directory, name, verify=not args.no_verify_ssl)
+    return place_trial_order(key, account.url, directory, name, verify=setting.verifies(args))
 
 
 def _ordered(findings: "Findings", account: "Account", trial: "TrialOrder") -> "Findings":

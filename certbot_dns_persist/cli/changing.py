@@ -256,7 +256,7 @@ def lock_certbot(args: argparse.Namespace) -> None:
 def standings_of_others(args: argparse.Namespace, *, but: Collection[str]) -> list[Standing]:
     """Return how the domains of all our lineages stand, except for the lineages ``but``."""
     preset = setting.preset(args).with_saved_accounts()
-    given = Given(verify=not args.no_verify_ssl, preset=preset)
+    given = Given(verify=setting.verifies(args), preset=preset)
     source = Subjects(Path(args.config_dir), setting.journal(args), given)
     return look_up(args, only_subjects(source.of_lineages(but=but)))
 

@@ -43,6 +43,8 @@ class _Certificate:
     """Its renewal configuration now."""
     lineage: Lineage
     """What it will be."""
+    saved: Mapping[str, str | bool]
+    """Our options that its renewal configuration gets; Certbot's cli.ini may set others."""
     offer: Offer
     subjects: Sequence[Subject]
     """The domains that need records; none as long as the CA does not offer the challenge."""
@@ -91,8 +93,11 @@ class Migration:
         }
         self._machine = Machine(known, _takes_credentials, _knows_us)
         self._offers = Offers(args)
+        self._preset = setting.preset(args)
         self._source = Subjects(
-            self._config_dir, setting.journal(args), Given(verify=not args.no_verify_ssl)
+            self._config_dir,
+            setting.journal(args),
+            Given(verify=setting.verifies(args), preset=self._preset),
         )
         self._made: list[Path] = []
         """Credentials files that this run needs."""
@@ -184,9 +189,9 @@ class Migration:
             renewal.path,
             AUTHENTICATOR,
             names_of(renewal),
-            renewal.server,
-            renewal.account,
-            saved,
+            self._preset.get("server", renewal.server),
+            self._preset.get("account", renewal.account) or "",
+            {**saved, **self._preset.options},
         )
         if addresses := addresses_of_certificate(renewal.certificate):
             raise ConfigurationError(
@@ -197,12 +202,12 @@ class Migration:
             raise ConfigurationError("its certificate has no domain name.")
         offer = self._offers.of(lineage)
         if offer.answer is not Answer.YES:
-            if options_of({}, saved).fallback != "dns-01":
+            if options_of({}, lineage.options).fallback != "dns-01":
                 raise ConfigurationError(
                     f"{offer.in_words} With --dns-persist-fallback dns-01 it can move all the "
                     "same: it is renewed with dns-01 until the CA offers dns-persist-01."
                 )
-            return _Certificate(renewal, lineage, offer, ())
+            return _Certificate(renewal, lineage, saved, offer, ())
         subjects: list[Subject] = []
         troubles = Troubles()
         for each in self._source.of([lineage]):
@@ -212,7 +217,7 @@ class Migration:
                 subjects.append(each)
         if reasons := troubles.in_words():
             raise ConfigurationError("\n".join(reasons))
-        return _Certificate(renewal, lineage, offer, subjects)
+        return _Certificate(renewal, lineage, saved, offer, subjects)
 
     @property
     def _nothing(self) -> str:
@@ -369,7 +374,7 @@ class Migration:
 
     def _switch(self, each: _Certificate) -> None:
         """Keep a renewal configuration, then change it."""
-        saved = {name: str(value) for name, value in each.lineage.options.items()}
+        saved = {name: str(value) for name, value in each.saved.items()}
         changes = changes_of(each.renewal, saved)
 
         renewals.keep(self._config_dir, each.renewal)

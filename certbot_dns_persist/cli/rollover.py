@@ -1,8 +1,9 @@
 """``certbot-dns-persist rollover``: give an account a new key (RFC 8555 section 7.3.5).
 
 The old key does all until the CA has the new one, and records for both are in DNS meanwhile. After
-an interruption at any point, the next rollover goes on from there; in between, Certbot renews with
-the key that the CA accepts.
+an interruption at any point, the next rollover goes on from there; in between, our renewals work:
+they use the key that the CA accepts. Those of other authenticators with the same account do so once
+the next rollover, or one of our renewals, has run.
 """
 
 import argparse
@@ -96,7 +97,7 @@ class _Work:
         self._args = args
         self._config_dir = Path(args.config_dir)
         self._journal = setting.journal(args)
-        self._verify = not args.no_verify_ssl
+        self._verify = setting.verifies(args)
         self._holder = Holder.OLD
         self._told = False
         """Whether this run has told the CA of the new key."""
@@ -162,7 +163,11 @@ class _Work:
         ours = [each.name for each in self._renewals if each.authenticator == AUTHENTICATOR]
         if not ours:
             return []
-        given = dataclasses.replace(setting.given(self._args), server=None, account=None)
+        found = setting.given(self._args)
+        # Certbot may ignore the accounts that are saved, but we are about one of them.
+        given = dataclasses.replace(
+            found, server=None, account=None, preset=found.preset.with_saved_accounts()
+        )
         source = Subjects(self._config_dir, self._journal, given)
         applicants = Applicants(self._config_dir, self._journal, given)
         subjects: list[Subject] = []
@@ -249,9 +254,9 @@ class _Work:
     def _config_files(self) -> Iterator[Path]:
         """Yield Certbot's configuration files that name the account by its old id."""
         xdg = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-        directories = [Path(arguments.CONFIG_DIR), xdg / "letsencrypt", self._config_dir]
+        usual = [Path(arguments.CONFIG_DIR, "cli.ini"), xdg / "letsencrypt" / "cli.ini"]
         named = re.compile(rf"^\s*account\s*[=:]?\s*{re.escape(self._account.id)}\b", re.MULTILINE)
-        for path in dict.fromkeys(directory / "cli.ini" for directory in directories):
+        for path in dict.fromkeys([*usual, *map(Path, self._args.config)]):
             try:
                 text = path.read_text(encoding="utf-8", errors="replace")
             except OSError:
@@ -270,7 +275,8 @@ class _Work:
             self._publish_and_switch(begun)
         except NotReplaced as error:
             self._withdraw()
-            steps.end(begun)
+            # A CA may refuse to replace what it has just replaced, and show us what was before.
+            steps.give_up(self._config_dir, dataclasses.replace(begun, sent=True))
             raise NotReplaced(f"{error} So the old key stays, and nothing was changed.") from error
         except Error as error:
             raise ConfigurationError(f"{error}\n\n{self._how_to_go_on(begun)}") from error

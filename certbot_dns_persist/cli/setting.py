@@ -230,7 +230,7 @@ def require_valid_account(args: argparse.Namespace, server: str, account_url: st
     from certbot_dns_persist.ca import account_status
 
     key = find_key(Path(args.config_dir), server, account_url)
-    account_status.require_valid_account(key, account_url, server, verify=not args.no_verify_ssl)
+    account_status.require_valid_account(key, account_url, server, verify=verifies(args))
 
 
 def command_line(args: argparse.Namespace, command: str) -> str:
@@ -312,7 +312,7 @@ def given(args: argparse.Namespace) -> Given:
         account=args.account,
         identity=identity,
         options=collected,
-        verify=not (args.no_verify_ssl or found.get("no_verify_ssl", False)),
+        verify=verifies(args),
         preset=found,
         offline=getattr(args, "offline", False),
     )
@@ -348,6 +348,11 @@ def preset(args: argparse.Namespace) -> Preset:
 
 
 _preset = functools.cache(read_preset)
+
+
+def verifies(args: argparse.Namespace) -> bool:
+    """Whether to check the certificate of the CA's server, as Certbot does. Raises as above."""
+    return not (args.no_verify_ssl or preset(args).get("no_verify_ssl", False))
 
 
 def _identity(args: argparse.Namespace) -> Identity | None:

@@ -56,6 +56,14 @@ def test_a_key_that_another_account_has_is_not_taken(ca: TestCa) -> None:
     assert key_change.holder(P256, RSA, url, ca.directory_url, verify=True) is Holder.OLD
 
 
+def test_an_error_of_the_cas_own_is_no_refusal(ca: TestCa) -> None:
+    """It may have replaced the key all the same, and not show that yet."""
+    url = register(ca, P256)
+    ca.change(key_change="failed")
+    with pytest.raises(DirectoryError, match=r"something broke\. It still accepts the old key"):
+        key_change.change_key(P256, P384, url, ca.directory_url, verify=True)
+
+
 def test_if_somebody_else_has_replaced_the_key_neither_is_taken(ca: TestCa) -> None:
     url = register(ca, P256)
     key_change.change_key(P256, RSA, url, ca.directory_url, verify=True)

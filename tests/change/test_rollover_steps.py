@@ -1,9 +1,11 @@
 """The steps of an account key rollover, on Certbot's files alone: keys, links, owners."""
 
+import argparse
 import json
 import os
 import stat
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -12,6 +14,7 @@ from josepy.jwk import JWK, JWKEC, JWKRSA
 from certbot_dns_persist.change import rollover
 from certbot_dns_persist.errors import AccountError, NoSuchAccount
 from certbot_dns_persist.journal.store import Journal
+from certbot_dns_persist.request import rollovers
 from certbot_dns_persist.request.accounts import (
     account_id,
     choose_account,
@@ -117,6 +120,35 @@ def test_a_link_to_one_account_of_an_older_server_follows(config_dir: Path) -> N
     assert link.with_name(account_id(key)).resolve() == old.with_name(account_id(key))
 
 
+def test_links_lead_to_the_account_if_the_directory_is_given_relative_to_where_we_are(
+    config_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = add_account(config_dir, OLDER)
+    link = config_dir / "accounts" / NEWER / old.name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(old)
+    monkeypatch.chdir(config_dir.parent)
+    new = roll_over(Path(config_dir.name))
+    assert [*read_accounts(link.parent)] == [new]
+
+
+def test_what_certbot_notes_of_the_account_after_the_switch_stays(config_dir: Path) -> None:
+    old = add_account(config_dir)
+    kept = choose_account(config_dir, None, None)
+    key = rollover.make_key(read_key(old))
+    begun = rollover.begin(config_dir, kept, SERVER, key)
+    rollovers.note_sent(begun)
+    journal = Journal(str(config_dir), str(config_dir))
+    rollover.switch(config_dir, begun, journal)
+    meta = old.with_name(account_id(key)) / "meta.json"
+    meta.write_text("{}")
+    config = argparse.Namespace(
+        config_dir=str(config_dir), server=SERVER, account=account_id(key), no_verify_ssl=False
+    )
+    rollover.finish_for_certbot(cast(Any, config), lambda: journal)  # asks nobody
+    assert meta.read_text() == "{}"
+
+
 def test_an_account_whose_directory_is_elsewhere_comes_here_and_the_old_one_stays(
     config_dir: Path, tmp_path: Path
 ) -> None:
@@ -124,6 +156,8 @@ def test_an_account_whose_directory_is_elsewhere_comes_here_and_the_old_one_stay
     elsewhere = old.rename(tmp_path / old.name)
     old.symlink_to(elsewhere)
     new = roll_over(config_dir)
+    # An interrupted run asks the CA with the old key, too.
+    assert read_key(rollover.former(config_dir, old.name)) == read_key(elsewhere)
     assert not old.is_symlink()
     assert elsewhere.is_dir()
     assert not old.with_name(new).is_symlink()

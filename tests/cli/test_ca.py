@@ -1,5 +1,6 @@
 """``certbot-dns-persist ca``: what a CA offers, without an account made or anything validated."""
 
+import argparse
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,10 @@ from support.raw_http import HEAD, dripping, serving, whole
 
 from certbot_dns_persist import cli
 from certbot_dns_persist.ca import http
+from certbot_dns_persist.cli.offers import Offers
+from certbot_dns_persist.errors import ChallengeError
 from certbot_dns_persist.record import validation_domain_name
+from certbot_dns_persist.request.lineages import Lineage
 
 DOMAIN = "example.test"
 
@@ -379,3 +383,22 @@ def test_if_a_known_ca_cannot_be_reached_what_was_known_is_told(
     assert shown.endswith(
         "/directory) offered dns-persist-01 in the form of draft -00 as of 2026-11."
     )
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_is_offered_in_a_form_that_cannot_be_used_moves_no_certificate(
+    registered: Certbot, ca: TestCa, monkeypatch: pytest.MonkeyPatch, *, dry_run: bool
+) -> None:
+    ca.change(faults={Fault.DIRECTORY_NAME_NOT_IN_CHALLENGE})
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", registered.env["REQUESTS_CA_BUNDLE"])
+    config_dir = str(registered.config_dir)
+    args = argparse.Namespace(
+        config_dir=config_dir, logs_dir=config_dir, config=[], no_verify_ssl=False, dry_run=dry_run
+    )
+    lineage = Lineage("one", Path(), "dns-ovh", (DOMAIN,), registered.server, "", {})
+    offers = Offers(args)
+    asked = [request.resource for request in ca.requests].count("newOrder")
+    for _ in range(2):  # the CA is asked once
+        with pytest.raises(ChallengeError, match=r"challenge for \S+ is malformed"):
+            offers.of(lineage)
+    assert [request.resource for request in ca.requests].count("newOrder") == asked + 1

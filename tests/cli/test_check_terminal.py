@@ -211,5 +211,9 @@ def test_five_hundred_names_need_no_more_open_files_than_a_few_do(
     )
     assert done.returncode == 2, done.output
     assert [record["domain"] for record in done.report["records"]] == names.split()
-    assert {record["status"] for record in done.report["records"]} == {"missing"}
+    # On a busy machine, a server may not answer in time; nothing may come from a lack of files.
+    statuses = [record["status"] for record in done.report["records"]]
+    assert {*statuses} <= {"missing", "unreachable"}
+    assert statuses.count("missing") > 450
+    assert "open files" not in done.output
     assert done.error == ""

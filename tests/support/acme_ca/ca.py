@@ -427,6 +427,8 @@ class TestCa:
         account = signed.known_account
         if self.options.key_change == "refused":
             raise Problem("unauthorized", "this CA changes no keys today")
+        if self.options.key_change == "failed":
+            raise Problem("serverInternal", "something broke", status=500)
         inner = jws.parse(signed.jws.json())
         if "jwk" not in inner.header or "nonce" in inner.header:
             raise Problem("malformed", "the inner JWS must have a jwk and no nonce")

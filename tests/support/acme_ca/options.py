@@ -14,8 +14,8 @@ Draft = Literal["00", "01", "02", "transition"]
 DRAFTS: tuple[Draft, ...] = ("00", "01", "02", "transition")
 
 #: What becomes of keyChange (RFC 8555, section 7.3.5): not offered; refused; refused because
-#: another account has the key; done, without an answer.
-KeyChange = Literal["done", "absent", "refused", "conflict", "unanswered"]
+#: another account has the key; done, without an answer; an error of the CA's own.
+KeyChange = Literal["done", "absent", "refused", "conflict", "unanswered", "failed"]
 
 #: ``dns-account-01`` is offered and cannot be validated, as a client takes another beside it.
 ChallengeType = Literal["dns-persist-01", "dns-01", "dns-account-01", "http-01"]
