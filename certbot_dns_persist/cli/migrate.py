@@ -82,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
     """Move certificates, or put them back; return the exit status."""
     if args.all == bool(args.cert_name) and (args.all or not args.origins):
         raise UsageError(
-            "Give one of --cert-name and --all; --from limits either to some authenticators."
+            "Give --cert-name, --all or --from. --from may limit either of the others to some "
+            "authenticators."
         )
     setting.refuse_closed(args)
     if not args.back:

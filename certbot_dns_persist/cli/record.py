@@ -165,12 +165,13 @@ def _placed(
             unchecked.append(request.domain)
         found = at_place(standing.found, there)
         placed.append((subject, dataclasses.replace(standing, found=found)))
-    if unchecked:
-        _warn_of_wildcards(unchecked, "because the authoritative servers cannot be reached")
+    _warn_of_wildcards(unchecked, "because the authoritative servers cannot be reached")
     return placed, obstacles
 
 
 def _warn_of_wildcards(domains: Sequence[str], why: str) -> None:
+    if not domains:
+        return
     logger.warning(
         "We did not check, %s, whether a wildcard answers for %s now. If so, give the name "
         "records of its own before you publish, because the wildcard will stop answering for it.",

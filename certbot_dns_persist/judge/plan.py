@@ -86,8 +86,8 @@ def _make_plan(
     if persist_until is not None and persist_until <= first.at:
         raise ConfigurationError(
             f"{first.request.domain} needs a new record at {name}, but --dns-persist-until is "
-            f"{format_time(persist_until)}, which is in the past. Run certbot again with a later "
-            "date, or with --dns-persist-valid-for."
+            f"{format_time(persist_until)}, which is in the past. Give a later date, or "
+            "--dns-persist-valid-for."
         )
     values = list(dict.fromkeys(value for s in together for value in s.found.own_values))
     wildcard = any(standing.request.wildcard for standing in together)
