@@ -305,25 +305,25 @@ def given(args: argparse.Namespace) -> Given:
     }
     if collected["may-hide"] is not None:
         collected["may-hide"] = ",".join(collected["may-hide"])  # as a single option has it
-    identity = _identity(args)
-    found = preset(args) if identity is None else NOTHING_SET
     return Given(
         server=args.server,
         account=args.account,
-        identity=identity,
+        identity=_identity(args),
         options=collected,
         verify=verifies(args),
-        preset=found,
+        preset=preset(args),
         offline=getattr(args, "offline", False),
     )
 
 
 def preset(args: argparse.Namespace) -> Preset:
-    """Return what Certbot's configuration file sets.
+    """Return what Certbot's configuration file sets; nothing if we do without Certbot's files.
 
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if Certbot cannot use it and the
     arguments do not say what is needed.
     """
+    if _identity(args) is not None:
+        return NOTHING_SET
     places = {"--config-dir": args.config_dir, "--logs-dir": args.logs_dir}
     usual = (CONFIG_DIR, LOGS_DIR)
     given = [part for place in places.items() if place[1] not in usual for part in place]
