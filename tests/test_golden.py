@@ -38,7 +38,7 @@ COMMANDS = [
     *("record", "check", "audit", "list", "publish", "rotate", "revoke", "prune", "migrate"),
     *("rollover", "explain", "ca"),
 ]
-WIDE = {"COLUMNS": "10000", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
+WIDE = {"COLUMNS": "10000", "NO_COLOR": "1"}
 LOOPBACK = re.compile(r"\b127(\.\d+){3}\b")
 NOW_SECONDS = 86400.0
 """How far from now a time may be to count as that of the run."""

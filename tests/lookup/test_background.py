@@ -258,7 +258,7 @@ sys.unraisablehook = lambda unraisable: lost.append(repr(unraisable.object))
 signal.signal(signal.SIGALRM, handle)
 for number in range(200):
     with contextlib.suppress(Stop):
-        signal.setitimer(signal.ITIMER_REAL, 0.005 + number / 1e5, 1)
+        signal.setitimer(signal.ITIMER_REAL, 0.005 + number / 1e5, 10)
         for _ in in_order(itertools.count(), session):
             pass
     signal.setitimer(signal.ITIMER_REAL, 0)

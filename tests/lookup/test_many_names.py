@@ -472,7 +472,9 @@ def test_who_sends_without_end_is_not_read_without_end(monkeypatch: pytest.Monke
 # Lost packets and dead servers
 
 
-def test_lost_packets_change_no_verdict() -> None:
+def test_lost_packets_change_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Time for many attempts, also where the processor is busy.
+    monkeypatch.setattr(pace, "PATIENCE", 20)
     with net({"example.test": [0, 1, 2]}) as world:
         for number, domain in enumerate(numbered(200)):
             if number % 2:
