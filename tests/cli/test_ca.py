@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -387,11 +388,18 @@ def test_if_a_known_ca_cannot_be_reached_what_was_known_is_told(
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_what_is_offered_in_a_form_that_cannot_be_used_moves_no_certificate(
-    registered: Certbot, ca: TestCa, monkeypatch: pytest.MonkeyPatch, *, dry_run: bool
+    registered: Certbot,
+    ca: TestCa,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    dry_run: bool,
 ) -> None:
     ca.change(faults={Fault.DIRECTORY_NAME_NOT_IN_CHALLENGE})
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", registered.env["REQUESTS_CA_BUNDLE"])
-    config_dir = str(registered.config_dir)
+    # The same account, where nothing is noted of what its CA has offered to other tests.
+    shutil.copytree(registered.config_dir / "accounts", tmp_path / "accounts")
+    config_dir = str(tmp_path)
     args = argparse.Namespace(
         config_dir=config_dir, logs_dir=config_dir, config=[], no_verify_ssl=False, dry_run=dry_run
     )

@@ -116,7 +116,7 @@ def test_certificates_move_are_renewed_without_credentials_and_go_back(
     done = failed(companion("migrate", "--all", "--yes", *machine.reading))
     assert "two: from manual to the provider script with script" in done.out
     assert "web stays as it is: its authenticator webroot knows no DNS provider" in done.out
-    assert machine.moved() == ["one", "three", "two"]
+    assert machine.moved() == ["one", "three", "two"], done.output
     assert machine.as_before("web")
     assert machine.values(domain) == [f"{machine.value}; policy=wildcard"]
     assert machine.values(f"two.{domain}") == [machine.value]
