@@ -14,6 +14,7 @@ itself. Signatures are not checked.
 
 import dataclasses
 import fnmatch
+import functools
 import io
 import itertools
 import math
@@ -27,6 +28,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import boto3
+import botocore.loaders
 import dns.exception
 import dns.rdata
 from botocore.config import Config
@@ -39,6 +41,9 @@ from werkzeug.test import run_wsgi_app
 
 from .nameserver import Zones
 from .stoppable import Stoppable
+
+# What each session would read anew, for a tenth of a second.
+botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
 
 ADMIN = "AKIAADMIN"
 """The access key of the test itself."""

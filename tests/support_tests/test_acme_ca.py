@@ -39,6 +39,8 @@ from support.acme_ca import (
     roll_over_certbot_account,
 )
 
+pytestmark = pytest.mark.long
+
 CHECKOUT = Path(__file__).parents[2]
 
 
