@@ -96,9 +96,13 @@ class Azure(HttpProvider):
         self._cloud, self._authority = _CLOUDS["azurepubliccloud"]
         super().__init__(settings)
         self._subscription = self._get("subscription_id")
-        self._places = dict(
-            self._place(key) for key in sorted(settings.credentials) if "zone" in key
-        )
+        places = [self._place(key) for key in sorted(settings.credentials) if "zone" in key]
+        self._places = dict(places)
+        if len(self._places) < len(places):
+            raise errors.ConfigurationError(
+                f"Two keys like {self._key('zone1')} in {self._file} name the same zone. Remove "
+                "the one that does not serve it."
+            )
         if not self._places and not self._subscription:
             raise errors.ConfigurationError(
                 f"The provider azure needs to know where the zones are: put "
@@ -106,7 +110,7 @@ class Azure(HttpProvider):
                 f"{self._key('zone1')} = example.com:/subscriptions/ID/resourceGroups/NAME"
             )
         self._kind = self._checked_kind()
-        self._secrets += filter(None, [self._get("sp_client_secret")])
+        self._hide(self._get("sp_client_secret"))
         self._credential = self._new_credential()
 
     def _checked_url(self) -> str:
@@ -213,6 +217,7 @@ class Azure(HttpProvider):
         may_pass = False
         try:
             token = self._credential.get_token(f"{self._cloud}/.default").token
+            self._hide(token)
             return {"Authorization": f"Bearer {token}"}
         except (ServiceRequestError, ServiceResponseError, ValueError) as error:
             may_pass, found = True, error  # not reached, or a page of HTML
@@ -348,7 +353,7 @@ class Azure(HttpProvider):
         raise raced
 
     def _set(self, zone: Zone, name: str) -> str:
-        return f"{zone.id}/TXT/{quote(relative(name.lower(), zone.name.lower()), safe='')}"
+        return f"{zone.id}/TXT/{quote(relative(name, zone.name), safe='')}"
 
 
 def _zone_path(subscription: str, group: str, zone: str) -> str:

@@ -93,7 +93,7 @@ class Digitalocean(HttpProvider):
                 return answer["domain_records"], page + 1 if more else None
 
         rows = self._pages(fetch, 1)
-        here = relative(name.lower(), zone.name)
+        here = relative(name, zone.name)
         with self._documented():
             return Texts(
                 [
@@ -104,15 +104,17 @@ class Digitalocean(HttpProvider):
             )
 
     def _insert(self, zone: Zone, name: str, value: str, ttl: int, found: Texts) -> None:
+        ttl = found.records[0].ttl if found.records else ttl  # a set has one (RFC 2181 section 5.2)
         body = {"type": "TXT", "name": relative(name, zone.name), "data": value, "ttl": ttl}
         answer = self._request("POST", f"/v2/domains/{zone.id}/records", body=body)
         with self._documented():
             number, made = int(answer["domain_record"]["id"]), answer["domain_record"]["data"]
-        if unquoted(made) != value:
+            as_meant = unquoted(made) == value
+        if not as_meant:
             # What was made of it may authorise somebody: it must not stay.
             self._remove(zone, number)
             raise FailedError(
-                f"made another value of it, which we removed: {made[:200]}",
+                f"made another value of it, which we removed: {self._quoted(made)}",
                 "It cannot hold this value; choose another way to publish it",
             )
 

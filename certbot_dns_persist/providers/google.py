@@ -133,6 +133,7 @@ class Google(HttpProvider):
         headers: dict[str, str] = {}
         try:
             self._credentials.before_request(self._transport, "GET", self._url, headers)
+            self._hide(str(self._credentials.token))
             return headers
         except (GoogleAuthError, ValueError) as error:
             words = f"gives no access token ({type(error).__name__})"
@@ -155,7 +156,7 @@ class Google(HttpProvider):
     def _said(self, body: Any) -> tuple[str, str]:
         error = body["error"]
         reasons = [each.get("reason", "") for each in error.get("errors", ())]
-        return next(iter(reasons), ""), str(error["message"])
+        return str(next(iter(reasons), "")), str(error["message"])
 
     def _advice(self, failed: FailedError) -> str:
         if failed.status in (401, 403) and failed.code not in _TOO_FAST:
@@ -201,12 +202,14 @@ class Google(HttpProvider):
             self._path("managedZones", zone.id, "rrsets"),
             query={"name": f"{name}.", "type": "TXT"},
         )
-        here = f"{name}.".lower()
+        here = f"{name}."
         with self._documented():
             for row in answer.get("rrsets", []):
                 if row["type"] == "TXT" and row["name"].lower() == here:
                     ttl = int(row["ttl"])
-                    records = [Text(unquoted(text), ttl, text) for text in row.get("rrdatas", [])]
+                    # With a routing policy they are in there: we see them, and change nothing.
+                    texts = [*row.get("rrdatas", ()), *_rrdatas(row.get("routingPolicy"))]
+                    records = [Text(unquoted(text), ttl, text) for text in texts]
                     return Texts(records, row)
         return Texts()
 
@@ -253,6 +256,15 @@ class Google(HttpProvider):
     def _path(self, *parts: str) -> str:
         parts = tuple(quote(part, safe="") for part in ("projects", self._project, *parts))
         return "/dns/v1/" + "/".join(parts)
+
+
+def _rrdatas(node: Any) -> list[Any]:
+    """Return all record data somewhere in a routing policy, of which there are several kinds."""
+    if isinstance(node, list):
+        return [text for child in node for text in _rrdatas(child)]
+    if not isinstance(node, dict):
+        return []
+    return [*node.get("rrdatas", ()), *_rrdatas([*node.values()])]
 
 
 _TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})

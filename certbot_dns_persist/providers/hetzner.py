@@ -14,6 +14,7 @@ other records. Each change is an action that we watch to its end. Tokens of the 
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
@@ -126,7 +127,7 @@ class Hetzner(HttpProvider):
                 )
             if action["status"] == "error":
                 code, said = action["error"]["code"], action["error"]["message"]
-                failed = FailedError(f"could not do it: {said} ({code})", self.HINT, code=code)
+                failed = FailedError(self._quoted(f"could not do it: {said} ({code})"), self.HINT)
             elif action["status"] == "success":
                 return
             else:
@@ -134,4 +135,5 @@ class Hetzner(HttpProvider):
         raise failed
 
     def _set(self, zone: Zone, name: str) -> str:
-        return f"/zones/{zone.id}/rrsets/{relative(name.lower(), zone.name)}/TXT"
+        where = quote(relative(name, zone.name), safe="@")
+        return f"/zones/{zone.id}/rrsets/{where}/TXT"

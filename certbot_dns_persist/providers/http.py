@@ -12,11 +12,13 @@ import contextlib
 import dataclasses
 import email.utils
 import ipaddress
+import json
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -26,18 +28,24 @@ from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
 from certbot_dns_persist.providers.common import file_of, value_of, zones_above
 from certbot_dns_persist.providers.interface import IAnsweringProvider, Settings
+from certbot_dns_persist.shown import printable
 from certbot_dns_persist.wait import look_until
 
 _T = TypeVar("_T")
 
-_CONNECT, _ANSWER = 10.0, 30.0  # seconds
+_CONNECT, _ANSWER = 10.0, 30.0  # seconds to connect, and without a sign of the server
+_WHOLE = 120.0  # seconds for a whole answer, however it trickles in
+_MOST_OCTETS = 256 * 2**20  # of an answer: PowerDNS shows a whole zone
+_MOST_CHARACTERS = 500  # that we show of an answer's words
 _PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds between tries, if the service does not say how long
-_PATIENCE = 330.0  # seconds of waiting in all
+_PATIENCE = 330.0  # seconds after which nothing is tried again
 _WORTH_TELLING = 10.0  # seconds of waiting after which we tell the user
 _SETTLE = 15.0  # seconds within which the API must show what it accepted
 _TRIES = 50  # to make a change while others change the same records
 _STEP_ASIDE = (0.05, 0.5)  # seconds, so that those who collided do not collide again
 _MOST_PAGES = 1000
+_NO_PROXIES: dict[str, Any] = {"http": None, "https": None, "all": None}
+_OTHER_SHAPE = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError)
 _MAY_PASS = frozenset({408, 409, 423, 425, 429, 500, 502, 503, 504})
 
 
@@ -46,6 +54,7 @@ class Zone:
     """A zone that the service serves."""
 
     name: str
+    """As the service writes it; in lower case where it is handed to a method of a subclass."""
     id: str
     """What its URLs call it."""
     row: Any = None
@@ -303,7 +312,7 @@ class HttpProvider:
         return self._chosen[name]
 
     def _found_zone(self, name: str) -> Zone:
-        candidates = zones_above(name.lower())
+        candidates = zones_above(name)
         served = None
         with contextlib.suppress(errors.ProviderError):
             served = self._settings.observe(name).zone
@@ -345,7 +354,9 @@ class HttpProvider:
         if candidate not in self._zones:
             task = f"find the zone of {name} (trying {candidate})"
             found = self._ask(task, lambda: self._zones_called(candidate))
-            self._zones[candidate] = [zone for zone in found if zone.name.lower() == candidate]
+            # Some keep the case in which a person has typed it.
+            found = [dataclasses.replace(zone, name=zone.name.lower()) for zone in found]
+            self._zones[candidate] = [zone for zone in found if zone.name == candidate]
         return self._zones[candidate]
 
     def _how_to_choose(self) -> str:
@@ -360,7 +371,7 @@ class HttpProvider:
         Raises :class:`~certbot_dns_persist.errors.ProviderError` if it failed for good, too often,
         or for too long; and :class:`RacedError`.
         """
-        pauses, patience = iter(_PAUSES), _PATIENCE
+        pauses, end = iter(_PAUSES), time.monotonic() + _PATIENCE
         while True:
             try:
                 return work()
@@ -370,9 +381,8 @@ class HttpProvider:
             pause = next(pauses, None)
             if pause is not None and failed.retry_after is not None:
                 pause = failed.retry_after
-            if not failed.may_pass or pause is None or pause > patience:
+            if not failed.may_pass or pause is None or time.monotonic() + pause > end:
                 raise self._failed(task, failed)
-            patience -= pause
             if pause >= _WORTH_TELLING:
                 self._settings.notify(
                     self._without_secrets(
@@ -394,49 +404,70 @@ class HttpProvider:
 
         ``path`` is below the API's URL. Raises :class:`FailedError`.
         """
-        sent = {**self._headers(), **(headers or {})}
         try:
-            response = self._session.request(
-                method,
-                self._url + path,
-                params=query,
-                json=body,
-                timeout=(_CONNECT, _ANSWER),
-                # Elsewhere the credentials are nobody's business.
-                allow_redirects=False,
-                # Not as plain headers: those of the user's .netrc would replace them.
-                auth=_Headers(sent),
-            )
-        except requests.RequestException as error:
+            answer = _within(_WHOLE, lambda: self._answered(method, path, query, body, headers))
+        except _EndlessError:
+            failed = self._undocumented(f"more than {_MOST_OCTETS} octets")
+        except OSError as error:  # also a file of CAs that is missing, which requests does not wrap
             failed = self._not_reached(error)
         else:
-            if response.status_code >= 400:
-                failed = self._refused(response)
-            elif response.status_code >= 300:
-                failed = self._undocumented(f"a redirection (status {response.status_code})")
-            elif response.status_code == 204 or not response.content:
+            if answer.status >= 400:
+                failed = self._refused(answer)
+            elif answer.status >= 300:
+                failed = self._undocumented(f"a redirection (status {answer.status})")
+            elif answer.status == 204 or not answer.content:
                 return None
             else:
                 try:
-                    return response.json()
-                except ValueError:
-                    kind = response.headers.get("content-type", "of no type")
-                    failed = self._undocumented(f"{len(response.content)} octets {kind}")
+                    return json.loads(answer.content)
+                except (ValueError, RecursionError):
+                    kind = answer.headers.get("content-type", "of no type")
+                    failed = self._undocumented(f"{len(answer.content)} octets {kind}")
         # Outside the except clauses, so that no exception is chained: they hold the request.
         raise failed
 
-    def _refused(self, response: requests.Response) -> FailedError:
+    def _answered(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Any,
+        headers: Mapping[str, str] | None,
+    ) -> "_Answer":
+        """Send a request; return the answer. Raises :class:`OSError`, or :class:`FailedError`."""
+        with self._session.request(
+            method,
+            self._url + path,
+            params=query,
+            json=body,
+            timeout=(_CONNECT, _ANSWER),
+            # Elsewhere the credentials are nobody's business.
+            allow_redirects=False,
+            # Not as plain headers: those of the user's .netrc would replace them.
+            auth=_Headers({**self._headers(), **(headers or {})}),
+            # What is on this machine is on no proxy's, which would get the credentials.
+            proxies=_NO_PROXIES if is_loopback(urlsplit(self._url).hostname or "") else None,
+            stream=True,
+        ) as response:
+            content = bytearray()
+            for chunk in response.iter_content(2**16):
+                content += chunk
+                if len(content) > _MOST_OCTETS:
+                    raise _EndlessError
+            return _Answer(response.status_code, response.headers, bytes(content))
+
+    def _refused(self, answer: "_Answer") -> FailedError:
         """Return what an answer means that is an error."""
-        status = response.status_code
+        status = answer.status
         try:
-            code, said = self._said(response.json())
-        except (ValueError, KeyError, TypeError, AttributeError):
+            code, said = map(self._quoted, self._said(json.loads(answer.content)))
+        except (*_OTHER_SHAPE, RecursionError):
             code = said = ""  # a page of HTML, from something in between
-        said = " ".join(said.split()).rstrip(".")[:500]
+        said = said.rstrip(".")
         words = f"answered {status}"
         if said or code:
             words += f": {said or code}" + (f" ({code})" if said and code else "")
-        retry_after = _retry_after(response.headers)
+        retry_after = _retry_after(answer.headers)
         if retry_after is not None:
             words += f", and asks to retry after {retry_after:.0f} seconds"
         failed = FailedError(
@@ -449,11 +480,13 @@ class HttpProvider:
         failed.advice = self._advice(failed)
         return failed
 
-    def _not_reached(self, error: requests.RequestException) -> FailedError:
+    def _not_reached(self, error: OSError) -> FailedError:
         if isinstance(error, requests.exceptions.ConnectTimeout):
             words = f"cannot be reached within {_CONNECT:g} seconds"
         elif isinstance(error, requests.Timeout):
             words = f"gave no answer within {_ANSWER:g} seconds"
+        elif isinstance(error, TimeoutError):
+            words = f"gave no whole answer within {_WHOLE:g} seconds"
         else:
             words = f"cannot be reached ({_cause(error)})"
         return FailedError(
@@ -464,7 +497,7 @@ class HttpProvider:
 
     def _undocumented(self, what: str) -> FailedError:
         return FailedError(
-            f"answered what its API does not document: {what}",
+            f"answered what its API does not document: {self._quoted(what)}",
             "Check that nothing in between, such as the proxy in HTTPS_PROXY, answers in its place",
             may_pass=True,
         )
@@ -475,20 +508,24 @@ class HttpProvider:
         try:
             yield
             return
-        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        except _OTHER_SHAPE as error:
             what = type(error).__name__
         raise self._undocumented(f"JSON of another shape ({what})")
 
     def _pages(self, fetch: Callable[[_T], tuple[list[Any], _T | None]], first: _T) -> list[Any]:
         """Return what is on all pages: ``fetch`` returns one, and what to fetch the next with."""
         found: list[Any] = []
+        fetched: list[_T] = []
         page: _T | None = first
-        for _ in range(_MOST_PAGES):
-            if page is None:
-                return found
+        while page is not None:
+            if page in fetched or len(fetched) == _MOST_PAGES:
+                failed = self._undocumented(f"more than {len(fetched)} pages, or one of them twice")
+                failed.may_pass = False
+                raise failed
+            fetched.append(page)
             rows, page = fetch(page)
             found += rows
-        raise self._undocumented(f"more than {_MOST_PAGES} pages")
+        return found
 
     # What is said to the user.
 
@@ -501,6 +538,11 @@ class HttpProvider:
                 f"{failed.advice or self.HINT}."
             )
         )
+
+    def _quoted(self, words: str) -> str:
+        """Return a stranger's ``words`` as one short line without secrets."""
+        line = printable(" ".join(self._without_secrets(words).split()))
+        return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"
 
     def _without_secrets(self, words: str) -> str:
         """Return ``words`` without secrets: an answer may quote anything."""
@@ -522,9 +564,13 @@ class HttpProvider:
                 f"{self._key(keys[0])} in {self._file} contains blanks or other invalid "
                 "characters. Copy it again, without 'Bearer' or line breaks."
             )
-        if found:
-            self._secrets.append(found)
+        self._hide(found)
         return found
+
+    def _hide(self, secret: str) -> None:
+        """Show ``secret`` to nobody."""
+        if secret and secret not in self._secrets:
+            self._secrets.append(secret)
 
     def _key(self, key: str) -> str:
         """Return ``key`` as the credentials file has it."""
@@ -534,7 +580,7 @@ class HttpProvider:
         found = (self._get("api_url") or self.URL).rstrip("/")
         try:
             parts = urlsplit(found)
-            usable = bool(parts.hostname) and not parts.username and not parts.query
+            usable = bool(parts.hostname) and "@" not in parts.netloc and not parts.query
             usable = usable and (parts.scheme == "https" or self._may_be_plain(parts))
         except ValueError:
             usable = False
@@ -547,7 +593,20 @@ class HttpProvider:
 
     def _may_be_plain(self, parts: Any) -> bool:
         """Whether the API may be asked without TLS: on this machine."""
-        return parts.scheme == "http" and _is_loopback(parts.hostname)
+        return parts.scheme == "http" and is_loopback(parts.hostname)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answer:
+    """An answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class _EndlessError(Exception):
+    """An answer is longer than any that we can use."""
 
 
 class _Headers(requests.auth.AuthBase):
@@ -561,7 +620,33 @@ class _Headers(requests.auth.AuthBase):
         return request
 
 
-def _is_loopback(host: str) -> bool:
+def _within(seconds: float, work: Callable[[], _T]) -> _T:
+    """Return what ``work`` returns, or raise what it raises.
+
+    Raises :class:`TimeoutError` after ``seconds``, and leaves it alone then: the limits of requests
+    are for each piece of an answer, and a server may send one after the other for ever.
+    """
+    done: list[tuple[_T | None, BaseException | None]] = []
+
+    def run() -> None:
+        try:
+            done.append((work(), None))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            done.append((None, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not done:
+        raise TimeoutError
+    result, error = done.pop()
+    if error is not None:
+        raise error
+    return cast("_T", result)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL with this ``host`` stays on this machine."""
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
@@ -572,7 +657,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     after = headers.get("Retry-After", "").strip()
     if after.isdecimal():
         return max(float(after), 1.0)
-    with contextlib.suppress(ValueError, TypeError):
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
         at = email.utils.parsedate_to_datetime(after).timestamp()
         return max(at - time.time(), 1.0)
     reset = headers.get("RateLimit-Reset", "").strip()
@@ -596,4 +681,5 @@ def _cause(error: BaseException) -> str:
     for each in reversed(seen):
         if isinstance(each, OSError) and each.strerror:
             return str(each.strerror)
-    return type(error).__name__
+    # One that is not of requests is about a file of this machine.
+    return str(error) if type(error) is OSError else type(error).__name__

@@ -21,6 +21,7 @@ from support.process import free_port
 
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
 from certbot_dns_persist.providers import credentials, loader
+from certbot_dns_persist.providers.http import HttpProvider
 from certbot_dns_persist.providers.interface import Served, Settings
 
 NAME = "_validation-persist.example.test"
@@ -214,16 +215,75 @@ def test_a_change_that_is_accepted_and_not_made_is_told(service: Service) -> Non
     assert service.values() == FOREIGN
 
 
-@pytest.mark.parametrize("provider", ["powerdns", "hetzner", "digitalocean"])
-def test_an_answer_that_quotes_the_credentials_is_told_without_them(
-    provider: str, request: pytest.FixtureRequest
-) -> None:
-    service: Service = request.getfixturevalue(provider)
+def _refusing(service: Service, said: str) -> Faults:
+    """Return how the service answers with an error in these words."""
+    error = said if service.provider == "powerdns" else {"code": "no", "message": said}
+    return Faults(status=400, error={"error": error, "id": "no", "message": said})
+
+
+def test_an_answer_that_quotes_the_credentials_is_told_without_them(service: Service) -> None:
     at_work = service.make()
-    said = f"who is hushhush-{provider}?"
-    body = {"error": said if provider == "powerdns" else {"code": "no", "message": said}}
-    service.api.faults = Faults(status=400, error={**body, "id": "no", "message": said})
+    at_work.zone_for(NAME)  # with its token, if it has to ask for one
+    service.api.faults = _refusing(service, f"who is hushhush-{service.provider}?")
     fails(lambda: at_work.list_values(NAME), "answered 400: who is (secret)?")
+    # Nor with a part of them, where its words are cut off.
+    service.api.faults = _refusing(service, f"{'x' * 494} hushhush-{service.provider}")
+    fails(lambda: at_work.list_values(NAME), "x (sec")
+
+
+def test_the_words_of_an_error_are_short_and_of_one_line(service: Service) -> None:
+    at_work = service.make()
+    at_work.zone_for(NAME)
+    service.api.faults = _refusing(service, f"\x1b[2Jgone\nAll is well.{'x' * 9999}")
+    message = fails(lambda: at_work.list_values(NAME), r"answered 400: \x1b[2Jgone All is well.")
+    assert len(message) < 1000
+    headers = {"Content-Type": f"text/\x1b[2J{'x' * 9999}"}
+    service.api.faults = Faults(body=b"<html>", headers=headers)
+    message = fails(lambda: at_work.list_values(NAME), "does not document: 6 octets text/")
+    assert len(message) < 1000
+
+
+def test_what_no_program_can_read_is_told_as_undocumented(service: Service) -> None:
+    provider = service.make()
+    provider.zone_for(NAME)
+    for body in (b"[" * 100_000, b'{"rrset": {"ttl": 1e999, "records": []}, "rrsets": 7}'):
+        service.api.faults = Faults(methods={"GET"}, body=body)
+        if service.provider != "google" or body[:1] == b"[":
+            fails(lambda: provider.list_values(NAME), "does not document")
+    service.api.faults = Faults(methods={"GET"}, status=400, body=b"[" * 100_000)
+    fails(lambda: provider.list_values(NAME), "answered 400. ")
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = service.make()
+    provider.zone_for(NAME)
+    service.api.faults = Faults(methods={"GET"}, trickle=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{HTTP}._WHOLE", 0.2)
+        fails(lambda: provider.list_values(NAME), "gave no whole answer within 0.2 seconds")
+    monkeypatch.setattr(f"{HTTP}._MOST_OCTETS", 1000)
+    service.api.faults = Faults(methods={"GET"}, body=b" " * 1001)
+    fails(lambda: provider.list_values(NAME), "more than 1000 octets")
+
+
+def test_pages_that_never_end_are_not_all_asked_for(
+    google: Service, digitalocean: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{HTTP}._MOST_PAGES", 5)
+    google.make().zone_for(NAME)
+    google.api.requests.clear()
+    google.api.faults = Faults(methods={"GET"}, pretend={"nextPageToken": "again"})
+    fails(lambda: google.make().zone_for(NAME), "more than 2 pages, or one of them twice")
+    assert len(google.api.requests) == 3  # one for a token
+    at_work = digitalocean.make()
+    at_work.zone_for(NAME)
+    digitalocean.api.requests.clear()
+    more = {"domain_records": [], "links": {"pages": {"next": "https://api.invalid/"}}}
+    digitalocean.api.faults = Faults(methods={"GET"}, pretend=more)
+    fails(lambda: at_work.list_values(NAME), "more than 5 pages")
+    assert len(digitalocean.api.requests) == 5
 
 
 def test_credentials_that_may_only_read_are_told(service: Service) -> None:
@@ -243,8 +303,28 @@ def test_where_a_proxy_or_the_service_cannot_be_reached_it_says_why(
     url = f"http://user:hushhush@127.0.0.1:{free_port()}"
     monkeypatch.setenv("http_proxy", url)
     monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr(HttpProvider, "_may_be_plain", lambda self, parts: True)
+    provider = service.make(api_url="http://api.service.invalid")
     message = fails(lambda: provider.list_values(NAME), "network")
     assert "Connection refused" in message or "no access token" in message
+
+
+@pytest.mark.parametrize("provider", ["powerdns", "hetzner", "digitalocean"])
+def test_an_api_on_this_machine_is_asked_without_a_proxy(
+    provider: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("http_proxy", "all_proxy"):
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert request.getfixturevalue(provider).make().list_values(NAME) == []
+
+
+def test_a_file_of_cas_that_is_missing_is_named(
+    hetzner: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/none/cas.pem")
+    provider = hetzner.make(api_url="https://127.0.0.1:1/v1")
+    fails(lambda: provider.list_values(NAME), "Hetzner at 127.0.0.1 cannot", "/none/cas.pem")
 
 
 def test_a_proxy_is_asked_in_place_of_the_service(
@@ -253,7 +333,7 @@ def test_a_proxy_is_asked_in_place_of_the_service(
     hetzner.add(OURS)
     monkeypatch.setenv("http_proxy", hetzner.api.url)
     monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.setattr(f"{HTTP}._is_loopback", lambda host: True)
+    monkeypatch.setattr(HttpProvider, "_may_be_plain", lambda self, parts: True)
     provider = hetzner.make(api_url="http://api.hetzner.invalid/v1")
     assert provider.list_values(NAME) == [OURS]
 
@@ -307,7 +387,13 @@ def test_without_credentials_it_says_which_to_put_where(service: Service) -> Non
 def test_an_api_elsewhere_must_be_asked_with_tls(service: Service) -> None:
     if service.provider == "powerdns":
         return
-    for url in ("http://192.0.2.1", "ftp://example.test", "https://a:b@example.test", "https://"):
+    for url in (
+        "http://192.0.2.1",
+        "ftp://example.test",
+        "https://a:b@example.test",
+        "https://:b@example.test",
+        "https://",
+    ):
         with pytest.raises(ConfigurationError, match=r"_api_url in .* https://"):
             service.make(api_url=url)
 
@@ -451,7 +537,29 @@ def test_a_token_or_a_zone_that_hetzner_cannot_use_is_told(hetzner: Service) -> 
     fails(lambda: hetzner.make().list_values(NAME), "it is a secondary")
 
 
+def test_a_zone_in_capitals_and_a_name_with_a_slash_are_at_the_same_place(
+    hetzner: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_typed = HetznerApi._zone
+    monkeypatch.setattr(
+        HetznerApi, "_zone", lambda self, name: {**as_typed(self, name), "name": "Example.TEST"}
+    )
+    name = "_validation-persist.0/25.example.test"
+    provider = hetzner.make()
+    assert provider.zone_for(name) == "example.test"
+    for each in (NAME, name):
+        provider.add_value(each, OURS, 300)
+        assert hetzner.api.values(each) == [OURS]
+
+
 # DigitalOcean.
+
+
+def test_a_record_at_digitalocean_gets_the_ttl_of_those_beside_it(digitalocean: Service) -> None:
+    digitalocean.api.add(NAME, FOREIGN[0], ttl=3600)
+    assert digitalocean.make().add_value(NAME, OURS, 300) == 3600
+    assert {record.ttl for record in digitalocean.api.at(NAME)} == {3600}
+    assert "The TTL at" in digitalocean.told[0]
 
 
 def test_a_value_that_digitalocean_mangles_is_taken_away_again(digitalocean: Service) -> None:
@@ -536,6 +644,28 @@ def test_google_without_a_project_says_where_to_put_it(google: Service) -> None:
     assert google.make(project=PROJECT).zone_for(NAME) == "example.test"
 
 
+def test_values_in_a_routing_policy_of_google_are_seen_and_not_changed(
+    google: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = GoogleApi._rrset
+
+    def with_policy(self: GoogleApi, name: str) -> Any:
+        row = plain(self, name)
+        if row is not None:
+            items = [{"weight": 1.0, "rrdatas": [text]} for text in row.pop("rrdatas")]
+            row["routingPolicy"] = {"wrr": {"items": items}}
+        return row
+
+    monkeypatch.setattr(GoogleApi, "_rrset", with_policy)
+    google.add(OURS)
+    google.add(FOREIGN[0])
+    provider = google.make()
+    assert provider.has_value(NAME, OURS)
+    fails(lambda: provider.remove_value(NAME, OURS), "routing policy")
+    fails(lambda: provider.add_value(NAME, FOREIGN[1], 300), "routing policy")
+    assert google.values() == sorted([OURS, FOREIGN[0]])
+
+
 # Azure.
 
 
@@ -567,6 +697,7 @@ def test_metadata_of_a_set_at_azure_survives(azure: Service) -> None:
     ("keys", "words"),
     [
         ({"zone1": "example.test"}, "a zone, a colon and its resource group"),
+        ({f"zone{n}": f"example.test:{GROUP}{n}" for n in (1, 2)}, "name the same zone"),
         ({"zone1": f"example.test:{GROUP}/providers/Microsoft.Network/dnsZones/b.test"}, "CNAME"),
         ({"environment": "Mars"}, "must be AzurePublicCloud"),
         ({"msi_client_id": "7"}, "needs one of .* there are msi_client_id and msi_system"),

@@ -9,6 +9,7 @@ Every change is also made in the :class:`~.nameserver.Zones` that it is given, s
 nameserver serves what the API was told.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -40,13 +41,15 @@ class Faults:
     status: int = 0
     """Answer with this status instead of doing anything."""
     error: Any = None
-    """What goes with it, as JSON; without it, the answer is a page of HTML."""
+    """What goes with it, as JSON; without it and ``body``, the answer is a page of HTML."""
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Sent with it."""
     reset: Literal["", "before", "after"] = ""
     """Reset the connection before, or after, doing what was asked, instead of answering."""
     body: bytes | None = None
     """Do what was asked, and send this instead of the answer."""
+    trickle: bool = False
+    """Send an answer that never ends, a few octets at a time."""
     pretend: Any = None
     """Answer with this, as JSON, and do nothing."""
     meanwhile: Callable[[], object] | None = None
@@ -106,6 +109,7 @@ class HttpApi(Stoppable):
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
+        self._server.closing.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -152,6 +156,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, api: HttpApi) -> None:
         self.api = api
+        self.closing = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -180,8 +185,11 @@ class _Handler(BaseHTTPRequestHandler):
         if faults.reset == "before":
             self._reset()
             return
+        if faults.trickle:
+            self._trickle()
+            return
         if faults.status:
-            body = b"<html>" if faults.error is None else json.dumps(faults.error).encode()
+            body = json.dumps(faults.error).encode() if faults.error else faults.body or b"<html>"
             self._send(faults.status, body, faults.headers)
             return
         if faults.meanwhile:
@@ -233,6 +241,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def _trickle(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(2**30))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # the client has gone
+            while not self.server.closing.wait(0.02):
+                self.wfile.write(b" ")
 
     def _reset(self) -> None:
         """End the connection with RST."""
