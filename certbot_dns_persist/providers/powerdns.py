@@ -11,20 +11,31 @@ as in the files of certbot-dns-powerdns:
 
 From 4.9.12 and 5.0.2 on, the server adds and removes single records (``EXTEND``, ``PRUNE``). An
 older one only replaces all records of a name, and knows no condition for it: if another machine
-changes the same name in the same moment, what it wrote may be lost. On this machine, one process
-at a time changes a name. Where that is not enough, use the provider ``rfc2136``: PowerDNS takes
+changes the same name in the same moment, what it wrote may be lost. So do we where some record of
+the name is disabled, as a change of a single one would drop that. On this machine, one process at
+a time changes a name. Where that is not enough, use the provider ``rfc2136``: PowerDNS takes
 dynamic updates, which have conditions.
 """
 
 import threading
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from certbot_dns_persist import errors
-from certbot_dns_persist.providers.http import FailedError, HttpProvider, Text, Texts, Zone
+from certbot_dns_persist.providers.http import (
+    FailedError,
+    HttpProvider,
+    Text,
+    Texts,
+    Zone,
+    is_loopback,
+)
 from certbot_dns_persist.providers.interface import Settings
+from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.value.txt import quoted, unquoted
+
+logger = logger_of(__name__)
 
 _replacing = threading.Lock()
 """Held while a set is read and replaced."""
@@ -47,6 +58,16 @@ class Powerdns(HttpProvider):
             raise errors.ConfigurationError(
                 f"The provider powerdns needs {self._key('api_key')} in {self._file}: what api-key "
                 "is in the server's pdns.conf."
+            )
+        parts = urlsplit(self._url)
+        if parts.scheme == "http" and not is_loopback(str(parts.hostname)):
+            logger.warning(
+                "The API key of PowerDNS goes to %s without TLS, so whoever sees that traffic can "
+                "change every zone there. Put a proxy that speaks TLS before the server, and its "
+                "https:// URL as %s into %s; or run this on the server itself.",
+                self._url,
+                self._key("api_url"),
+                self._file,
             )
         self._server = quote(self._get("server_id") or "localhost", safe="")
         self._singly = True
@@ -111,7 +132,7 @@ class Powerdns(HttpProvider):
 
     def _set(self, zone: Zone, name: str, query: Mapping[str, str]) -> Texts:
         answer = self._request("GET", self._path("zones", zone.id), query=query)
-        here = f"{name}.".lower()
+        here = f"{name}."
         with self._documented():
             for row in answer["rrsets"]:
                 if row["type"] == "TXT" and row["name"].lower() == here:
@@ -125,30 +146,41 @@ class Powerdns(HttpProvider):
         return Texts()
 
     def _insert(self, zone: Zone, name: str, value: str, ttl: int, found: Texts) -> None:
-        ttl = int(found.row["ttl"]) if found.row else ttl
         record = {"content": quoted(value), "disabled": False}
-        if self._singly and self._patched(zone, name, "EXTEND", [record], ttl):
-            return
         with _replacing:
             found = self._read_to_replace(zone, name)
-            others = list(found.row["records"]) if found.row else []
-            ttl = int(found.row["ttl"]) if found.row else ttl
+            there = found.row["records"] if found.row else []
+            ttl = int(found.row["ttl"]) if there else ttl  # comments may be there without records
             if not found.having(value):
-                self._patched(zone, name, "REPLACE", [*others, record], ttl)
+                self._put(zone, name, "EXTEND", [record], there, [*there, record], ttl)
 
     def _delete(self, zone: Zone, name: str, value: str, found: Texts) -> None:
-        records = [record.row for record in found.having(value)]
-        ttl = int(found.row["ttl"])
-        if self._singly and all(
-            self._patched(zone, name, "PRUNE", [record], ttl) for record in records
-        ):
-            return
         with _replacing:
             found = self._read_to_replace(zone, name)
             gone = [record.row for record in found.having(value)]
             if gone:
-                left = [record for record in found.row["records"] if record not in gone]
-                self._patched(zone, name, "REPLACE", left, int(found.row["ttl"]))
+                there = found.row["records"]
+                left = [record for record in there if record not in gone]
+                self._put(zone, name, "PRUNE", gone, there, left, int(found.row["ttl"]))
+
+    def _put(
+        self,
+        zone: Zone,
+        name: str,
+        kind: str,
+        each: list[Any],
+        there: list[Any],
+        left: list[Any],
+        ttl: int,
+    ) -> None:
+        """Add or remove ``each`` singly, or else replace what is ``there`` with what is ``left``.
+
+        Beside records that are disabled we always replace: a server that changes a single record
+        drops them.
+        """
+        singly = self._singly and not any(record.get("disabled") for record in there)
+        if not (singly and all(self._patched(zone, name, kind, [one], ttl) for one in each)):
+            self._patched(zone, name, "REPLACE", left, ttl)
 
     def _patched(self, zone: Zone, name: str, kind: str, records: list[Any], ttl: int) -> bool:
         """Change the set; return whether the server knows this ``kind`` of change."""

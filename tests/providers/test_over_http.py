@@ -299,7 +299,6 @@ def test_credentials_that_may_only_read_are_told(service: Service) -> None:
 def test_where_a_proxy_or_the_service_cannot_be_reached_it_says_why(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    provider = service.make()
     url = f"http://user:hushhush@127.0.0.1:{free_port()}"
     monkeypatch.setenv("http_proxy", url)
     monkeypatch.delenv("no_proxy", raising=False)
@@ -477,6 +476,21 @@ def test_an_old_server_keeps_what_is_disabled_and_the_ttl(powerdns: Service) -> 
     ]
 
 
+def test_a_newer_server_keeps_what_is_disabled(powerdns: Service) -> None:
+    server: Any = powerdns.api
+    server.single_records = True
+    server.put("example.test", NAME, ["v=spf1 -all"], disabled="off for now")
+    provider = powerdns.make()
+    provider.add_value(NAME, OURS, 300)
+    assert powerdns.values() == sorted([OURS, "v=spf1 -all"])
+    provider.remove_value(NAME, OURS)
+    records = server.rrset("example.test", NAME)["records"]
+    assert {each["content"]: each["disabled"] for each in records} == {
+        '"off for now"': True,
+        '"v=spf1 -all"': False,
+    }
+
+
 def test_a_newer_server_is_never_told_to_replace_a_set(powerdns: Service) -> None:
     server: Any = powerdns.api
     server.single_records = True
@@ -496,6 +510,23 @@ def test_a_secondary_is_not_written_to(tmp_path: Path, stack: ExitStack) -> None
     server = stack.enter_context(Powerdns(tmp_path, "example.test", kind="Slave"))
     provider = Service("powerdns", server, server.keys).make()
     fails(lambda: provider.add_value(NAME, OURS, 300), "its kind is Slave", "example.test")
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://192.0.2.53:8081", True),
+        ("http://[::1]:8081", False),
+        ("http://localhost:8081", False),
+        ("https://192.0.2.53:8081", False),
+    ],
+)
+def test_a_key_that_crosses_the_network_without_tls_is_warned_of(
+    url: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    loader.load("powerdns", Settings({"api_url": url, "api_key": "hushhush"}, FILE, print))
+    assert ("whoever sees that traffic" in caplog.text) == warned
+    assert "hushhush" not in caplog.text
 
 
 def test_a_wrong_key_or_url_of_powerdns_is_told_with_the_servers_setting(powerdns: Service) -> None:

@@ -136,7 +136,9 @@ class Powerdns(HttpApi):
         """Add or remove one record, as a newer server does."""
         (record,) = row["records"]
         name = row["name"].rstrip(".")
-        there = [each["content"] for each in self.rrset(zone, name).get("records", ())]
+        # As it does: those that are disabled are not seen, and gone after a change.
+        found = self.rrset(zone, name).get("records", ())
+        there = [each["content"] for each in found if not each["disabled"]]
         adding = row["changetype"] == "EXTEND"
         if (record["content"] in there) != adding:
             others = [each for each in there if each != record["content"]]
