@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.files import are_root, weakness
+from certbot_dns_persist.shown import printable
 
 if TYPE_CHECKING:  # it needs zope.interface, which credentials can be read without
     from certbot_dns_persist.providers.interface import Settings
 
 GROUP = "certbot_dns_persist.providers"
 """The entry-point group in which providers register."""
+
+_MOST_CHARACTERS = 500  # of what a stranger says
 
 _PLUGINS = ("certbot.plugins", "letsencrypt.plugins")  # Certbot reads both
 
@@ -76,6 +79,12 @@ def file_of(settings: "Settings") -> str:
 def value_of(settings: "Settings", key: str) -> str:
     """Return what the credentials file says of ``key``; empty when it says nothing."""
     return settings.credentials.get(key, "").strip()
+
+
+def one_line(words: str) -> str:
+    """Return a stranger's ``words`` as one line that is short enough for a message."""
+    line = printable(" ".join(words.split()))
+    return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"
 
 
 def flag(text: str) -> bool:

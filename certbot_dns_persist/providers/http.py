@@ -26,9 +26,8 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
-from certbot_dns_persist.providers.common import file_of, value_of, zones_above
+from certbot_dns_persist.providers.common import file_of, one_line, value_of, zones_above
 from certbot_dns_persist.providers.interface import IAnsweringProvider, Settings
-from certbot_dns_persist.shown import printable
 from certbot_dns_persist.wait import look_until
 
 _T = TypeVar("_T")
@@ -36,7 +35,6 @@ _T = TypeVar("_T")
 _CONNECT, _ANSWER = 10.0, 30.0  # seconds to connect, and without a sign of the server
 _WHOLE = 120.0  # seconds for a whole answer, however it trickles in
 _MOST_OCTETS = 256 * 2**20  # of an answer: PowerDNS shows a whole zone
-_MOST_CHARACTERS = 500  # that we show of an answer's words
 _PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds between tries, if the service does not say how long
 _PATIENCE = 330.0  # seconds after which nothing is tried again
 _WORTH_TELLING = 10.0  # seconds of waiting after which we tell the user
@@ -541,8 +539,7 @@ class HttpProvider:
 
     def _quoted(self, words: str) -> str:
         """Return a stranger's ``words`` as one short line without secrets."""
-        line = printable(" ".join(self._without_secrets(words).split()))
-        return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"
+        return one_line(self._without_secrets(words))
 
     def _without_secrets(self, words: str) -> str:
         """Return ``words`` without secrets: an answer may quote anything."""

@@ -16,6 +16,7 @@ from certbot_dns_persist.providers.common import (
     distribution,
     file_of,
     flag,
+    one_line,
     plugins,
     plugins_called,
     refuse_changeable,
@@ -224,7 +225,7 @@ class Plugin:
             words = f"{type(error).__name__}: {words}" if words else type(error).__name__
         for secret in sorted(self._secrets(), key=len, reverse=True):
             words = words.replace(secret, "***")
-        return words
+        return one_line(words)
 
     def _secrets(self) -> set[str]:
         entries = [(key, value) for key, value in self._options.items() if key != "credentials"]

@@ -734,6 +734,15 @@ def test_a_plugins_words_are_passed_on_without_secrets(desec: Made) -> None:
     assert "hush" not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_plugins_words_are_short_and_of_one_line(desec: Made) -> None:
+    desec.service.complaint = f"\x1b[2Jgone\nAll is well.{'x' * 9999}"
+    with pytest.raises(ProviderError) as caught:
+        desec.bridge.add_value(NAME, OURS, 300)
+    message = str(caught.value)
+    assert len(message) < 1000
+    assert message.isprintable()
+
+
 def test_a_signal_while_a_plugin_works_is_no_fault_of_the_plugin(
     desec: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
