@@ -13,7 +13,7 @@ is in environment variables:
 ========================  ==========================================================
 
 The program adds or removes this one value and leaves every other value at the name alone. It exits
-with status 0 on success, also if there was nothing to do. Its output is shown.
+with status 0 on success, also if there was nothing to do. The end of its output is shown.
 
 We look at the zone's servers afterwards, as :mod:`~.watched` does, and before a program touches a
 name with values of others, it is tried out at a name that nobody uses. These keys are for that, as
@@ -42,7 +42,7 @@ from certbot_dns_persist.providers.interface import IUntriedProvider, Settings
 from certbot_dns_persist.providers.watched import Watched
 
 _SECONDS = 300
-_SHOWN = 2000  # characters of a failing program's output
+_SHOWN = 2000  # characters of a program's output
 
 
 @implementer(IUntriedProvider)
@@ -80,13 +80,20 @@ class Script(Watched):
         self._program = shutil.which(self._command[0])
         if self._program is not None:
             refuse_changeable(Path(self._program), f"The program {self._program}")
+        for file in self._files:  # what an interpreter or an adapter runs, too
+            refuse_changeable(file, f"The file {file}, an argument of {self._command[0]},")
+
+    @property
+    def _files(self) -> list[Path]:
+        """The arguments that are files."""
+        return [path for path in map(Path, self._command[1:]) if _is_file(path)]
 
     def _version(self) -> str:
         # A program has no version: it is another one when its file or its arguments change.
         content = b""
-        for path in map(Path, (self._program or "", *self._command[1:])):
+        for path in (Path(self._program or ""), *self._files):
             with contextlib.suppress(OSError):
-                content += path.read_bytes() if path.is_file() else b""
+                content += path.read_bytes()
         mark = hashlib.sha256(content + "\0".join(self._command).encode()).hexdigest()[:16]
         return f"the program {self._command[0]} (SHA-256 {mark}…)"
 
@@ -124,10 +131,18 @@ class Script(Watched):
                 "file is executable."
             ) from error
         output = done.stdout.decode("utf-8", "replace").strip()
+        if len(output) > _SHOWN:
+            output = f"…{output[-_SHOWN:]}"
         if done.returncode:
             raise errors.ProviderError(
                 f"{task} ended with status {done.returncode}. "
-                + (f"It printed:\n{output[-_SHOWN:]}" if output else "It printed nothing.")
+                + (f"It printed:\n{output}" if output else "It printed nothing.")
             )
         if output:
             self._settings.notify(f"{self._command[0]}:\n{output}")
+
+
+def _is_file(path: Path) -> bool:
+    with contextlib.suppress(OSError):  # as of a value that is too long for a path
+        return path.is_file()
+    return False

@@ -75,10 +75,13 @@ def test_a_failure_is_told_with_the_programs_words(make: Make) -> None:
         assert words in str(caught.value)
 
 
-def test_output_that_is_no_text_and_very_long_is_cut(make: Make) -> None:
+def test_output_that_is_no_text_and_very_long_is_cut(make: Make, said: list[str]) -> None:
     with pytest.raises(ProviderError) as caught:
         make("head -c 100000 /dev/zero | tr '\\0' '\\377'", "exit 1").add_value(NAME, "v", 300)
     assert len(str(caught.value)) < 3000
+    make("head -c 100000 /dev/zero | tr '\\0' x; echo; echo the end").add_value(NAME, "v", 300)
+    assert len(said[0]) < 3000
+    assert said[0].endswith("xxx\nthe end")
 
 
 @pytest.mark.parametrize("part", ["program", "folder above", "folder of a link"])
@@ -100,6 +103,25 @@ def test_root_runs_no_program_that_others_can_change(
         Script(Settings({"command": command}, None, print, lambda _: Served([], None)))
     assert f"{changeable} may be written by everybody (mode 0777)" in str(caught.value)
     assert f"chmod o-w {shlex.quote(str(changeable))}" in str(caught.value)
+
+
+@pytest.mark.parametrize("command", [[sys.executable], [sys.executable, "-I"]])
+def test_root_lets_no_interpreter_run_a_file_that_others_can_change(
+    tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certbot_dns_persist.providers.common.are_root", lambda: True)
+    hook = tmp_path / "hook.py"
+    hook.write_text("print()\n")
+    settings = Settings(
+        {"command": shlex.join([*command, str(hook), "an argument", "x" * 9999])}, None, print
+    )
+    hook.chmod(0o600)
+    Script(settings)
+    hook.chmod(0o666)
+    with pytest.raises(ConfigurationError) as caught:
+        Script(settings)
+    assert f"The file {hook}, an argument of {sys.executable}, is not used" in str(caught.value)
+    assert f"chmod o-w {shlex.quote(str(hook))}" in str(caught.value)
 
 
 def test_a_program_that_is_not_executable_or_missing_is_named(make: Make) -> None:
