@@ -103,7 +103,8 @@ def try_out(
         beside = [each for each in there if each != value]
         expected = [*beside, value] if change is add else beside
         failed = change(value)
-        there[:] = expected
+        # Also what could not be added, or not be removed, is to be removed at the end.
+        there[:] = expected if change is add or failed is None else [*beside, value]
         if failed is None:
             now = look_until(look, lambda now: now is not None and {*now} == {*expected}, seconds)
             if now is not None and {*now} == {*expected}:

@@ -250,3 +250,20 @@ def test_what_a_killed_trial_left_the_next_run_removes(
     assert trials(nameserver) == []
     assert place.journal.names_starting(probe.LABEL) == []
     assert nameserver.values(NAME) == [FOREIGN]
+
+
+def test_what_could_not_be_removed_is_named_even_if_dns_does_not_answer_any_more() -> None:
+    there: list[str] = []
+    answers = [True]
+
+    def remove(value: str) -> ProviderError:
+        answers[0] = False
+        return ProviderError("The service is down.")
+
+    wrong = probe.try_out(
+        "trial.example.test", there.append, remove, lambda: there if answers[0] else None, 0
+    )
+    assert wrong is not None
+    assert wrong.startswith("The service is down.")
+    assert len(there) == 3
+    assert all(f'"{value}"' in wrong for value in there)
