@@ -54,8 +54,13 @@ class Tried:
 
     def covers(self, version: str) -> bool:
         """Whether what we tried is good for this version: one that its authors call compatible."""
-        major = version.partition(".")[0]
-        return version in self.earlier or major == self.version.partition(".")[0]
+        return version in self.earlier or _series(version) == _series(self.version)
+
+
+def _series(version: str) -> list[str]:
+    """Return the start of a version that those have which are compatible with it."""
+    parts = version.split(".")
+    return parts[: 2 if parts[0] == "0" else 1]
 
 
 _ANOTHER = (

@@ -80,3 +80,6 @@ def test_a_version_that_its_authors_call_incompatible_is_another_one() -> None:
     assert tried.covers("2.9")
     assert not tried.covers("3.0.0")
     assert not tried.covers("1.9.9")
+    early = Tried("dns-x", "certbot-dns-x", "0.3.1", Outcome.WORKS)
+    assert early.covers("0.3.9")
+    assert not early.covers("0.4.0")
