@@ -279,32 +279,14 @@ class Ensure:
         if plans:
             names = ", ".join(dict.fromkeys(self._publisher.names(plan.name) for plan in plans))
             self._here.notify(f"Publishing through {names}:\n{words.changes(plans)}")
-        ready: list[Plan] = []
-        for plan in plans:
-            try:
-                self._warn_of_other_zone(plan)
-                ready.append(plan)
-            except errors.ProviderError as error:
-                failed.setdefault(str(error), []).append(plan)
-        outcomes = self._publisher.add_all([(_record(plan), plan.reason) for plan in ready])
-        for plan, why in zip(ready, outcomes, strict=True):
+        outcomes = self._publisher.add_all([(_record(plan), plan.reason) for plan in plans])
+        for plan, why in zip(plans, outcomes, strict=True):
             if why is None:
                 published.append(plan)
             else:
                 failed.setdefault(str(why), []).append(plan)
         self._publisher.settle()
         return published
-
-    def _warn_of_other_zone(self, plan: Plan) -> None:
-        """Say it when the provider writes to another zone than the one that DNS shows.
-
-        That is no error: the provider may be right outside, as where this machine sees another
-        view, and a record in a zone that nobody asks does no harm.
-        """
-        for name, zone in self._publisher.zones(plan.name).items():
-            seen = plan.standings[0].found.zone
-            if seen is not None and zone.lower() != seen.lower():
-                logger.warning(words.other_zone(plan.name, name, zone, seen))
 
     # Wait and retire
 
@@ -615,4 +597,5 @@ def _record(plan: Plan, value: str | None = None) -> TxtRecord:
         server=request.server,
         account_url=request.account_url,
         persist_until=plan.record.persist_until if value is None else None,
+        zone=plan.standings[0].found.zone,
     )

@@ -37,8 +37,10 @@ from certbot_dns_persist.shown import logger_of
 if TYPE_CHECKING:
     from certbot_dns_persist.providers.interface import (
         AnsweringProvider,
+        LookingProvider,
         ManyProvider,
         Provider,
+        Seen,
         Served,
         SettlingProvider,
         UntriedProvider,
@@ -50,6 +52,8 @@ _T = TypeVar("_T")
 
 #: How many names are locked at once: they are looked up together, and others wait for all of them.
 LOCKED_AT_ONCE = 20
+#: The same where all are added in a few requests: as many as a certificate has.
+ADDED_AT_ONCE = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +72,8 @@ class TxtRecord:
     account_url: str
     persist_until: int | None = None
     """UNIX seconds."""
+    zone: str | None = None
+    """The zone that DNS shows it in; ``None`` if that is unknown."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,7 +226,7 @@ class Publisher:
         # Before the locks: a trial waits for DNS.
         found = [self._refused_by_trial(record) for record, _ in wanted]
         usable = [place for place, why in enumerate(found) if why is None]
-        for batch in self.batches(usable, lambda place: wanted[place][0].name):
+        for batch in self.batches(usable, lambda place: wanted[place][0].name, add=True):
             together = self._add_together([wanted[place] for place in batch])
             for place, why in zip(batch, together, strict=True):
                 found[place] = why
@@ -317,12 +323,16 @@ class Publisher:
     def _add_all(self, wanted: Sequence[tuple[TxtRecord, str]]) -> list[ProviderError | None]:
         found: list[ProviderError | None] = [None] * len(wanted)
         missing: list[_Missing] = []
+        there = self._look_at([record.name for record, _ in wanted])
         for place, (record, reason) in enumerate(wanted):
             try:
                 for name, provider in self._providers(record.name):
-                    if record.value not in provider.list_values(record.name):
-                        zone = provider.zone_for(record.name)
-                        change = self._change("add", record, reason, name, zone)
+                    seen = there[id(provider), record.name]
+                    if isinstance(seen, ProviderError):
+                        raise seen
+                    _warn_of_other_zone(record, name, provider, seen.zone)
+                    if record.value not in seen.values:
+                        change = self._change("add", record, reason, name, seen.zone)
                         missing.append(_Missing(place, name, provider, record, change))
                 if self._kept_by_others(record) and self.stands(record.name, record.value) is False:
                     self.forget(record.name, [record.value])  # else it would stay
@@ -332,6 +342,18 @@ class Publisher:
         for place, why in self._add_missing(missing):
             found[place] = found[place] or why
         return found
+
+    def _look_at(self, names: Sequence[str]) -> "dict[tuple[int, str], Seen | ProviderError]":
+        """Return what each provider has at each name, by the provider's id and the name."""
+        asked: dict[int, tuple[Provider, dict[str, None]]] = {}
+        for name in names:
+            for _, provider in self._providers(name):
+                asked.setdefault(id(provider), (provider, {}))[1][name] = None
+        return {
+            (number, name): seen
+            for number, (provider, its) in asked.items()
+            for name, seen in zip(its, _seen(provider, [*its]), strict=True)
+        }
 
     def _add_missing(self, missing: "Sequence[_Missing]") -> "list[tuple[int, ProviderError]]":
         """Add records, all noted together; return those that may not be there, and why."""
@@ -379,32 +401,39 @@ class Publisher:
             self.journal.done(*outcomes)
         return failed
 
-    def batches(self, wanted: Iterable[_T], name_of: Callable[[_T], str]) -> list[list[_T]]:
+    def batches(
+        self, wanted: Iterable[_T], name_of: Callable[[_T], str], *, add: bool = False
+    ) -> list[list[_T]]:
         """Return ``wanted`` in groups whose names may be locked together.
 
-        Services that are asked through an API take seconds for a group. A user's program and a
-        plugin of Certbot's may wait for minutes at each name, so each is locked alone.
+        Services that are asked through an API take seconds for a group, and no more for a larger
+        one if they are to ``add`` many records in one request. A user's program and a plugin of
+        Certbot's may wait for minutes at each name, so each is locked alone.
         """
-        quick, batches = [], []
+        groups: dict[int, list[_T]] = {}
         for each in wanted:
-            if self._is_quick(name_of(each)):
-                quick.append(each)
-            else:
-                batches.append([each])
-        for start in range(0, len(quick), LOCKED_AT_ONCE):
-            batches.append(quick[start : start + LOCKED_AT_ONCE])
-        return batches
+            groups.setdefault(self._locked_at_once(name_of(each), add=add), []).append(each)
+        return [
+            group[start : start + size]
+            for size, group in groups.items()
+            for start in range(0, len(group), size)
+        ]
 
-    def _is_quick(self, name: str) -> bool:
+    def _locked_at_once(self, name: str, *, add: bool) -> int:
         from certbot_dns_persist.providers.interface import IManyProvider
 
         try:
-            return all(
-                IManyProvider.providedBy(provider) or _answers(provider) is not None
-                for _, provider in self._providers(name)
-            )
+            providers = [provider for _, provider in self._providers(name)]
         except Error:  # whoever uses it says why
-            return False
+            return 1
+        many = [IManyProvider.providedBy(provider) for provider in providers]
+        if add and all(many):
+            return ADDED_AT_ONCE
+        quick = all(
+            adds_many or _answers(provider) is not None
+            for adds_many, provider in zip(many, providers, strict=True)
+        )
+        return LOCKED_AT_ONCE if quick else 1
 
     def alone(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Keep other processes from changing ``name``, as :meth:`locked`, whoever writes it."""
@@ -495,14 +524,6 @@ class Publisher:
             except ProviderError as error:
                 logger.debug("%s could not be asked again: %s", record.name, error)
         return True
-
-    def zones(self, name: str) -> dict[str, str]:
-        """Return the zone of ``name`` by provider, of those that do not go by DNS."""
-        return {
-            label: zone
-            for label, provider in self._providers(name)
-            if _answers(provider) and (zone := provider.zone_for(name)) is not None
-        }
 
     def note_doubt(self, record: TxtRecord, reason: str, doubt: str) -> None:
         """Log that ``record``, which was added, may not be there. The note of it stays."""
@@ -653,6 +674,39 @@ def _known(error: BaseException) -> str:
     if isinstance(error, ProviderError) and not isinstance(error, BrokenProvider):
         return str(error)
     return f"{INTERRUPTED} by {type(error).__name__}; the outcome is unknown"
+
+
+def _seen(provider: "Provider", names: Sequence[str]) -> "Sequence[Seen | ProviderError]":
+    """Return what ``provider`` has at each of ``names``, or why it cannot tell."""
+    from certbot_dns_persist.providers.interface import ILookingProvider, Seen
+
+    if ILookingProvider.providedBy(provider):
+        try:
+            return cast("LookingProvider", provider).look_at_many(names)
+        except ProviderError as error:
+            return [error] * len(names)
+    seen: list[Seen | ProviderError] = []
+    for name in names:
+        try:
+            values = provider.list_values(name)
+            seen.append(Seen(provider.zone_for(name), values))
+        except ProviderError as error:
+            seen.append(error)
+    return seen
+
+
+def _warn_of_other_zone(
+    record: TxtRecord, name: str, provider: "Provider", zone: str | None
+) -> None:
+    """Say it when a provider that does not go by DNS writes to another zone than DNS shows.
+
+    That is no error: the provider may be right outside, as where this machine sees another view,
+    and a record in a zone that nobody asks does no harm.
+    """
+    if _answers(provider) is None or zone is None or record.zone is None:
+        return
+    if zone.lower() != record.zone.lower():
+        logger.warning(words.other_zone(record.name, name, zone, record.zone))
 
 
 def _answers(provider: "Provider") -> "AnsweringProvider | None":

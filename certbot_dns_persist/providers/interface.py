@@ -12,8 +12,9 @@ mean. Its whole life:
    others, which are usually misspelt.
 3. ``add_value`` is called for each record that is missing, then, when every server has the
    new records, ``remove_value`` for each that they replace. SDKs are imported here, not before.
-   An :class:`IManyProvider` gets the missing records of many names in one ``add_many`` instead;
-   who has nothing to gain from that does without it.
+   An :class:`IManyProvider` gets the missing records of many names in one ``add_many`` instead,
+   and an :class:`ILookingProvider` is asked about many names in one ``look_at_many``; who has
+   nothing to gain from that does without it.
 4. Where no name server shows a record here when the time is up, an :class:`IAnsweringProvider` is
    asked whether it has it. Others need nothing more: of these it is then in doubt.
 
@@ -80,6 +81,15 @@ class Addition(NamedTuple):
     """Seconds."""
 
 
+class Seen(NamedTuple):
+    """What a service has at a name."""
+
+    zone: str | None
+    """As ``zone_for`` returns it."""
+    values: list[str]
+    """As ``list_values`` returns them."""
+
+
 class IProvider(Interface):
     """One DNS service, as far as TXT records go. Names are absolute and carry no trailing dot."""
 
@@ -113,6 +123,16 @@ class ISettlingProvider(IProvider):
     def settle():
         """Return when they have it, or tell the user why that is unknown. Called once after all
         additions, to wait for many records together.
+        """
+
+
+class ILookingProvider(IProvider):
+    """A provider that looks at many names in fewer requests than two each."""
+
+    def look_at_many(names):
+        """Return what the service has at each of ``names`` (a list of str), in their order: a
+        :class:`Seen`, or the :class:`~certbot_dns_persist.errors.ProviderError` that
+        ``zone_for`` or ``list_values`` would raise.
         """
 
 
@@ -195,6 +215,12 @@ class ManyProvider(Provider, Protocol):
     """:class:`IManyProvider` for type checkers."""
 
     def add_many(self, additions: Sequence[Addition]) -> Sequence[int | ProviderError]: ...
+
+
+class LookingProvider(Provider, Protocol):
+    """:class:`ILookingProvider` for type checkers."""
+
+    def look_at_many(self, names: Sequence[str]) -> Sequence[Seen | ProviderError]: ...
 
 
 class SettlingProvider(Provider, Protocol):

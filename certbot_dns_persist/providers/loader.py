@@ -25,6 +25,7 @@ from certbot_dns_persist.providers import bridge
 from certbot_dns_persist.providers.common import GROUP, distribution, is_plugin
 from certbot_dns_persist.providers.interface import (
     IAnsweringProvider,
+    ILookingProvider,
     IManyProvider,
     IProvider,
     ISettlingProvider,
@@ -118,7 +119,13 @@ def _warn_of_unknown_keys(name: str, factory: Any, settings: Settings) -> None:
 
 def _faults(provider: Provider) -> list[str]:
     """Say what ``provider`` lacks to be what it says it is, one clause a fault."""
-    optional = (ISettlingProvider, IAnsweringProvider, IManyProvider, IUntriedProvider)
+    optional = (
+        ISettlingProvider,
+        IAnsweringProvider,
+        ILookingProvider,
+        IManyProvider,
+        IUntriedProvider,
+    )
     more = [each for each in optional if each.providedBy(provider)]
     faults: dict[str, None] = {}
     for interface in (IProvider, *more):

@@ -26,20 +26,29 @@ are not truncated or easily forged, and a firewall that lets queries through let
 """
 
 import base64
+import dataclasses
 import datetime
 import ipaddress
+import random
 import re
-import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL, whole_number
 from certbot_dns_persist.providers.common import file_of, flag, value_of
-from certbot_dns_persist.providers.interface import IAnsweringProvider, Settings
+from certbot_dns_persist.providers.exchange import Server, UnreachableError
+from certbot_dns_persist.providers.interface import (
+    Addition,
+    IAnsweringProvider,
+    ILookingProvider,
+    IManyProvider,
+    Seen,
+    Settings,
+)
 from certbot_dns_persist.value.txt import from_strings, to_strings
 from certbot_dns_persist.wait import look_until
 
@@ -76,14 +85,16 @@ _PROTOCOLS = {
     "udp_first": ("UDP", "TCP"),
 }
 
-_TIMEOUT = 10.0  # seconds for one exchange, from connecting to the last octet
 _SETTLE = 10.0  # seconds within which a server must serve a removal, if it may be of no effect
-_UDP_PAYLOAD = 1232  # octets that an answer over UDP may have without being fragmented
+_TCP_MESSAGE = 65_000  # octets of an update, which its length has 16 bits for
+_UDP_MESSAGE = 512  # RFC 1035 section 4.2.1; we cannot know whether a server takes more
 _PAUSE = 0.2  # seconds between two looks at what it serves
+_SIGNATURE = 512  # octets for a TSIG record, with the longest names
+_NAMED = 3  # names that an error about many has
 _TRIES = 50  # to add a record while others change those beside it
 
 
-@implementer(IAnsweringProvider)
+@implementer(IAnsweringProvider, ILookingProvider, IManyProvider)
 class Rfc2136:
     """One primary server, and the key that may change TXT records there."""
 
@@ -128,10 +139,10 @@ class Rfc2136:
         self._algorithm = self._parsed(
             "algorithm", _algorithm, f"one of {', '.join(_ALGORITHMS)}", default="hmac-sha256"
         )
-        self._sign_queries: bool | None = False if self._apart else None
-        """``None`` until the server has shown whether it answers signed queries."""
+        self._signing: tuple[bool, ...] = (False, True) if self._apart else (True, False)
+        """Whether to sign queries: first so and then, if that is of no use, so."""
         if self._get("sign_query"):
-            self._sign_queries = self._parsed("sign_query", flag, "true or false")
+            self._signing = (self._parsed("sign_query", flag, "true or false"),)
         self._key = dns.tsig.Key(
             self._parsed("name", _absolute, "the name of a TSIG key"),
             self._parsed("secret", _secret, "base64, as in the server's configuration"),
@@ -155,8 +166,20 @@ class Rfc2136:
         Raises :class:`~certbot_dns_persist.errors.ProviderError` if the server cannot be asked, or
         is not authoritative there.
         """
-        records, _ = self._read(_absolute(name))
-        return [_value(rdata) for rdata in records or ()]
+        return _values(self._read(_absolute(name)))
+
+    def look_at_many(self, names: Sequence[str]) -> list[Seen | errors.ProviderError]:
+        """Look at many names together, as :meth:`zone_for` and :meth:`list_values` at one."""
+        owners = [_absolute(name) for name in names]
+        seen: list[Seen | errors.ProviderError] = []
+        for there, zone in zip(self._read_all(owners), self._find_zones(owners), strict=True):
+            if isinstance(there, errors.ProviderError):
+                seen.append(there)
+            elif isinstance(zone, errors.ProviderError):
+                seen.append(zone)
+            else:
+                seen.append(Seen(_shown(zone), _values(there)))
+        return seen
 
     def has_value(self, name: str, value: str) -> bool | None:
         """Whether the TXT ``value`` stands at ``name``; ``None`` when that cannot be told.
@@ -164,7 +187,7 @@ class Rfc2136:
         :raises errors.ProviderError: the server cannot be asked, or is not authoritative there.
         """
         owner = _absolute(name)
-        records, _ = self._read(owner)
+        records = self._read(owner).records
         if _reading(records, value):
             return True
         return False if self._confirms(owner, records) else None
@@ -185,74 +208,139 @@ class Rfc2136:
             question.present(name, *records)
         else:
             question.absent(name, dns.rdatatype.TXT)
-        return self._change(_shown(name), zone, question) == dns.rcode.NOERROR
+        return self._change(name, zone, question) == dns.rcode.NOERROR
 
     def add_value(self, name: str, value: str, ttl: int) -> int:
         """Add one TXT record to those at ``name``; return the TTL in seconds that it has.
 
-        The records of one name and type share a TTL (RFC 2181 5.2), and servers give that of the
-        newcomer to all of them. So records that stand there keep theirs, whatever ``ttl`` says,
-        and the user is told. The update has the prerequisite (RFC 2136 2.4.2, 2.4.3) that these
-        records are still those that were read. A signed NOERROR is an accepted change: that the
-        server does not show it yet, or to us, is no error.
-
         :raises errors.ProviderError: the server cannot be asked, or refuses; or ``name`` is an
             alias.
         """
-        import dns.rcode
+        (outcome,) = self.add_many([Addition(name, value, ttl)])
+        if isinstance(outcome, errors.ProviderError):
+            raise outcome
+        return outcome
 
-        owner = _absolute(name)
-        zone = self._zone(owner)
-        denied: tuple[RRset | None, int] | None = None
-        denied_alias = False
+    def add_many(self, additions: Sequence[Addition]) -> list[int | errors.ProviderError]:
+        """Add records, those of a zone in as few updates as they fit into.
+
+        The records of one name and type share a TTL (RFC 2181 5.2), and servers give that of the
+        newcomer to all of them. So records that stand there keep theirs, whatever was asked for,
+        and the user is told. An update has the prerequisites (RFC 2136 2.4.2, 2.4.3) that the
+        records at its names are still those that were read. A signed NOERROR is an accepted
+        change: that the server does not show it yet, or to us, is no error.
+        """
+        adding = [_Adding(each, _absolute(each.name)) for each in additions]
         for _ in range(_TRIES):
-            records, alias = self._read(owner)
-            if alias and denied_alias:
+            # Of several values for a name, the first one: the next begins with what that leaves.
+            now: dict[Name, _Adding] = {}
+            for each in adding:
+                if each.open:
+                    now.setdefault(each.owner, each)
+            self._prepare([*now.values()])
+            self._send([each for each in now.values() if each.open])
+            if not any(each.open for each in adding):
+                break
+            # Somebody else was faster, or we were and the answer got lost: look again.
+            if self._apart and any(each.open for each in now.values()):
+                time.sleep(_PAUSE)  # it has yet to get what the other server has
+        self._take_ttls([each for each in adding if each.accepted])
+        return [self._told(each) for each in adding]
+
+    def _prepare(self, adding: "Sequence[_Adding]") -> None:
+        """Look at the names of records, and settle how each is added, unless it is there."""
+        owners = [each.owner for each in adding]
+        seen = zip(self._read_all(owners), self._find_zones(owners), strict=True)
+        for each, (there, zone) in zip(adding, seen, strict=True):
+            if isinstance(there, errors.ProviderError):
+                each.outcome = there
+                continue
+            if isinstance(zone, errors.ProviderError):
+                each.outcome = zone
+                continue
+            records, alias = there
+            each.zone = zone
+            if alias and each.denied_alias:
                 # A server silently ignores an addition beside a CNAME (RFC 2136 section 3.4.2.2).
-                raise errors.ProviderError(
-                    f"No TXT record can be added at {name} in the zone {_shown(zone)} on "
+                each.outcome = errors.ProviderError(
+                    f"No TXT record can be added at {each.name} in the zone {_shown(each.zone)} on "
                     f"{self._server}: the name is an alias (CNAME) for {alias}. The record belongs "
                     "there."
                 )
-            denied_alias = alias is not None
-            if _reading(records, value):
-                used = records.ttl if records else ttl
-                break
-            times = denied[1] + 1 if denied and denied[0] == records else 0
-            denied = records, times
-            if times:
-                # Served at this name, yet not there when the update looked: they are made from a
-                # wildcard (RFC 4592), and the name has none of its own. An alias may be, too, which
-                # the update then overrides; its prerequisites fail at one that is not.
-                records = None
+                continue
+            each.denied_alias = alias is not None
+            if records and _reading(records, each.value):
+                each.outcome = records.ttl
+                continue
+            times = each.denied[1] + 1 if each.denied and each.denied[0] == records else 0
+            each.denied = records, times
+            # Served at this name, yet not there when the update looked: they are made from a
+            # wildcard (RFC 4592), and the name has none of its own. An alias may be, too, which
+            # the update then overrides; its prerequisites fail at one that is not.
+            each.beside = None if times else records
             # And if there are others, then this server is late, or shows us another view.
-            used = records.ttl if records else ttl
-            update = _addition(zone, owner, value, used, records, blind=times > 1)
-            if self._change(name, zone, update) == dns.rcode.NOERROR:
-                used = self._ttl_served(owner, value, used)
-                break
-            # Somebody else was faster, or we were and the answer got lost: look again.
-            if self._apart:
-                time.sleep(_PAUSE)  # it has yet to get what the other server has
-        else:
-            raise errors.ProviderError(
-                f"The TXT records at {name} on {self._server} changed each of the {_TRIES} times "
-                "that we tried to add one. Find out what keeps changing them, then try again."
-            )
-        if used != ttl:
-            self._settings.notify(
-                f"The TTL at {name} is {used} seconds instead of {ttl}: records that stand "
-                "there keep theirs, and a server may set bounds."
-            )
-        return used
+            each.blind = times > 1
 
-    def _ttl_served(self, name: "Name", value: str, ttl: int) -> int:
-        """Return the TTL of ``value``, which was accepted with ``ttl``, as the server has it."""
-        try:
-            records, _ = self._read(name)
-        except errors.ProviderError:
-            return ttl  # it is published all the same
-        return records.ttl if records and _reading(records, value) else ttl
+    def _send(self, adding: "Sequence[_Adding]") -> None:
+        """Add records; leave those open whose prerequisites fail.
+
+        A message is done as a whole or not at all. So one that is refused is split, until each
+        record has the answer that it would get alone.
+        """
+        import dns.rcode
+
+        room = _UDP_MESSAGE if "UDP" in self._updating else _TCP_MESSAGE
+        batches = _batches(adding, room)
+        failed: dict[_Adding, _Failed] = {}
+        while batches:
+            answers = self._change_all([_addition(batch) for batch in batches])
+            smaller: list[Sequence[_Adding]] = []
+            for batch, answer in zip(batches, answers, strict=True):
+                if len(batch) > 1 and answer != dns.rcode.NOERROR:
+                    first = batch[:1]
+                    if not isinstance(answer, _NoAnswer):
+                        middle = len(batch) // 2
+                        smaller += [batch[:middle], batch[middle:]]
+                        continue
+                    # Something on the way may drop messages of this size.
+                    (answer,) = self._change_all([_addition(first)])
+                    if not isinstance(answer, _NoAnswer):
+                        smaller += [[each] for each in batch[1:]]
+                        batch = first
+                if isinstance(answer, _Failed):
+                    failed |= dict.fromkeys(batch, answer)
+                elif answer == dns.rcode.NOERROR:
+                    for each in batch:
+                        each.accept()
+            batches = smaller
+        for zone in {each.zone for each in failed}:
+            of_zone = [each for each in adding if each in failed and each.zone == zone]
+            why = self._errors([(each.name, failed[each]) for each in of_zone], _changing(zone))
+            for each, error in zip(of_zone, why, strict=True):
+                each.outcome = error
+
+    def _take_ttls(self, accepted: "Sequence[_Adding]") -> None:
+        """Take the TTLs of what was accepted from the server, where it shows them."""
+        for each, there in zip(accepted, self._read_all([a.owner for a in accepted]), strict=True):
+            if isinstance(there, errors.ProviderError):
+                continue  # it is published all the same
+            records = there.records
+            if records and _reading(records, each.value):
+                each.outcome = records.ttl
+
+    def _told(self, each: "_Adding") -> int | errors.ProviderError:
+        """Return how an addition ended; tell the user of another TTL than was asked for."""
+        if each.outcome is None:
+            return errors.ProviderError(
+                f"The TXT records at {each.name} on {self._server} changed each of the {_TRIES} "
+                "times that we tried to add one. Find out what keeps changing them, then try again."
+            )
+        if isinstance(each.outcome, int) and each.outcome != each.ttl:
+            self._settings.notify(
+                f"The TTL at {each.name} is {each.outcome} seconds instead of {each.ttl}: records "
+                "that stand there keep theirs, and a server may set bounds."
+            )
+        return each.outcome
 
     def remove_value(self, name: str, value: str) -> None:
         """Delete the TXT records at ``name`` whose joined value is ``value``.
@@ -264,7 +352,7 @@ class Rfc2136:
 
         owner = _absolute(name)
         records, alias = self._read(owner)
-        if alias:
+        if alias is not None:
             return
         doomed = _reading(records, value)
         certain = self._confirms(owner, records)
@@ -273,57 +361,75 @@ class Rfc2136:
         zone = self._zone(owner)
         update = dns.update.UpdateMessage(zone)
         update.delete(owner, *(doomed or [_text(value)]))
-        self._change(name, zone, update)
+        self._change(owner, zone, update)
         if doomed and not certain:
             self._check_removed(owner, value)
 
     # What is asked of the server, in terms of records.
 
     def _zone(self, name: "Name") -> "Name":
-        """Return the zone that holds ``name``: the owner of the SOA record in the server's answer.
+        (zone,) = self._find_zones([name])
+        if isinstance(zone, errors.ProviderError):
+            raise zone
+        return zone
 
-        An answer that there is none at ``name`` contains the zone's (RFC 2308 section 3), except
+    def _find_zones(self, names: "Sequence[Name]") -> "list[Name | errors.ProviderError]":
+        """Return the zones that hold ``names``: the owners of the SOA records in the answers.
+
+        An answer that there is none at a name contains the zone's (RFC 2308 section 3), except
         below an alias, where we ask for the parent.
         """
         import dns.name
         import dns.rdatatype
 
-        asked = name
-        while name not in self._zones:
-            reply = self._look_up(asked, dns.rdatatype.SOA)
-            soas = [
-                rrset.name
-                for rrset in reply.answer or reply.authority
-                if rrset.rdtype == dns.rdatatype.SOA and asked.is_subdomain(rrset.name)
-            ]
-            if soas:
-                self._zones[name] = soas[0]
-            elif asked == dns.name.root:
-                raise errors.ProviderError(
-                    f"Cannot find the zone of {_shown(name)}: {self._server} gives no SOA record "
-                    f"for it or any name above it. Correct {_PREFIX}server in {self._file} to the "
-                    "zone's primary server."
-                )
-            else:
-                asked = asked.parent()
-        return self._zones[name]
+        failed: dict[Name, errors.ProviderError] = {}
+        asked = {name: name for name in names if name not in self._zones}
+        while asked:
+            above: dict[Name, Name] = {}
+            replies = self._look_up([*asked.values()], dns.rdatatype.SOA)
+            for (name, place), reply in zip(asked.items(), replies, strict=True):
+                if isinstance(reply, errors.ProviderError):
+                    failed[name] = reply
+                    continue
+                zone = _zone_in(reply, place)
+                if zone is not None:
+                    self._zones[name] = zone
+                elif place != dns.name.root:
+                    above[name] = place.parent()
+                else:
+                    failed[name] = errors.ProviderError(
+                        f"Cannot find the zone of {_shown(name)}: {self._server} gives no SOA "
+                        f"record for it or any name above it. Correct {_PREFIX}server in "
+                        f"{self._file} to the zone's primary server."
+                    )
+            asked = above
+        return [failed.get(name) or self._zones[name] for name in names]
 
-    def _read(self, name: "Name") -> "tuple[RRset | None, str | None]":
-        """Return the TXT records at ``name``, and its target if it is an alias."""
-        import dns.rdataclass
+    def _read(self, name: "Name") -> "_There":
+        (there,) = self._read_all([name])
+        if isinstance(there, errors.ProviderError):
+            raise there
+        return there
+
+    def _read_all(self, names: "Sequence[Name]") -> "list[_There | errors.ProviderError]":
+        """Return what stands at each of ``names``, and remember what that says of their zones."""
         import dns.rdatatype
 
-        reply = self._look_up(name, dns.rdatatype.TXT)
-        records, alias = (
-            reply.get_rrset(reply.answer, name, dns.rdataclass.IN, rdtype)
-            for rdtype in (dns.rdatatype.TXT, dns.rdatatype.CNAME)
-        )
-        return records, alias[0].to_text().rstrip(".") if alias else None
+        found: list[_There | errors.ProviderError] = []
+        for name, reply in zip(names, self._look_up(names, dns.rdatatype.TXT), strict=True):
+            if isinstance(reply, errors.ProviderError):
+                found.append(reply)
+                continue
+            zone = _zone_in(reply, name)
+            if zone is not None:
+                self._zones[name] = zone
+            found.append(_there(name, reply))
+        return found
 
     def _check_removed(self, name: "Name", value: str) -> None:
         """Raise if the server still serves what it agreed to remove."""
         left = look_until(
-            lambda: _reading(self._read(name)[0], value),
+            lambda: _reading(self._read(name).records, value),
             lambda left: not left,
             _SETTLE,
             pauses=(_PAUSE, _PAUSE),
@@ -336,36 +442,51 @@ class Rfc2136:
                 "record above the name or a cache before the server."
             )
 
-    def _look_up(self, name: "Name", rdtype: "RdataType") -> "Message":
-        """Ask for the records of a type at ``name``; return only what is authoritative.
+    def _look_up(
+        self, names: "Sequence[Name]", rdtype: "RdataType"
+    ) -> "list[Message | errors.ProviderError]":
+        """Ask for the records of a type at each name; return only what is authoritative.
 
         Signed, as far as the server goes along: the key may choose the view (RFC 8945).
         """
-        if self._sign_queries is not None:
-            return self._answer(name, rdtype, signed=self._sign_queries)
-        try:
-            reply = self._answer(name, rdtype, signed=True)
-        except _KeyNotTaken:
-            self._sign_queries = False
-        except errors.ProviderError as error:
-            if isinstance(error.__cause__, _UnreachableError):
-                raise
-        else:
-            self._sign_queries = True
-            return reply
-        return self._answer(name, rdtype, signed=False)
+        found: dict[Name, Message | _Failed] = {}
+        for signed in self._signing:
+            left = [name for name in dict.fromkeys(names) if _asks_for_more(found.get(name))]
+            answers = self._answers(left, rdtype, signed=signed)
+            for name, answer in zip(left, answers, strict=True):
+                # If neither is answered, an unsigned question has the better reason.
+                if not (signed and name in found and isinstance(answer, _Failed)):
+                    found[name] = answer
+            if signed and any(isinstance(answer, _KeyNotTaken) for answer in answers):
+                self._signing = self._signing if len(self._signing) == 1 else (False,)
+        failed = [(name, why) for name, why in found.items() if isinstance(why, _Failed)]
+        told = self._errors([(_shown(name), why) for name, why in failed], "look up {}".format)
+        why_not = dict(zip((name for name, _ in failed), told, strict=True))
+        return [
+            why_not[name] if isinstance(answer := found[name], _Failed) else answer
+            for name in names
+        ]
 
-    def _answer(self, name: "Name", rdtype: "RdataType", *, signed: bool) -> "Message":
-        import dns.flags
+    def _answers(
+        self, names: "Sequence[Name]", rdtype: "RdataType", *, signed: bool
+    ) -> "list[Message | _Failed]":
         import dns.message
+
+        # Without RD: a resolver's cache is of no use.
+        queries = [dns.message.make_query(name, rdtype, flags=0) for name in names]
+        replies = self._exchange(self._server, self._querying, queries, signed=signed)
+        return [
+            reply if isinstance(reply, _Failed) else self._authoritative(name, reply)
+            for name, reply in zip(names, replies, strict=True)
+        ]
+
+    def _authoritative(self, name: "Name", reply: "Message") -> "Message | _Failed":
+        """Return an answer, or why it is of no use."""
+        import dns.flags
         import dns.name
         import dns.rcode
         import dns.rdatatype
 
-        # Without RD: a resolver's cache is of no use.
-        query = dns.message.make_query(name, rdtype, flags=0)
-        task = f"look up {_shown(name)}"
-        reply = self._exchange(self._server, self._querying, query, task, signed=signed)
         rcode = reply.rcode()
         if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             advice = {
@@ -374,7 +495,7 @@ class Rfc2136:
                 f"selects a view, set {_PREFIX}sign_query = true",
                 dns.rcode.SERVFAIL: "Often it could not load the zone; its log says why",
             }.get(rcode, "Its log may say why")
-            raise self._failed(self._server, task, f"answered {dns.rcode.to_text(rcode)}. {advice}")
+            return _Failed(self._server, f"answered {dns.rcode.to_text(rcode)}. {advice}")
         if reply.flags & dns.flags.AA:
             return reply
         fault = "is not authoritative for that name"
@@ -382,24 +503,25 @@ class Rfc2136:
             if rrset.rdtype == dns.rdatatype.NS and rrset.name != dns.name.root:
                 servers = ", ".join(sorted(rdata.to_text().rstrip(".") for rdata in rrset))
                 fault = f"delegates {_shown(rrset.name)} to {servers}"
-        raise self._failed(
-            self._server,
-            task,
-            f"{fault}. Correct {_PREFIX}server to the primary server of the zone",
+        return _Failed(
+            self._server, f"{fault}. Correct {_PREFIX}server to the primary server of the zone"
         )
 
-    def _change(self, name: str, zone: "Name", update: "UpdateMessage") -> "Rcode":
-        """Send an update; return NOERROR, or YXRRSET or NXRRSET if a prerequisite failed.
+    def _change(self, name: "Name", zone: "Name", update: "UpdateMessage") -> "Rcode":
+        """Send an update of ``name``; return its code as :meth:`_change_all` does, or raise."""
+        (answer,) = self._change_all([update])
+        if isinstance(answer, _Failed):
+            raise self._errors([(_shown(name), answer)], _changing(zone))[0]
+        return answer
+
+    def _change_all(self, updates: "Sequence[UpdateMessage]") -> "list[Rcode | _Failed]":
+        """Send updates; return for each NOERROR, or YXRRSET or NXRRSET if a prerequisite failed.
 
         RFC 2136 section 2.2 defines the codes.
         """
         import dns.rcode
 
-        task = f"change the TXT records at {name} in the zone {_shown(zone)}"
         server = self._updated
-        rcode = self._exchange(server, self._updating, update, task, signed=True).rcode()
-        if rcode in (dns.rcode.NOERROR, dns.rcode.YXRRSET, dns.rcode.NXRRSET):
-            return rcode
         advice = {
             dns.rcode.FORMERR: "It did not understand the update. Does it speak RFC 2136?",
             dns.rcode.SERVFAIL: "Often it cannot write the zone's file or journal; its log says "
@@ -410,47 +532,70 @@ class Rfc2136:
             f"{server.key} to the primary",
             dns.rcode.NOTAUTH: f"It is not the primary server of the zone: correct {server.key}",
             dns.rcode.NOTZONE: "There the name is outside that zone. Was the zone just moved?",
-        }.get(rcode, "Its log may say why")
-        raise self._failed(server, task, f"answered {dns.rcode.to_text(rcode)}. {advice}")
+        }
+        decided: list[Rcode | _Failed] = []
+        for reply in self._exchange(server, self._updating, updates, signed=True):
+            if isinstance(reply, _Failed):
+                decided.append(reply)
+                continue
+            rcode = reply.rcode()
+            if rcode not in (dns.rcode.NOERROR, dns.rcode.YXRRSET, dns.rcode.NXRRSET):
+                why = advice.get(rcode, "Its log may say why")
+                decided.append(_Failed(server, f"answered {dns.rcode.to_text(rcode)}. {why}"))
+            else:
+                decided.append(rcode)
+        return decided
 
     # How it is asked.
 
     def _exchange(
         self,
-        server: "_Server",
+        server: Server,
         protocols: Sequence[str],
-        request: "Message",
-        task: str,
+        requests: "Sequence[Message]",
         *,
         signed: bool,
+    ) -> "list[Message | _Failed]":
+        """Return the server's answers, whatever their codes, once their signatures are verified."""
+        ids = random.SystemRandom().sample(range(1 << 16), len(requests))
+        for request, number in zip(requests, ids, strict=True):
+            request.id = number
+            if signed:
+                request.use_tsig(self._key)
+        replies: list[Message | _Failed] = []
+        for request, answer in zip(requests, server.answers(requests, protocols), strict=True):
+            if isinstance(answer, UnreachableError):
+                replies.append(_NoAnswer(server, str(answer)))
+                continue
+            try:
+                replies.append(self._verified(server, request, answer, signed=signed))
+            except _Failed as failed:
+                replies.append(failed)
+        return replies
+
+    def _verified(
+        self, server: Server, request: "Message", answer: bytes, *, signed: bool
     ) -> "Message":
-        """Return the server's answer, whatever its code, once its signature is verified."""
         import dns.exception
         import dns.message
         import dns.rcode
         import dns.tsig
 
-        if signed:
-            request.use_tsig(self._key)
-        try:
-            answer = server.answer(request, protocols)
-        except _UnreachableError as error:
-            raise self._failed(server, task, str(error)) from error
         try:
             reply = _decoded(answer, request)
         except dns.tsig.PeerBadKey as error:
             fault = f"does not know {self._whose} (BADKEY). {_compare('name', 'algorithm')}"
-            raise self._failed(server, task, fault, _KeyNotTaken) from error
+            raise _KeyNotTaken(server, fault) from error
         except dns.tsig.PeerBadSignature as error:
             fault = f"has another secret for {self._whose} (BADSIG). {_compare('secret')}"
-            raise self._failed(server, task, fault, _KeyNotTaken) from error
+            raise _KeyNotTaken(server, fault) from error
         except dns.tsig.PeerBadTruncation as error:
             fault = f"wants longer signatures than {self._whose} makes (BADTRUNC). "
-            raise self._failed(server, task, fault + _compare("algorithm"), _KeyNotTaken) from error
+            raise _KeyNotTaken(server, fault + _compare("algorithm")) from error
         except (dns.tsig.PeerBadTime, dns.tsig.BadTime) as error:
             fault = f"and this machine have different clocks (BADTIME). {_clocks(answer)}"
-            raise self._failed(
-                server, task, f"{fault}. Set the wrong one right, then try again", _KeyNotTaken
+            raise _KeyNotTaken(
+                server, f"{fault}. Set the wrong one right, then try again"
             ) from error
         except (
             dns.tsig.BadSignature,
@@ -459,16 +604,16 @@ class Rfc2136:
             dns.message.UnknownTSIGKey,
         ) as error:
             fault = f"did not sign its answer with {self._whose}. Something on the way may forge it"
-            raise self._failed(server, task, fault, _KeyNotTaken) from error
+            raise _KeyNotTaken(server, fault) from error
         except dns.exception.DNSException as error:
             fault = f"did not send a DNS answer ({type(error).__name__}). Check {_PREFIX}port"
-            raise self._failed(server, task, fault) from error
+            raise _Failed(server, fault) from error
         if not request.is_response(reply):
-            raise self._failed(server, task, "answered a different question")
+            raise _Failed(server, "answered a different question")
         if signed and not reply.had_tsig and reply.rcode() == dns.rcode.NOERROR:
             # RFC 8945 5.3: anybody could have said that.
             fault = "did not sign its answer. Something on the way may forge it"
-            raise self._failed(server, task, fault, _KeyNotTaken)
+            raise _KeyNotTaken(server, fault)
         return reply
 
     # What is said to the user.
@@ -482,18 +627,26 @@ class Rfc2136:
     def _whose(self) -> str:
         return f"the TSIG key {_shown(self._key.name)} ({self._algorithm})"
 
-    def _failed(
-        self,
-        server: "_Server",
-        task: str,
-        fault: str,
-        kind: type[errors.ProviderError] = errors.ProviderError,
-    ) -> errors.ProviderError:
-        return kind(f"Cannot {task}: {server} {fault}. Server and key come from {self._file}.")
+    def _errors(
+        self, failed: "Sequence[tuple[str, _Failed]]", task: Callable[[str], str]
+    ) -> list[errors.ProviderError]:
+        """Return the error for each of several names: one for all that failed alike."""
+        names: dict[tuple[Server, str], dict[str, None]] = {}
+        for name, why in failed:
+            names.setdefault((why.server, why.fault), {})[name] = None
+        told = {
+            (server, fault): errors.ProviderError(
+                f"Cannot {task(_some([*alike]))}: {server} {fault}. Server and key come from "
+                f"{self._file}."
+            )
+            for (server, fault), alike in names.items()
+        }
+        return [told[why.server, why.fault] for _, why in failed]
 
-    def _parsed_server(self, key: str) -> "_Server":
-        return _Server(
+    def _parsed_server(self, key: str) -> Server:
+        return Server(
             _PREFIX + key,
+            f"{_PREFIX}port",
             self._parsed(key, _host, f"an address or a host name (a port goes into {_PREFIX}port)"),
             self._parsed("port", _port, "a number from 1 to 65535", default="53"),
         )
@@ -512,63 +665,73 @@ class Rfc2136:
         return value_of(self._settings, key)
 
 
-class _KeyNotTaken(errors.ProviderError):
-    """A server does not answer what is signed with our key as it should."""
+class _Failed(Exception):
+    """What a server did instead of what it was asked for."""
+
+    def __init__(self, server: Server, fault: str) -> None:
+        super().__init__(fault)
+        self.server = server
+        self.fault = fault
 
 
-class _UnreachableError(Exception):
-    """A server gives no answer; the message follows the server's name."""
+class _KeyNotTaken(_Failed):
+    """It does not answer what is signed with our key as it should."""
 
 
-class _Server:
-    """One server, at all of its addresses."""
+class _NoAnswer(_Failed):
+    """It gave no answer, so what became of an update is unknown."""
 
-    def __init__(self, key: str, host: str, port: int) -> None:
-        self.key = key
-        """The key in the credentials file that names it."""
-        self.host = host
-        self._port = port
-        self._endpoints: list[tuple[int, tuple[Any, ...]]] = []
 
-    def __str__(self) -> str:
-        return f"the DNS server {self.host} port {self._port}"
+class _There(NamedTuple):
+    """What stands at a name."""
 
-    def answer(self, request: "Message", protocols: Sequence[str]) -> bytes:
-        """Return the answer in wire format, from the first address of the server that gives one.
+    records: "RRset | None"
+    """Its TXT records."""
+    alias: str | None
+    """Where it leads if it is an alias."""
 
-        The ``protocols`` are tried in turn, and all addresses twice over each, in case a connection
-        or a packet is lost. An update that is made twice does no harm: its prerequisites fail, or
-        it deletes what is gone.
 
-        Raises :class:`_UnreachableError` if none of them gives an answer, or the host has no
-        address.
-        """
-        try:
-            endpoints = self._endpoints or [
-                (family, endpoint)
-                for family, _, _, _, endpoint in socket.getaddrinfo(
-                    self.host, self._port, type=socket.SOCK_STREAM
-                )
-            ]
-        except OSError as error:
-            raise _UnreachableError(
-                f"cannot be found: {error.strerror}. Check {self.key}"
-            ) from error
-        failures = {}
-        for protocol in protocols:
-            for family, endpoint in endpoints * 2:
-                try:
-                    answer = _EXCHANGES[protocol](family, endpoint, request)
-                except OSError as error:
-                    failures[protocol, endpoint] = f"{endpoint[0]}: {error.strerror or error}"
-                else:
-                    # Use this one first from now on: a change is read back where it was made.
-                    self._endpoints = sorted(endpoints, key=lambda other: other[1] != endpoint)
-                    return answer
-        raise _UnreachableError(
-            f"gives no answer over {' or '.join(protocols)} ({'; '.join(failures.values())})."
-            f" Check that it runs, that no firewall blocks it, and {self.key} and {_PREFIX}port"
-        )
+@dataclasses.dataclass(eq=False)
+class _Adding:
+    """A record that is being added."""
+
+    addition: Addition
+    owner: "Name"
+    zone: "Name" = dataclasses.field(init=False)
+    beside: "RRset | None" = None
+    """The TXT records that have to be at the name."""
+    blind: bool = False
+    """Whether there may be any. They are kept, but may get another TTL."""
+    denied: "tuple[RRset | None, int] | None" = None
+    """What was read for the last update, and how often the same had been denied before."""
+    denied_alias: bool = False
+    accepted: bool = False
+    outcome: int | errors.ProviderError | None = None
+    """The TTL that it has, or why it may not be there; ``None`` until that is known."""
+
+    @property
+    def name(self) -> str:
+        return self.addition.name
+
+    @property
+    def value(self) -> str:
+        return self.addition.value
+
+    @property
+    def ttl(self) -> int:
+        return self.addition.ttl
+
+    @property
+    def open(self) -> bool:
+        return self.outcome is None
+
+    @property
+    def used_ttl(self) -> int:
+        return self.beside.ttl if self.beside else self.ttl
+
+    def accept(self) -> None:
+        self.accepted = True
+        self.outcome = self.used_ttl
 
 
 def _host(text: str) -> str:
@@ -626,83 +789,97 @@ def _text(value: str) -> "Rdata":
     return TXT(dns.rdataclass.IN, dns.rdatatype.TXT, to_strings(value))
 
 
-def _addition(
-    zone: "Name", name: "Name", value: str, ttl: int, beside: "RRset | None", *, blind: bool
-) -> "UpdateMessage":
-    """Return the update that adds a TXT record while exactly ``beside`` stands at ``name``.
+def _zone_in(reply: "Message", name: "Name") -> "Name | None":
+    """Return the owner of the SOA record in an answer about ``name``, if there is one."""
+    import dns.rdatatype
 
-    ``blind``: whatever TXT records stand there. They are kept, but may get another TTL.
-    """
+    for rrset in reply.answer or reply.authority:
+        if rrset.rdtype == dns.rdatatype.SOA and name.is_subdomain(rrset.name):
+            return rrset.name
+    return None
+
+
+def _there(name: "Name", reply: "Message") -> _There:
+    import dns.rdataclass
+    import dns.rdatatype
+
+    records, alias = (
+        reply.get_rrset(reply.answer, name, dns.rdataclass.IN, rdtype)
+        for rdtype in (dns.rdatatype.TXT, dns.rdatatype.CNAME)
+    )
+    return _There(records, alias[0].to_text().rstrip(".") if alias else None)
+
+
+def _values(there: _There) -> list[str]:
+    return [_value(rdata) for rdata in there.records or ()]
+
+
+def _addition(batch: Sequence[_Adding]) -> "UpdateMessage":
+    """Return the update that adds records of one zone while beside each is what was read."""
     import dns.rdatatype
     import dns.update
 
-    update = dns.update.UpdateMessage(zone)
-    if beside:
-        update.present(name, *beside)
-    else:
-        if not blind:
-            update.absent(name, dns.rdatatype.TXT)
-        update.absent(name, dns.rdatatype.CNAME)
-    update.add(name, min(max(ttl, 0), MAX_TTL), _text(value))
+    update = dns.update.UpdateMessage(batch[0].zone)
+    for each in batch:
+        if each.beside:
+            update.present(each.owner, *each.beside)
+        else:
+            if not each.blind:
+                update.absent(each.owner, dns.rdatatype.TXT)
+            update.absent(each.owner, dns.rdatatype.CNAME)
+        update.add(each.owner, min(max(each.used_ttl, 0), MAX_TTL), _text(each.value))
     return update
 
 
-def _over_tcp(family: int, endpoint: tuple[Any, ...], request: "Message") -> bytes:
-    """Return the answer to ``request`` in wire format (RFC 1035 section 4.2.2)."""
-    message = request.to_wire()
-    deadline = time.monotonic() + _TIMEOUT
-    with socket.socket(family, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_TIMEOUT)
-        connection.connect(endpoint)
-        connection.sendall(len(message).to_bytes(2, "big") + message)
-
-        def read(octets: int) -> bytes:
-            received = b""
-            while len(received) < octets:
-                connection.settimeout(max(deadline - time.monotonic(), 0.001))
-                more = connection.recv(octets - len(received))
-                if not more:
-                    raise ConnectionError("the connection closed in the middle of the answer")
-                received += more
-            return received
-
-        return read(int.from_bytes(read(2), "big"))
-
-
-def _over_udp(family: int, endpoint: tuple[Any, ...], request: "Message") -> bytes:
-    """Return the answer to ``request`` in wire format (RFC 1035 section 4.2.1)."""
-    import dns.flags
-    import dns.opcode
-
-    if request.opcode() == dns.opcode.QUERY:  # the answer to an update is short
-        request.use_edns(payload=_UDP_PAYLOAD)
-    message = request.to_wire()
-    deadline = time.monotonic() + _TIMEOUT
-    with socket.socket(family, socket.SOCK_DGRAM) as connection:
-        connection.connect(endpoint)  # so that it receives nothing from elsewhere
-        connection.send(message)
-        answer = b""
-        while answer[:2] != message[:2]:  # skip messages with a different id
-            connection.settimeout(max(deadline - time.monotonic(), 0.001))
-            answer = connection.recv(65535)
-    if int.from_bytes(answer[2:4], "big") & dns.flags.TC:
-        raise ConnectionError("the answer does not fit into UDP")
-    return answer
+def _batches(adding: Sequence[_Adding], room: int) -> list[Sequence[_Adding]]:
+    """Return records of one zone each that fit into an update of ``room`` octets together."""
+    batches: list[Sequence[_Adding]] = []
+    by_zone: dict[Name, list[_Adding]] = {}
+    for each in adding:
+        by_zone.setdefault(each.zone, []).append(each)
+    for of_zone in by_zone.values():
+        batch: list[_Adding] = []
+        left = 0
+        for each in of_zone:
+            # Beyond 16 KiB, nothing refers to a name any more (RFC 1035 section 4.1.4).
+            names = (len(each.beside or ()) + 2) * (len(each.owner.to_text()) + 1)
+            needed = len(_addition([each]).to_wire()) + names
+            if not batch or needed > left:
+                batch, left = [], room - _SIGNATURE
+                batches.append(batch)
+            batch.append(each)
+            left -= needed
+    return batches
 
 
-_EXCHANGES = {"TCP": _over_tcp, "UDP": _over_udp}
+def _changing(zone: "Name") -> Callable[[str], str]:
+    return lambda names: f"change the TXT records at {names} in the zone {_shown(zone)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return ``names`` for a message, the first of many."""
+    if len(names) <= _NAMED + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more names"
+
+
+def _asks_for_more(answer: "Message | _Failed | None") -> bool:
+    """Whether a question is to be asked in the other way: signed or not."""
+    return answer is None or (isinstance(answer, _Failed) and not isinstance(answer, _NoAnswer))
 
 
 def _decoded(answer: bytes, request: "Message") -> "Message":
     """Return an answer, with its signature verified if it has one."""
+    import dns.exception
     import dns.message
 
-    try:
-        # First as if there were none: an error may come unsigned, and newer releases of dnspython
-        # hide that.
+    if not request.keyring:
         return dns.message.from_wire(answer)
-    except dns.message.UnknownTSIGKey:
+    try:
         return dns.message.from_wire(answer, keyring=request.keyring, request_mac=request.mac)
+    except dns.exception.FormError:
+        # An error may come unsigned, and newer releases of dnspython refuse that.
+        return dns.message.from_wire(answer)
 
 
 def _compare(*keys: str) -> str:

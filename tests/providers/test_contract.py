@@ -348,7 +348,7 @@ def test_writers_at_once_lose_nothing(service: Service) -> None:
     assert service.values() == sorted(FOREIGN)
 
 
-@pytest.mark.parametrize("service", ["route53"], indirect=True)
+@pytest.mark.parametrize("service", ["rfc2136", "route53"], indirect=True)
 def test_many_are_added_as_one_is_and_what_fails_keeps_no_other_back(service: Service) -> None:
     provider: Any = service.make()
     assert IManyProvider.providedBy(provider)

@@ -7,7 +7,7 @@ import socketserver
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from support.process import free_port
 
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
 from certbot_dns_persist.providers import credentials
-from certbot_dns_persist.providers.interface import Settings
+from certbot_dns_persist.providers.interface import Addition, Seen, Settings
 from certbot_dns_persist.providers.loader import load
 from certbot_dns_persist.providers.rfc2136 import Rfc2136
 
@@ -250,6 +250,181 @@ def test_nothing_is_added_beside_an_alias(provider: Rfc2136) -> None:
         provider.add_value("alias.example.test", OURS, 300)
 
     assert "alias.example.test" in str(caught.value)
+
+
+# Many names.
+
+
+@pytest.fixture
+def names(domain: str) -> list[str]:
+    """A hundred names that no other test uses."""
+    return [f"_validation-persist.a{number}.{domain}" for number in range(100)]
+
+
+def additions(names: Sequence[str]) -> list[Addition]:
+    return [Addition(name, OURS, 300) for name in names]
+
+
+def test_many_names_are_looked_at_as_one_is(provider: Rfc2136, bind: Bind, name: str) -> None:
+    bind.add_txt(name, OURS)
+    bind.add_txt(name, THEIRS)
+    child = "_validation-persist.deep.child.example.test"
+
+    there, elsewhere, alias, empty, again = provider.look_at_many(
+        [name, "www.elsewhere.example.test", "alias.example.test", child, child]
+    )
+
+    assert isinstance(there, Seen)
+    assert sorted(there.values) == sorted([OURS, THEIRS])
+    assert there.zone == "example.test"
+    assert isinstance(elsewhere, ProviderError)
+    assert "delegates elsewhere.example.test to ns.example.net" in str(elsewhere)
+    assert alias == Seen("example.test", [])
+    assert empty == again == Seen("child.example.test", [])
+    assert provider.look_at_many([]) == []
+
+
+def test_a_hundred_names_of_a_zone_are_one_update(
+    provider: Rfc2136, bind: Bind, names: list[str]
+) -> None:
+    bind.add_txt(names[7], THEIRS, ttl=7200)
+    bind.add_txt(names[8], OURS, ttl=60)
+    child = "_validation-persist.many.child.example.test"
+    before, serial = bind.primary.update_count(), bind.primary.serial("example.test") or 0
+
+    used = provider.add_many(additions([*names, child]))
+
+    assert used == [*[300] * 7, 7200, 60, *[300] * 92]
+    assert bind.primary.update_count() == before + 2  # one for each zone
+    assert bind.primary.serial("example.test") == serial + 1
+    assert bind.primary.values(names[7]) == sorted([OURS, THEIRS])
+    assert provider.list_values(child) == [OURS]
+    assert provider.look_at_many(names[8:]) == [Seen("example.test", [OURS])] * 92
+    provider.remove_value(child, OURS)
+
+
+def test_what_does_not_fit_into_one_update_goes_into_several(
+    provider: Rfc2136, bind: Bind, domain: str
+) -> None:
+    label = "x" * 60
+    names = [f"_validation-persist.{n}.{label}.{label}.{domain}" for n in range(20)]
+    long = [Addition(name, f"{OURS}; x={'y' * 6000}", 300) for name in names]
+    before = bind.primary.update_count()
+
+    assert provider.add_many(long) == [300] * 20
+
+    assert bind.primary.update_count() == before + 3  # of nine names each, at most
+    for addition in long:
+        assert provider.list_values(addition.name) == [addition.value]
+
+
+def test_what_fails_keeps_no_other_back(provider: Rfc2136, bind: Bind, names: list[str]) -> None:
+    wild = "_validation-persist.c.wild.example.test"
+    elsewhere, alias = "_validation-persist.elsewhere.example.test", "alias.example.test"
+    wanted = [*names[:50], alias, *names[50:], elsewhere, "_validation-persist.invalid", wild]
+
+    outcomes = dict(zip(wanted, provider.add_many(additions(wanted)), strict=True))
+
+    for name, words in (
+        (alias, "alias (CNAME) for target.example.net"),
+        (elsewhere, "delegates elsewhere.example.test"),
+        ("_validation-persist.invalid", "answered REFUSED"),
+    ):
+        assert words in str(outcomes.pop(name))
+    assert outcomes == dict.fromkeys([*names, wild], 300)
+    assert provider.look_at_many([*names, wild]) == [Seen("example.test", [OURS])] * 101
+
+
+def test_names_that_fail_alike_are_one_error(make: Make, names: list[str]) -> None:
+    refused = make(secret=WRONG_SECRET).add_many(additions(names))
+
+    assert len(set(refused)) == 1
+    first = ", ".join(names[:3])
+    assert f"Cannot change the TXT records at {first} and 97 more names in the zone" in str(
+        refused[0]
+    )
+
+
+def test_every_name_is_written_while_others_write_there(
+    make: Make, bind: Bind, names: list[str]
+) -> None:
+    over = threading.Event()
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        while not over.is_set():
+            update = bind.primary.update("example.test")
+            update.add(f"{names[written % 100]}.", 300, "TXT", f'"foreign {written}"')
+            bind.primary.send(update)
+            written += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        outcomes = make().add_many(additions(names))
+    finally:
+        over.set()
+        writer.join()
+
+    assert outcomes == [300] * 100
+    bind.settle()
+    for number, name in enumerate(names):
+        theirs = [f"foreign {each}" for each in range(number, written, 100)]
+        assert bind.primary.values(name) == sorted([OURS, *theirs])
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_connection_that_is_lost_with_many_does_no_harm(
+    make: Make, bind: Bind, names: list[str], impostor: Callable[[Answer], str], delivered: bool
+) -> None:
+    lost: list[bytes] = []
+
+    def answer(request: bytes) -> bytes | None:
+        if is_update(request) and not lost:
+            lost.append(request)
+            if delivered:
+                passed_on(request, bind.primary)
+            return None
+        return passed_on(request, bind.primary)
+
+    bind.add_txt(names[0], THEIRS, ttl=300)
+    port = impostor(answer)  # which also closes each connection after one answer
+
+    assert make(server="127.0.0.1", port=port).add_many(additions(names[:10])) == [300] * 10
+
+    assert len(lost) == 1
+    assert bind.primary.values(names[0]) == sorted([OURS, THEIRS])
+    assert [bind.primary.values(name) for name in names[1:10]] == [[OURS]] * 9
+
+
+def test_where_only_small_messages_arrive_each_name_is_sent_alone(
+    make: Make, bind: Bind, names: list[str], impostor: Callable[[Answer], str]
+) -> None:
+    def answer(request: bytes) -> bytes | None:
+        return None if len(request) > 512 else passed_on(request, bind.primary)
+
+    provider = make(server="127.0.0.1", port=impostor(answer))
+
+    assert provider.add_many(additions(names[:10])) == [300] * 10
+    assert provider.look_at_many(names[:10]) == [Seen("example.test", [OURS])] * 10
+
+
+def test_a_server_that_hears_no_update_is_asked_no_more_than_for_two_messages(
+    make: Make, bind: Bind, names: list[str], impostor: Callable[[Answer], str]
+) -> None:
+    heard = 0
+
+    def answer(request: bytes) -> bytes | None:
+        nonlocal heard
+        heard += is_update(request)
+        return None if is_update(request) else passed_on(request, bind.primary)
+
+    outcomes = make(server="127.0.0.1", port=impostor(answer)).add_many(additions(names[:10]))
+
+    assert heard == 4
+    assert len(set(outcomes)) == 1
+    assert "gives no answer over TCP" in str(outcomes[0])
 
 
 # Finding the zone.
@@ -528,7 +703,7 @@ def test_what_a_sick_server_answers_is_told(
     fault: dict[str, Any],
     words: str,
 ) -> None:
-    monkeypatch.setattr("certbot_dns_persist.providers.rfc2136._TIMEOUT", 0.5)
+    monkeypatch.setattr("certbot_dns_persist.providers.exchange._TIMEOUT", 0.5)
     for attribute, state in fault.items():
         setattr(nameserver.faults, attribute, state)
 
@@ -541,7 +716,7 @@ def test_what_a_sick_server_answers_is_told(
 def test_an_answer_that_comes_an_octet_at_a_time_is_waited_for_no_longer(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("certbot_dns_persist.providers.rfc2136._TIMEOUT", 0.5)
+    monkeypatch.setattr("certbot_dns_persist.providers.exchange._TIMEOUT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def drip(client: socket.socket) -> None:
