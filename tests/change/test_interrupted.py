@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.lookup.found import Found, Neighbourhood
 from certbot_dns_persist.lookup.session import Address, Lookup
 from certbot_dns_persist.options import Options
+from certbot_dns_persist.providers.interface import Addition
 from certbot_dns_persist.providers.rfc2136 import Rfc2136
 from certbot_dns_persist.record import validation_domain_name
 from certbot_dns_persist.request.request import AccountUris, Proof, ValidationRequest
@@ -121,7 +122,7 @@ def _killed_at_the_end(place: Place, work: Work) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def killed(place: Place, work: Work, action: str = "add_value", moment: Moment = "after") -> None:
+def killed(place: Place, work: Work, action: str = "add_many", moment: Moment = "after") -> None:
     in_a_process(_killed, place, work, action, moment)
 
 
@@ -227,12 +228,12 @@ def test_what_the_provider_refused_to_add_is_in_doubt_and_forgotten_when_it_is_n
 ) -> None:
     """It may have been added all the same, as when only the answer was lost."""
 
-    def refuse(self: Rfc2136, name: str, value: str, ttl: int) -> int:
-        raise ProviderError("REFUSED")
+    def refuse(self: Rfc2136, additions: Sequence[Addition]) -> list[ProviderError]:
+        return [ProviderError("REFUSED")] * len(additions)
 
     publisher = place.publisher()
     with monkeypatch.context() as patched:
-        patched.setattr(Rfc2136, "add_value", refuse)
+        patched.setattr(Rfc2136, "add_many", refuse)
         with pytest.raises(ProviderError):
             publisher.add(RECORD, "")
     assert noted(place) == [(OURS, True)]

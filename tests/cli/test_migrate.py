@@ -389,7 +389,7 @@ def test_a_certbot_that_runs_is_waited_for_and_told(machine: Machine) -> None:
 
 
 ADD, REPLACE, DROP = (
-    "certbot_dns_persist.providers.rfc2136:Rfc2136.add_value",
+    "certbot_dns_persist.providers.rfc2136:Rfc2136.add_many",
     "certbot_dns_persist.request.renewal:replace_file",
     "certbot_dns_persist.request.renewal:drop_kept",
 )

@@ -15,6 +15,7 @@ import dns.opcode
 import dns.rcode
 import pytest
 from support.bind import Bind, Server
+from support.impostor import Impostor, is_update, passed_on
 from support.nameserver import Nameserver
 from support.process import free_port
 
@@ -35,8 +36,8 @@ def name(domain: str) -> str:
 
 
 Make = Callable[..., Rfc2136]
-Answer = Callable[[bytes], bytes | None]
-"""From one DNS message to another; ``None`` hangs up."""
+Pose = Callable[..., str]
+"""Start a server at 127.0.0.1 that answers as it is told to; return its port."""
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,12 @@ def provider(make: Make) -> Rfc2136:
 def ttl_of(server: Server, name: str) -> int:
     ttl: int = server.ask(name, "TXT").answer[0].ttl
     return ttl
+
+
+@pytest.fixture
+def impostor() -> Iterator[Pose]:
+    with contextlib.ExitStack() as stack:
+        yield lambda answer, **how: str(stack.enter_context(Impostor(answer, **how)).port)
 
 
 # Adding, listing, removing.
@@ -376,7 +383,7 @@ def test_every_name_is_written_while_others_write_there(
 
 @pytest.mark.parametrize("delivered", [True, False])
 def test_a_connection_that_is_lost_with_many_does_no_harm(
-    make: Make, bind: Bind, names: list[str], impostor: Callable[[Answer], str], delivered: bool
+    make: Make, bind: Bind, names: list[str], impostor: Pose, delivered: bool
 ) -> None:
     lost: list[bytes] = []
 
@@ -389,7 +396,7 @@ def test_a_connection_that_is_lost_with_many_does_no_harm(
         return passed_on(request, bind.primary)
 
     bind.add_txt(names[0], THEIRS, ttl=300)
-    port = impostor(answer)  # which also closes each connection after one answer
+    port = impostor(answer, once=True)
 
     assert make(server="127.0.0.1", port=port).add_many(additions(names[:10])) == [300] * 10
 
@@ -399,7 +406,7 @@ def test_a_connection_that_is_lost_with_many_does_no_harm(
 
 
 def test_where_only_small_messages_arrive_each_name_is_sent_alone(
-    make: Make, bind: Bind, names: list[str], impostor: Callable[[Answer], str]
+    make: Make, bind: Bind, names: list[str], impostor: Pose
 ) -> None:
     def answer(request: bytes) -> bytes | None:
         return None if len(request) > 512 else passed_on(request, bind.primary)
@@ -411,7 +418,7 @@ def test_where_only_small_messages_arrive_each_name_is_sent_alone(
 
 
 def test_a_server_that_hears_no_update_is_asked_no_more_than_for_two_messages(
-    make: Make, bind: Bind, names: list[str], impostor: Callable[[Answer], str]
+    make: Make, bind: Bind, names: list[str], impostor: Pose
 ) -> None:
     heard = 0
 
@@ -547,44 +554,9 @@ def test_a_host_name_without_address_is_named(make: Make, name: str) -> None:
         make(server="ns.invalid").list_values(name)
 
 
-@pytest.fixture
-def impostor() -> Iterator[Callable[[Answer], str]]:
-    """Start a server at 127.0.0.1 that answers as it is told to; return its port."""
-    servers: list[socketserver.TCPServer] = []
-
-    def start(answer: Answer) -> str:
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self) -> None:
-                request = self.rfile.read(int.from_bytes(self.rfile.read(2), "big"))
-                reply = answer(request)
-                if reply:
-                    self.wfile.write(len(reply).to_bytes(2, "big") + reply)
-
-        servers.append(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, args=(0.05,), daemon=True).start()
-        return str(servers[-1].server_address[1])
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-def is_update(request: bytes) -> bool:
-    return request[2] >> 3 & 15 == dns.opcode.UPDATE
-
-
-def passed_on(request: bytes, server: Server) -> bytes:
-    """Return the answer of BIND."""
-    with socket.create_connection((server.address, 53)) as connection:
-        connection.sendall(len(request).to_bytes(2, "big") + request)
-        with connection.makefile("rb") as stream:
-            return stream.read(int.from_bytes(stream.read(2), "big"))
-
-
 @pytest.mark.parametrize("delivered", [True, False])
 def test_a_lost_connection_does_no_harm(
-    make: Make, bind: Bind, name: str, impostor: Callable[[Answer], str], delivered: bool
+    make: Make, bind: Bind, name: str, impostor: Pose, delivered: bool
 ) -> None:
     lost: list[bytes] = []
 
@@ -605,7 +577,7 @@ def test_a_lost_connection_does_no_harm(
 
 
 def test_an_answer_that_is_not_signed_is_not_believed(
-    make: Make, bind: Bind, name: str, impostor: Callable[[Answer], str]
+    make: Make, bind: Bind, name: str, impostor: Pose
 ) -> None:
     def answer(request: bytes) -> bytes:
         if not is_update(request):
@@ -618,7 +590,7 @@ def test_an_answer_that_is_not_signed_is_not_believed(
 
 
 def test_an_answer_that_was_changed_on_the_way_is_not_believed(
-    make: Make, bind: Bind, name: str, impostor: Callable[[Answer], str]
+    make: Make, bind: Bind, name: str, impostor: Pose
 ) -> None:
     def answer(request: bytes) -> bytes:
         reply = bytearray(passed_on(request, bind.primary))
@@ -646,7 +618,7 @@ def test_every_code_of_a_refused_update_comes_with_advice(
     make: Make,
     bind: Bind,
     name: str,
-    impostor: Callable[[Answer], str],
+    impostor: Pose,
     rcode: dns.rcode.Rcode,
     words: str,
 ) -> None:

@@ -243,6 +243,7 @@ class Bind(Stoppable):
         *,
         max_cache_seconds: int = 0,
         signed: Mapping[str, Signatures] | None = None,
+        policies: Mapping[str, str] | None = None,
         ttl: int = SHORT,
     ) -> None:
         """Start all three in ``directory``.
@@ -251,11 +252,13 @@ class Bind(Stoppable):
         servers' addresses and the delegation of a zone below another one are added. The resolver
         forgets after ``max_cache_seconds``, also what is not there. ``signed`` says which of the
         zones have DNSSEC signatures, and whether good ones; the resolver insists on them, and
-        these zones take no updates, but for those that the server signs. ``ttl`` is that of the
-        zones' records and of negative answers.
+        these zones take no updates, but for those that the server signs. ``policies`` has what
+        the key may change of a zone (BIND's ``update-policy``), if that is not all. ``ttl`` is
+        that of the zones' records and of negative answers.
         """
         self._ttl = ttl
         self._signed = signed or {}
+        self._policies = policies or {}
         self.key = Key("test-key", base64.b64encode(secrets.token_bytes(32)).decode())
         self.zones = list(zones)
         self._held_back = False
@@ -335,6 +338,8 @@ class Bind(Stoppable):
         if signatures not in (None, Signatures.KEPT_UP):
             return ""
         update = f' allow-update {{ key "{self.key.name}"; }};'
+        if origin in self._policies:
+            update = f" update-policy {{ {self._policies[origin]} }};"
         return update if signatures is None else f"{update} {policy(origin)}"
 
     def _is_signed(self, origin: str) -> bool:
