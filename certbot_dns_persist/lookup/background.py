@@ -8,11 +8,11 @@ can have only one; and answers are received while the caller is busy.
 """
 
 import asyncio
-import concurrent.futures
 import contextlib
 import functools
 import itertools
 import queue
+import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -44,10 +44,11 @@ def in_order(
     source = iter(items)
     drawn = yielded = 0
     more = True
-    background = _Background(session)
-    results = background.results
+    background: _Background[_T, _R] | None = None
     try:
-        background.start()
+        with _signals_waiting():
+            background = _Background(session)
+        results = background.results
         while more or yielded < drawn:
             background.collect()
             room = min(MAX_UNDER_WAY + len(results), MAX_WAITING) - (drawn - yielded)
@@ -63,7 +64,23 @@ def in_order(
             elif yielded < drawn:
                 background.collect(wait=True)
     finally:
-        background.stop()
+        if background is not None:
+            with _signals_waiting():
+                background.stop()
+
+
+@contextlib.contextmanager
+def _signals_waiting() -> Iterator[None]:
+    """Let signals wait: what a handler raises would leave half a thread or half a loop.
+
+    A thread that is started meanwhile takes no signals at all.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Outcome(Generic[_R]):
@@ -91,23 +108,18 @@ class _Background(Generic[_T, _R]):
         """What the coroutines that have ended returned or raised, by number."""
         self._session = session
         self._work: _Work[_T, _R]
-        self._served: asyncio.Task[None]
         self._serving = False
-        # In a thread, where no signal's handler raises: half a loop complains when it is deleted.
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            self._loop = pool.submit(asyncio.new_event_loop).result()
+        self._loop = asyncio.new_event_loop()
+        self._served = self._loop.create_task(self._serve())
         self._end: asyncio.Future[None] = self._loop.create_future()
         self._numbers = itertools.count()
         self._finished: dict[int, _Outcome[_R]] = {}
         self._batches: queue.SimpleQueue[dict[int, _Outcome[_R]]] = queue.SimpleQueue()
         # A daemon, so that a generator that is never closed does not keep the interpreter running
         self._thread = threading.Thread(target=self._run, name="look-up", daemon=True)
+        self._thread.start()
 
     # In the caller's thread
-
-    def start(self) -> None:
-        self._served = self._loop.create_task(self._serve())
-        self._thread.start()
 
     def add(self, items: list[_T]) -> None:
         """Run the coroutines for ``items``; their results are numbered from 0."""
@@ -128,9 +140,9 @@ class _Background(Generic[_T, _R]):
         self._loop.call_soon_threadsafe(self._stop)
         # The garbage collector closes a forgotten generator in any thread.
         if self._thread is not threading.current_thread():
-            if self._thread.is_alive():
-                self._thread.join()
+            self._thread.join()
             self._loop.close()
+            del self._served  # here, for the same reason as with results
 
     # In the loop's thread
 
