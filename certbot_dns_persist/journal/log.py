@@ -191,6 +191,7 @@ def _line(
         "provider": change.provider,
         "zone": change.zone,
         "reason": change.reason,
+        "temporary": change.temporary,
         "result": result,
     }
 

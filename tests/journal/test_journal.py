@@ -40,6 +40,7 @@ def test_a_change_has_a_line_when_it_is_intended_and_one_when_it_was_tried(
         "provider": "rfc2136",
         "zone": "example.com",
         "reason": "no record authorises example.com",
+        "temporary": False,
         "result": "intended",
     }
     assert done == {**intended, "result": "ok"}
@@ -53,6 +54,11 @@ def test_the_ttl_that_the_service_chose_is_noted(files: Files) -> None:
     files.journal().done(Outcome(intention, OK, 3600))
     assert [line["ttl"] for line in files.lines()] == [300, 3600]
     assert [record.ttl for record in files.journal().published()] == [3600]
+
+
+def test_a_record_that_its_run_removes_again_is_logged_as_temporary(files: Files) -> None:
+    files.done(dataclasses.replace(ADDED, temporary=True))
+    assert [line["temporary"] for line in files.lines()] == [True, True]
 
 
 def test_who_used_sudo_is_noted(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
