@@ -22,7 +22,6 @@ from certbot_dns_persist.journal.notes import (
     OK,
     WAS_GONE,
     Change,
-    Intention,
     Outcome,
 )
 from certbot_dns_persist.journal.store import Journal
@@ -85,6 +84,16 @@ class _Missing:
     provider: "Provider"
     record: TxtRecord
     change: Change
+
+
+class _Removal(NamedTuple):
+    """A record that one provider is to remove."""
+
+    place: int
+    provider: "Provider"
+    change: Change
+    is_gone: bool
+    """Whether the provider says that it does not have it."""
 
 
 class _Added(NamedTuple):
@@ -273,7 +282,7 @@ class Publisher:
             trial = dataclasses.replace(record, name=place, value=value, persist_until=None)
             if action == "remove":
                 try:
-                    self._remove([(name, provider)], trial, "end of a trial", undo=True)
+                    self._undo(name, provider, trial, "end of a trial")
                 except ProviderError as error:
                     return error
                 self._added = [each for each in self._added if each.record != trial]
@@ -551,7 +560,7 @@ class Publisher:
             try:
                 with lock([record.name]):
                     if not self._kept_by_others(record):
-                        self._remove([(name, provider)], record, reason, undo=True)
+                        self._undo(name, provider, record, reason)
             except ProviderError as error:
                 logger.warning(
                     'The TXT record %s with the value "%s" was only needed for a while, but could '
@@ -569,53 +578,98 @@ class Publisher:
         )
 
     def remove(self, record: TxtRecord, reason: str) -> None:
-        """Remove ``record``; whoever relies on another one looks first, and :meth:`locked`.
+        """Remove ``record`` as :meth:`remove_all` does.
 
         Raises :class:`~certbot_dns_persist.errors.ProviderError`.
         """
-        with self.locked([record.name]):
-            writing = []
-            for name, provider in self._providers(record.name):
-                if provider.writes:
-                    writing.append((name, provider))
-                else:
-                    provider.remove_value(record.name, record.value)
-            self._remove(writing, record, reason)
+        (error,) = self.remove_all([(record, reason)])
+        if error is not None:
+            raise error
 
-    def _remove(
-        self,
-        providers: "Sequence[tuple[str, Provider]]",
-        record: TxtRecord,
-        reason: str,
-        *,
-        undo: bool = False,
-    ) -> None:
-        """Remove ``record``; only to ``undo`` what this process added, also if it is not noted."""
-        refused = None if undo else self._refused_by_trial(record)
+    def remove_all(self, wanted: Sequence[tuple[TxtRecord, str]]) -> list[ProviderError | None]:
+        """Remove records, each with its reason, from each provider of its name; note all together.
+
+        Returns for each ``None``, or why it may still be there. Whoever relies on other records
+        looks first, and :meth:`locked`. Raises :class:`~certbot_dns_persist.errors.ProviderError`
+        if nothing was removed, because the names cannot be locked.
+        """
+        found: list[ProviderError | None] = [None] * len(wanted)
+        removals: list[_Removal] = []
+        with self.locked([record.name for record, _ in wanted]):
+            for place, (record, reason) in enumerate(wanted):
+                try:
+                    removals += self._removals(place, record, reason)
+                except ProviderError as error:
+                    found[place] = error
+            for place, why in self._remove(removals).items():
+                found[place] = why
+        return found
+
+    def _removals(self, place: int, record: TxtRecord, reason: str) -> "list[_Removal]":
+        """Return what is to be removed by us, once a person was told of the rest."""
+        writing = []
+        for name, provider in self._providers(record.name):
+            if provider.writes:
+                writing.append((name, provider))
+            else:
+                provider.remove_value(record.name, record.value)
+        refused = self._refused_by_trial(record)
         if refused is not None:
             raise refused
-        changes, gone = [], []
-        for name, provider in providers:
-            # A service that is told to remove what it does not have does not say so.
-            there = record.value in provider.list_values(record.name)
-            gone.append(not there and _answers(provider) is not None)
-            why = reason if there or gone[-1] else f"{reason}; no name server that we ask had it"
-            zone = provider.zone_for(record.name)
-            changes.append(self._change("remove", record, why, name, zone))
-        # All of them first: the note of the record stays until the last service has removed it.
-        intentions = self.journal.intended(*changes)
+        return [self._removal(place, *each, record, reason) for each in writing]
+
+    def _removal(
+        self, place: int, name: str, provider: "Provider", record: TxtRecord, reason: str
+    ) -> _Removal:
+        # A service that is told to remove what it does not have does not say so.
+        there = record.value in provider.list_values(record.name)
+        gone = not there and _answers(provider) is not None
+        why = reason if there or gone else f"{reason}; no name server that we ask had it"
+        change = self._change("remove", record, why, name, provider.zone_for(record.name))
+        return _Removal(place, provider, change, gone)
+
+    def _undo(self, name: str, provider: "Provider", record: TxtRecord, reason: str) -> None:
+        """Remove what this process added, also if that cannot be noted."""
+        removal = self._removal(0, name, provider, record, reason)
+        for error in self._remove([removal], undo=True).values():
+            raise error
+
+    def _remove(
+        self, removals: "Sequence[_Removal]", *, undo: bool = False
+    ) -> dict[int, ProviderError]:
+        """Remove records, all noted together; return which may still be there, and why.
+
+        If one provider fails, the next ones keep that record.
+        """
+        # All of them first: the note of a record stays until the last service has removed it.
+        intentions = self.journal.intended(*(each.change for each in removals))
         if not undo and not all(intention.noted for intention in intentions):
-            raise ProviderError(words.not_removed(record.name))
-        left = list(intentions)
+            return {e.place: ProviderError(words.not_removed(e.change.name)) for e in removals}
+        left = list(zip(intentions, removals, strict=True))
+        outcomes: list[Outcome] = []
+        failed: dict[int, ProviderError] = {}
         try:
-            for (_, provider), is_gone in zip(providers, gone, strict=True):
-                intention = left.pop(0)
-                if is_gone:
-                    self.journal.done(Outcome(intention, WAS_GONE))
-                else:
-                    self._do(intention, partial(provider.remove_value, record.name, record.value))
+            while left:
+                intention, each = left.pop(0)
+                result = WAS_GONE if each.is_gone else OK
+                if each.place in failed:
+                    result = NOT_MADE
+                elif not each.is_gone:
+                    try:
+                        each.provider.remove_value(each.change.name, each.change.value)
+                    except ProviderError as error:
+                        failed[each.place] = error
+                        result = _known(error)
+                    except BaseException as error:
+                        # The service may have made the change all the same. The next run looks.
+                        outcomes.append(Outcome(intention, _known(error)))
+                        raise
+                outcomes.append(Outcome(intention, result))
         finally:
-            self.journal.done(*(Outcome(intention, NOT_MADE) for intention in left))
+            self.journal.done(*outcomes)
+            # Not with them: another service may still have what one of them has removed.
+            self.journal.done(*(Outcome(intention, NOT_MADE) for intention, _ in left))
+        return failed
 
     def keep(self, record: TxtRecord, reason: str) -> None:
         """If ``record``, which was there already, was to be removed, note that it is needed.
@@ -657,16 +711,6 @@ class Publisher:
             persist_until=record.persist_until,
             temporary=self._temporary,
         )
-
-    def _do(self, intention: Intention, work: Callable[[], int | None]) -> None:
-        """Do ``work``, which may return the TTL in use, and note its outcome, even if it fails."""
-        try:
-            ttl = work()
-        except BaseException as error:
-            # The service may have made the change all the same. The next run looks.
-            self.journal.done(Outcome(intention, _known(error)))
-            raise
-        self.journal.done(Outcome(intention, OK, ttl))
 
 
 def _known(error: BaseException) -> str:

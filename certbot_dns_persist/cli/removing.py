@@ -238,8 +238,11 @@ class Search:
                 try:
                     with group.publisher.locked([removal.place.name for removal in batch]):
                         now = _look_again(self._args, [places[r.place.name] for r in batch])
+                        going: list[tuple[TxtRecord, str]] = []
                         for removal in batch:
-                            left += self._remove(group, removal, now.get(removal.place.name))
+                            there = now.get(removal.place.name)
+                            left += self._choose_again(group, removal, there, going)
+                        left += _remove(group, going)
                 except Error as error:  # for instance, a provider lacks its credentials
                     rest = [removal for batch in batches[number:] for removal in batch]
                     others = sum(len(removal.values) for removal in rest)
@@ -247,8 +250,14 @@ class Search:
                     break
         return left
 
-    def _remove(self, group: Group, shown: Removal, now: Place | None) -> list[str]:
-        """Remove what ``now`` permits of ``shown``; return messages on the rest."""
+    def _choose_again(
+        self,
+        group: Group,
+        shown: Removal,
+        now: Place | None,
+        going: list[tuple[TxtRecord, str]],
+    ) -> list[str]:
+        """Add to ``going`` what ``now`` permits of ``shown``; return messages on the rest."""
         name, publisher = shown.place.name, group.publisher
         left = []
         try:
@@ -257,16 +266,16 @@ class Search:
             now = now.with_lists(publisher.listed(name))
             may_go = self._choose(now)
             there = now.values
-            publisher.forget(name, shown.values.keys() - there)
-            for value in (value for value in shown.values if value in there):
-                if value not in may_go:
+            found = now.asked[0].standing.found
+            if found.silent or found.warnings:
+                left += [_may_stand(name, v) for v in shown.values if v not in there]
+            else:
+                publisher.forget(name, shown.values.keys() - there)
+            for value, why in shown.values.items():
+                if value in may_go:
+                    going.append((_record(group, now, value), why))
+                elif value in there:
                     left.append(_stays(name, value))
-                    continue
-                publisher.remove(_record(group, now, value), shown.values[value])
-                if not publisher.writes(name):
-                    left.append(
-                        f'Remove {name} TXT "{printable(value)}" yourself: its provider is manual.'
-                    )
         except ProviderError as error:
             left.append(f"The records at {name} could not be removed. {error}")
         return left
@@ -421,8 +430,30 @@ def _record(group: Group, place: Place, value: str) -> TxtRecord:
     )
 
 
+def _remove(group: Group, going: Sequence[tuple[TxtRecord, str]]) -> list[str]:
+    """Remove records, each with its reason; return messages on what is left."""
+    left = []
+    failed: dict[str, None] = {}
+    for (record, _), error in zip(going, group.publisher.remove_all(going), strict=True):
+        if error is not None:
+            failed[f"The records at {record.name} could not be removed. {error}"] = None
+        elif not group.publisher.writes(record.name):
+            left.append(
+                f'Remove {record.name} TXT "{printable(record.value)}" yourself: its provider is '
+                "manual."
+            )
+    return [*failed, *left]
+
+
 def _stays(name: str, value: str) -> str:
     return f'{name} TXT "{printable(value)}" stays: it is needed now.'
+
+
+def _may_stand(name: str, value: str) -> str:
+    return (
+        f'{name} TXT "{printable(value)}" may still be there: not all of its name servers answer. '
+        "Run the same command again when they do."
+    )
 
 
 def _unseen(place: Place, noted: Iterable[PublishedRecord]) -> list[PublishedRecord]:

@@ -18,9 +18,13 @@ from support.nameserver import Faults, Nameserver
 from certbot_dns_persist.change import locks
 from certbot_dns_persist.change.locks import Locks
 from certbot_dns_persist.cli import changing, main
+from certbot_dns_persist.errors import ProviderError
 from certbot_dns_persist.journal import state
-from certbot_dns_persist.journal.notes import Change, Outcome
+from certbot_dns_persist.journal.notes import Change, Intention, Outcome
+from certbot_dns_persist.journal.store import Journal
+from certbot_dns_persist.lookup.found import Found, ServerAnswer
 from certbot_dns_persist.lookup.session import Lookup
+from certbot_dns_persist.providers.rfc2136 import Rfc2136
 from certbot_dns_persist.record import validation_domain_name
 
 FOREIGN = "v=spf1 -all"
@@ -312,6 +316,91 @@ def test_what_a_killed_run_has_left_is_removed_when_the_user_agrees_and_not_befo
             assert world.values("n1.example.test") == everything, (command, more)
     assert world("prune", "--all", "--yes").status == 0
     assert left not in world.values("n1.example.test")
+
+
+def test_a_record_that_has_vanished_stays_noted_while_a_server_does_not_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("one", "n1.example.test")
+    world.publish("one")
+    find = Lookup.find
+
+    def without_an_answer(lookup: Lookup, names: list[str]) -> dict[str, Found]:
+        silent = ServerAnswer("ns9.example.test", "192.0.2.9", None, "does not answer")
+        return {
+            name: dataclasses.replace(found, servers=(*found.servers, silent))
+            for name, found in find(lookup, names).items()
+        }
+
+    def vanish() -> None:
+        world.stand("n1.example.test")
+        monkeypatch.setattr(Lookup, "find", without_an_answer)
+
+    world.at_look(1, vanish)
+    done = world("revoke", "--all", "--yes")
+
+    assert done.status == 1
+    assert "may still be there: not all of its name servers answer." in done.error
+    assert [record.value for record in world.home.journal.published()] == [world.old]
+
+
+# All together
+
+
+def test_removals_are_noted_together_and_one_that_fails_stops_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domains = [f"n{number}.example.test" for number in range(4)]
+    world.add("one", *domains)
+    world.publish("one")
+    remove, intended, noted = Rfc2136.remove_value, Journal.intended, []
+
+    def refuse(provider: Rfc2136, name: str, value: str) -> None:
+        if "n1" in name:
+            raise ProviderError("It is refused.")
+        remove(provider, name, value)
+
+    def count(journal: Journal, *changes: Change) -> list[Intention]:
+        noted.append(len(changes))
+        return intended(journal, *changes)
+
+    monkeypatch.setattr(Rfc2136, "remove_value", refuse)
+    monkeypatch.setattr(Journal, "intended", count)
+    done = world("revoke", "--all", "--yes")
+
+    assert done.status == 1
+    assert done.error.count("could not be removed. It is refused.") == 1
+    assert noted == [4]
+    assert [domain for domain in domains if world.values(domain)] == ["n1.example.test"]
+    assert [record.domain for record in world.home.journal.published()] == ["n1.example.test"]
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_what_an_interruption_leaves_of_many_removals_is_found_out_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    domains = [f"n{number}.example.test" for number in range(4)]
+    world.add("one", *domains)
+    world.publish("one")
+    remove = Rfc2136.remove_value
+
+    def interrupt(provider: Rfc2136, name: str, value: str) -> None:
+        if "n1" not in name or made:
+            remove(provider, name, value)
+        if "n1" in name:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Rfc2136, "remove_value", interrupt)
+        world("revoke", "--all", "--yes")
+
+    noted = {record.domain: record.doubt for record in world.home.journal.published()}
+    assert [*noted] == domains[1:]
+    assert "interrupted by KeyboardInterrupt" in str(noted.pop("n1.example.test"))
+    assert {*noted.values()} == {None}
+    assert world("revoke", "--all", "--yes").status == 0
+    assert not any(world.values(domain) for domain in domains)
+    assert world.home.journal.published() == []
 
 
 # Who else needs it
