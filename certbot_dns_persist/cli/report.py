@@ -61,23 +61,26 @@ def show(
     """
     reports = [_report(args, at), *files]
     severities: set[Severity] = set()
+    accounts: set[str] = set()
     no_resolver: list[str] = []
     try:
         with progress(asked.count) as advance:
             for each in checked:
                 severities.add(each.severity)
+                accounts.add(each.subject.request.account_url)
                 for one in reports:
                     one.add(each)
                 advance()
     except Error as error:  # there is no resolver; we still finish the report
         no_resolver.append(str(error))
-    troubles = asked.troubles + no_resolver
+    in_doubt = [words for url, words in asked.keys_in_doubt.items() if url in accounts]
+    troubles = in_doubt + asked.troubles + no_resolver
     if not severities and not troubles:
         troubles.append("There is nothing to check: no domain was given or found.")
     for trouble in troubles:
         print(printable(trouble), file=sys.stderr)
     if troubles:
-        severities.add(Severity.CRITICAL if asked.lost_accounts else Severity.UNKNOWN)
+        severities.add(Severity.CRITICAL if in_doubt or asked.lost_accounts else Severity.UNKNOWN)
     severity = worst(severities)
     for one in reports:
         one.conclude(severity, troubles)

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,8 @@ class Asked:
         self.count = count
         """How many subjects there are at most."""
         self._troubles = troubles or Troubles()
+        self.keys_in_doubt: Mapping[str, str] = {}
+        """Messages on accounts, by URL, of which only the CA knows which key they have."""
 
     def __iter__(self) -> Iterator[Subject]:
         for each in self._found:
@@ -101,10 +103,17 @@ def find_subjects(args: argparse.Namespace) -> Asked:
     if sum(map(bool, ways)) != 1:
         known = "-d, --all, --left-over" if hasattr(args, "left_over") else "-d, --all"
         raise UsageError(f"Give exactly one of --cert-name, {known} and --from-file.")
-    if not source.without_certbot:
-        refuse_closed(args)
-        _mention_rollovers(args)
-    if left_over:
+    if source.without_certbot:
+        return _find_subjects(args, source)
+    refuse_closed(args)
+    in_doubt = _mention_rollovers(args)
+    asked = _find_subjects(args, source)
+    asked.keys_in_doubt = in_doubt
+    return asked
+
+
+def _find_subjects(args: argparse.Namespace, source: Subjects) -> Asked:
+    if getattr(args, "left_over", False):
         return _find_left_over(args, source)
     if args.all or args.cert_name:
         if source.without_certbot:
@@ -188,22 +197,36 @@ def refuse_closed(args: argparse.Namespace) -> None:
     )
 
 
-def _mention_rollovers(args: argparse.Namespace) -> None:
-    """Warn of account key rollovers that were begun and are not finished."""
+def _mention_rollovers(args: argparse.Namespace) -> dict[str, str]:
+    """Warn of account key rollovers that were begun and are not finished.
+
+    Return messages on those of which the CA may have been told, by account URL.
+    """
     try:
         begun = list(begun_rollovers(Path(args.config_dir)))
     except ConfigurationError as error:
         logger.warning("%s", error)
-        return
+        return {}
+    in_doubt = {}
     for rollover in begun:
+        url, again = rollover.kept.account.url, command_line(args, "rollover")
+        if rollover.sent:
+            in_doubt[url] = (
+                f"Only the CA at {rollover.server} knows which key the account {url} has: its "
+                f"rollover, begun at {rollover.begun}, is not finished. Until it is, renewals with "
+                f"this account may fail. Finish it with: {again} --account {rollover.kept.id}"
+            )
+            if hasattr(args, "warn_days"):
+                continue  # it is in the report
         logger.warning(
             "The key of the account %s at %s is being replaced since %s, and that is not finished. "
             "Unless such a command is running now, finish it with: %s",
-            rollover.kept.account.url,
+            url,
             rollover.server,
             rollover.begun,
-            command_line(args, "rollover"),
+            again,
         )
+    return in_doubt
 
 
 def lookup_for(args: argparse.Namespace) -> lookups.LookupFor:
