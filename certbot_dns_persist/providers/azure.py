@@ -34,7 +34,7 @@ from urllib.parse import quote, urlsplit
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
-from certbot_dns_persist.providers.common import flag, missing_package
+from certbot_dns_persist.providers.common import missing_package
 from certbot_dns_persist.providers.http import (
     FailedError,
     HttpProvider,
@@ -141,14 +141,6 @@ class Azure(HttpProvider):
                 "Name the zone itself here, and the zone of that target."
             )
         return domain, _zone_path(subscription, group, domain)
-
-    def _flag(self, key: str) -> bool:
-        try:
-            return flag(self._get(key) or "false")
-        except ValueError:
-            raise errors.ConfigurationError(
-                f"{self._key(key)} in {self._file} must be true or false."
-            ) from None
 
     def _checked_kind(self) -> str:
         """Return the key that says which kind of credentials to use."""

@@ -25,7 +25,7 @@ from typing import Any
 from zope.interface import implementer
 
 from certbot_dns_persist import errors
-from certbot_dns_persist.providers.common import plugins_called
+from certbot_dns_persist.providers.common import ANOTHER, plugins_called
 from certbot_dns_persist.providers.comparison import in_zone, listed, others
 from certbot_dns_persist.providers.interface import IUntriedProvider, Served, Settings
 from certbot_dns_persist.providers.plugin import PREFIX, Plugin, installed, normalized
@@ -130,7 +130,7 @@ class Bridge(Watched):
             raise errors.ProviderError(
                 f"Nothing was changed at {name}{in_zone(served)}: {self._label} would split other "
                 f"values there, which are longer than {longest} octets:\n{listed(cut)}\n"
-                f"{self._alternative}"
+                f"{ANOTHER}"
             )
 
     def _is_there(self, name: str, text: str) -> bool:

@@ -1,6 +1,9 @@
 """What several providers need: their keys, the possible zones of a name, their package, safety."""
 
+import contextlib
 import importlib.metadata
+import ipaddress
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +17,12 @@ if TYPE_CHECKING:  # it needs zope.interface, which credentials can be read with
 
 GROUP = "certbot_dns_persist.providers"
 """The entry-point group in which providers register."""
+
+ANOTHER = (
+    "Use another provider (--dns-persist-provider): for instance script, with a program that "
+    "writes the record, or manual, and publish it yourself."
+)
+"""What to do instead of using a plugin or a program; a sentence."""
 
 _MOST_CHARACTERS = 500  # of what a stranger says
 
@@ -90,6 +99,32 @@ def one_line(words: str) -> str:
 def flag(text: str) -> bool:
     """Return ``true`` or ``false``, in any case, as a bool. Raises :class:`ValueError`."""
     return bool(("false", "true").index(text.lower()))
+
+
+def checked_flag(text: str, what: str) -> bool:
+    """Return :func:`flag`; ``what`` begins the message of the ``ConfigurationError`` if it is none.
+
+    That is the key and the file.
+    """
+    with contextlib.suppress(ValueError):
+        return flag(text)
+    raise ConfigurationError(f"{what} must be true or false.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, an address or a name, is this machine."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def place_of(error: BaseException) -> str:
+    """Return the kind of an ``error`` and the line that raised it.
+
+    Not its words: those of other people's code may quote credentials.
+    """
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {where.filename}, line {where.lineno}"
 
 
 def zones_above(name: str) -> list[str]:

@@ -1,13 +1,13 @@
 """A provider whose every failure is one of ours, so that it stops no more than its own change."""
 
 import functools
-import traceback
 from collections.abc import Callable
 from typing import Any, cast
 
 from zope.interface import directlyProvides, providedBy
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.providers.common import place_of
 from certbot_dns_persist.providers.interface import Provider
 
 
@@ -35,9 +35,7 @@ class _Contained:
             raise
         except Exception as error:  # noqa: BLE001 - other people's code may raise anything
             errors.let_signals_through(error)
-            # Its words may quote the credentials that it has: only say where.
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            fault = f"{type(error).__name__} at {where.filename}, line {where.lineno}"
+            fault = place_of(error)
         raise errors.BrokenProvider(
             f"The DNS provider {self._name} failed unexpectedly ({fault}), so it is unknown "
             "whether it did what it was told to do. Update it, or tell its authors."

@@ -23,9 +23,7 @@ several zones match, the longest counts::
 Nothing in the file is ever shown, except the names of its keys and sections.
 """
 
-import contextlib
 import dataclasses
-import ipaddress
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +31,12 @@ from pathlib import Path
 from typing import Any
 
 from certbot_dns_persist import errors, files
-from certbot_dns_persist.providers.common import is_plugin, refuse_changeable, zones_above
+from certbot_dns_persist.providers.common import (
+    is_loopback,
+    is_plugin,
+    refuse_changeable,
+    zones_above,
+)
 from certbot_dns_persist.record import normalize_domain_name
 from certbot_dns_persist.shown import logger_of
 
@@ -240,13 +243,7 @@ def entries(path: str) -> list[tuple[str, str]]:
 def names_this_machine(path: str | None) -> bool:
     """Whether the file at ``path`` says that a DNS server is on this machine."""
     named = [value for key, value in entries(path) if key.endswith("_server")] if path else []
-    return any(host == "localhost" or _is_loopback(host) for host in named)
-
-
-def _is_loopback(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
+    return any(map(is_loopback, named))
 
 
 def _leaves(key: str, node: object) -> Iterator[tuple[str, str]]:

@@ -32,7 +32,7 @@ from typing import Any
 from urllib.parse import quote
 
 from certbot_dns_persist import errors, files
-from certbot_dns_persist.providers.common import flag, missing_package, refuse_changeable
+from certbot_dns_persist.providers.common import missing_package, refuse_changeable
 from certbot_dns_persist.providers.http import (
     FailedError,
     HttpProvider,
@@ -69,12 +69,7 @@ class Google(HttpProvider):
             import google.auth  # noqa: F401
         except ImportError as error:
             raise missing_package("google", "google-auth") from error
-        try:
-            metadata = flag(self._get("metadata") or "false")
-        except ValueError:
-            raise errors.ConfigurationError(
-                f"{self._key('metadata')} in {self._file} must be true or false."
-            ) from None
+        metadata = self._flag("metadata")
         self._source = ""
         self._project = self._get("project")
         self._credentials = self._from_metadata() if metadata else self._from_file()

@@ -11,7 +11,6 @@ Proxies come from the environment (``HTTPS_PROXY``, ``NO_PROXY``), extra CAs fro
 import contextlib
 import dataclasses
 import email.utils
-import ipaddress
 import json
 import random
 import re
@@ -26,7 +25,14 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
-from certbot_dns_persist.providers.common import file_of, one_line, value_of, zones_above
+from certbot_dns_persist.providers.common import (
+    checked_flag,
+    file_of,
+    is_loopback,
+    one_line,
+    value_of,
+    zones_above,
+)
 from certbot_dns_persist.providers.interface import IAnsweringProvider, Settings
 from certbot_dns_persist.wait import look_until
 
@@ -564,6 +570,10 @@ class HttpProvider:
         self._hide(found)
         return found
 
+    def _flag(self, key: str) -> bool:
+        """Return a value that is true or false; false if there is none. Errors as for keys."""
+        return checked_flag(self._get(key) or "false", f"{self._key(key)} in {self._file}")
+
     def _hide(self, secret: str) -> None:
         """Show ``secret`` to nobody."""
         if secret and secret not in self._secrets:
@@ -640,13 +650,6 @@ def _within(seconds: float, work: Callable[[], _T]) -> _T:
     if error is not None:
         raise error
     return cast("_T", result)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a URL with this ``host`` stays on this machine."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -7,7 +7,6 @@ is reached through the :class:`~.bridge.Bridge`.
 
 import difflib
 import importlib.metadata
-import traceback
 from typing import Any
 
 from zope.interface import Invalid
@@ -22,7 +21,7 @@ from zope.interface.verify import verifyObject
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers import bridge
-from certbot_dns_persist.providers.common import GROUP, distribution, is_plugin
+from certbot_dns_persist.providers.common import GROUP, distribution, is_plugin, place_of
 from certbot_dns_persist.providers.interface import (
     IAnsweringProvider,
     ILookingProvider,
@@ -89,9 +88,7 @@ def _make(entry: importlib.metadata.EntryPoint, settings: Settings) -> Provider:
         raise
     except Exception as error:  # noqa: BLE001 - so does calling it
         errors.let_signals_through(error)
-        # Its words may quote the credentials that it was called with: only say where.
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        fault = f"{type(error).__name__} at {where.filename}, line {where.lineno}"
+        fault = place_of(error)
     else:
         faults = _faults(provider)
         if not faults:

@@ -1,7 +1,6 @@
 """A Certbot DNS plugin, loaded and configured outside of Certbot, to be told what to write."""
 
 import argparse
-import contextlib
 import importlib.metadata
 import json
 import re
@@ -13,9 +12,10 @@ from typing import Any, TypeVar
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers import credentials
 from certbot_dns_persist.providers.common import (
+    ANOTHER,
+    checked_flag,
     distribution,
     file_of,
-    flag,
     one_line,
     plugins,
     plugins_called,
@@ -187,7 +187,7 @@ class Plugin:
                 )
             if option.nargs != 0:
                 arguments.append(f"{option.option_strings[0]}={value}")
-            elif _flag(key, value):
+            elif checked_flag(value, f"{PREFIX}{key} in {self._file}"):
                 arguments.append(option.option_strings[0])
         namespace = self.ask(
             errors.ConfigurationError, "be configured", lambda: parser.parse_args(arguments)
@@ -251,12 +251,6 @@ class Plugin:
         return self.label[0].upper() + self.label[1:]
 
 
-ANOTHER = (
-    "Use another provider (--dns-persist-provider): for instance script, with a program that "
-    "writes the record, or manual, and publish it yourself."
-)
-
-
 def normalized(package: str) -> str:
     """Return the name of a distribution as package indexes compare it."""
     return re.sub(r"[-_.]+", "-", package).lower()
@@ -276,12 +270,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         raise ValueError(message)
-
-
-def _flag(key: str, value: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return flag(value)
-    raise errors.ConfigurationError(f"{PREFIX}{key} must be true or false.")
 
 
 def _may_be_secret(key: str, text: str) -> bool:

@@ -23,13 +23,13 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from certbot_dns_persist import errors
+from certbot_dns_persist.providers.common import is_loopback
 from certbot_dns_persist.providers.http import (
     FailedError,
     HttpProvider,
     Text,
     Texts,
     Zone,
-    is_loopback,
 )
 from certbot_dns_persist.providers.interface import Settings
 from certbot_dns_persist.shown import logger_of

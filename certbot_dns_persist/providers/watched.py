@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import whole_number
-from certbot_dns_persist.providers.common import file_of, flag, zones_above
+from certbot_dns_persist.providers.common import ANOTHER, checked_flag, file_of, zones_above
 from certbot_dns_persist.providers.comparison import (
     UNSEEN,
     as_meant,
@@ -68,7 +68,10 @@ class Watched:
         """Whether we waited for a change that no server showed."""
         self._failed = False
         self._destroyed_at: str | None = None
-        self._trusted = self._flag("keeps_others", settings.credentials.get("keeps_others"))
+        self._trusted = checked_flag(
+            settings.credentials.get("keeps_others", "false"),
+            f"{prefix}keeps_others in {file_of(settings)}",
+        )
 
     def zone_for(self, name: str) -> str | None:
         """Return the zone of ``name``, from DNS.
@@ -326,7 +329,7 @@ class Watched:
             f'{self._subject} {done} the TXT record {name} with the value "{printable(value)}"'
             f"{in_zone(before)}, but other values there vanished with that:\n{listed(gone)}\n"
             "Restore them in your DNS service's own interface: other CAs, accounts or "
-            f"services may rely on them. {self._alternative}"
+            f"services may rely on them. {ANOTHER}"
         )
 
     def _with_losses(
@@ -342,7 +345,7 @@ class Watched:
         self._destroyed_at = name
         return errors.ProviderError(
             f"{error} Other values there vanished with that. Please restore them in your DNS "
-            f"service's own interface:\n{listed(gone)}\n{self._alternative}"
+            f"service's own interface:\n{listed(gone)}\n{ANOTHER}"
         )
 
     def _refuse_to_destroy(self, name: str, value: str, served: Served) -> None:
@@ -351,7 +354,7 @@ class Watched:
             raise errors.ProviderError(
                 f"Nothing was changed at {name}{in_zone(served)}: {self._label} destroyed other "
                 f"records at {self._destroyed_at}, and here it would destroy:\n"
-                f"{listed(foreign)}\n{self._alternative}"
+                f"{listed(foreign)}\n{ANOTHER}"
             )
 
     # What is said to the user
@@ -417,7 +420,7 @@ class Watched:
         if gone:
             self._destroyed_at = name
             said += f"These other values vanished. Please restore them:\n{listed(gone)}\n"
-        return errors.ProviderError(said + self._alternative)
+        return errors.ProviderError(said + ANOTHER)
 
     @property
     def _subject(self) -> str:
@@ -435,21 +438,7 @@ class Watched:
             f"{file_of(self._settings)}."
         )
 
-    @property
-    def _alternative(self) -> str:
-        return (
-            "Use another provider (--dns-persist-provider): for instance script, with a program "
-            "that writes the record, or manual, and publish it yourself."
-        )
-
     # Its keys
-
-    def _flag(self, key: str, value: str | None) -> bool:
-        if value is None:
-            return False
-        with contextlib.suppress(ValueError):
-            return flag(value)
-        raise errors.ConfigurationError(f"{self._prefix}{key} must be true or false.")
 
     def _seconds(self, value: str) -> int:
         with contextlib.suppress(ValueError):
