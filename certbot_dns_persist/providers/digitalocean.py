@@ -111,12 +111,25 @@ class Digitalocean(HttpProvider):
             number, made = int(answer["domain_record"]["id"]), answer["domain_record"]["data"]
             as_meant = unquoted(made) == value
         if not as_meant:
-            # What was made of it may authorise somebody: it must not stay.
+            raise self._mangled(zone, number, self._quoted(str(made)))
+
+    def _mangled(self, zone: Zone, number: int, made: str) -> FailedError:
+        """Remove what was made of a value, as it may authorise somebody; return what to raise.
+
+        Not to be tried again, as that would make another one.
+        """
+        try:
             self._remove(zone, number)
-            raise FailedError(
-                f"made another value of it, which we removed: {self._quoted(made)}",
-                "It cannot hold this value; choose another way to publish it",
+        except FailedError as failed:
+            return FailedError(
+                f"made another value of it, which could not be removed ({failed.words}): {made}",
+                f"Remove the record {number} of {zone.name} there, as a CA may accept it, and "
+                "choose another way to publish this value",
             )
+        return FailedError(
+            f"made another value of it, which we removed: {made}",
+            "It cannot hold this value; choose another way to publish it",
+        )
 
     def _delete(self, zone: Zone, name: str, value: str, found: Texts) -> None:
         for record in found.having(value):

@@ -284,16 +284,16 @@ class HttpProvider:
         It looks first: an answer that was lost may have been to this very change.
         """
         adding = ttl is not None
-        found = self._read(zone, name)
-        if bool(found.having(value)) == adding:
-            return found
+        before = self._read(zone, name)
+        if bool(before.having(value)) == adding:
+            return before
         try:
             if ttl is None:
-                self._delete(zone, name, value, found)
+                self._delete(zone, name, value, before)
             else:
-                self._insert(zone, name, value, ttl, found)
+                self._insert(zone, name, value, ttl, before)
         except RacedError as error:
-            error.found = found
+            error.found = before
             raise
         found = look_until(
             lambda: self._read(zone, name),
@@ -303,10 +303,17 @@ class HttpProvider:
         )
         if bool(found.having(value)) == adding:
             return found
-        raise FailedError(
-            f"accepted the change, but does not show it {_SETTLE:g} seconds later",
-            f"{self.HINT}; then try again",
-        )
+        words = f"accepted the change, but does not show it {_SETTLE:g} seconds later"
+        others = {record.value for record in before.records}
+        new = [record.value for record in found.records if record.value not in others]
+        if adding and new:
+            # What became of it may authorise somebody; or somebody else added it: we leave it.
+            shown = ", ".join(f'"{self._quoted(value)}"' for value in new)
+            raise FailedError(
+                f"{words}; it now shows {shown}",
+                "If that is what became of our value, remove it there, as a CA may accept it",
+            )
+        raise FailedError(words, f"{self.HINT}; then try again")
 
     # Zones.
 

@@ -404,6 +404,23 @@ def test_credentials_with_a_line_break_are_not_sent(service: Service) -> None:
                 service.make(**{key: "Bearer hushhush"})
 
 
+@pytest.mark.parametrize("provider", ["google", "azure", "hetzner"])
+def test_what_became_of_a_value_that_is_not_there_is_told(
+    provider: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service: Service = request.getfixturevalue(provider)
+    service.add("v=spf1 -all")
+
+    def add(self: HttpApi, name: str, value: str, ttl: int) -> object:
+        return HttpApi.add(self, name, value.partition(";")[0], ttl)
+
+    monkeypatch.setattr(type(service.api), "add", add)
+    at_work = service.make()
+    words = 'does not show it 0 seconds later; it now shows "ca.example"', "a CA may accept it"
+    fails(lambda: at_work.add_value(NAME, OURS, 300), *words)
+    assert service.values() == ["ca.example", "v=spf1 -all"]
+
+
 # Somebody else writes in between.
 
 
@@ -600,6 +617,20 @@ def test_a_value_that_digitalocean_mangles_is_taken_away_again(digitalocean: Ser
     provider = digitalocean.make()
     fails(lambda: provider.add_value(NAME, OURS, 300), "another value of it, which we removed")
     assert digitalocean.values() == [FOREIGN[0]]
+
+
+def test_a_mangled_value_that_digitalocean_does_not_remove_is_named_and_made_once(
+    digitalocean: Service,
+) -> None:
+    assert isinstance(digitalocean.api, DigitaloceanApi)
+    digitalocean.add(FOREIGN[0])
+    digitalocean.api.mangle = True
+    provider = digitalocean.make()
+    provider.zone_for(NAME)
+    digitalocean.api.faults = Faults(methods={"DELETE"}, status=503)
+    words = "could not be removed (answered 503): ca.example.", "a CA may accept it"
+    fails(lambda: provider.add_value(NAME, OURS, 300), *words)
+    assert digitalocean.values() == sorted(["ca.example", FOREIGN[0]])
 
 
 # Google.
