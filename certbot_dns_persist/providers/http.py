@@ -42,7 +42,7 @@ _CONNECT, _ANSWER = 10.0, 30.0  # seconds to connect, and without a sign of the 
 _WHOLE = 120.0  # seconds for a whole answer, however it trickles in
 _MOST_OCTETS = 256 * 2**20  # of an answer: PowerDNS shows a whole zone
 _PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds between tries, if the service does not say how long
-_PATIENCE = 330.0  # seconds after which nothing is tried again
+_PATIENCE = 330.0  # seconds after which nothing more is asked for the same
 _WORTH_TELLING = 10.0  # seconds of waiting after which we tell the user
 _SETTLE = 15.0  # seconds within which the API must show what it accepted
 _TRIES = 50  # to make a change while others change the same records
@@ -264,18 +264,21 @@ class HttpProvider:
         verb = "remove a TXT record from" if ttl is None else "add a TXT record at"
         task = f"{verb} {name} in the zone {zone.name}"
         latest: Texts | None = None
-        for _ in range(_TRIES):
+        end = time.monotonic() + _PATIENCE
+        for tries in range(1, _TRIES + 1):  # noqa: B007 - told below
             try:
                 return self._ask(task, lambda: self._changed(zone, name, value, ttl))
             except RacedError as error:
                 failed, found = error.failed, error.found
             if found == latest:
                 raise self._failed(task, failed)  # not because somebody else was faster
+            if time.monotonic() > end:
+                break
             latest = found
             time.sleep(random.uniform(*_STEP_ASIDE))  # noqa: S311
         raise errors.ProviderError(
-            f"Cannot {task}: at {self.SERVICE} they changed each of the {_TRIES} times that we "
-            "tried. Find out what keeps changing them, then try again."
+            f"Cannot {task}: at {self.SERVICE} they changed each time that we tried, {tries} in "
+            "all. Find out what keeps changing them, then try again."
         )
 
     def _changed(self, zone: Zone, name: str, value: str, ttl: int | None) -> Texts:
@@ -528,9 +531,11 @@ class HttpProvider:
         found: list[Any] = []
         fetched: list[_T] = []
         page: _T | None = first
+        end = time.monotonic() + _PATIENCE
         while page is not None:
-            if page in fetched or len(fetched) == _MOST_PAGES:
-                failed = self._undocumented(f"more than {len(fetched)} pages, or one of them twice")
+            too_many = len(fetched) == _MOST_PAGES or time.monotonic() > end
+            if too_many or page in fetched:
+                failed = self._undocumented(f"pages without end ({len(fetched)} so far)")
                 failed.may_pass = False
                 raise failed
             fetched.append(page)

@@ -275,15 +275,17 @@ def test_pages_that_never_end_are_not_all_asked_for(
     google.make().zone_for(NAME)
     google.api.requests.clear()
     google.api.faults = Faults(methods={"GET"}, pretend={"nextPageToken": "again"})
-    fails(lambda: google.make().zone_for(NAME), "more than 2 pages, or one of them twice")
+    fails(lambda: google.make().zone_for(NAME), "pages without end (2 so far)")
     assert len(google.api.requests) == 3  # one for a token
     at_work = digitalocean.make()
     at_work.zone_for(NAME)
     digitalocean.api.requests.clear()
     more = {"domain_records": [], "links": {"pages": {"next": "https://api.invalid/"}}}
     digitalocean.api.faults = Faults(methods={"GET"}, pretend=more)
-    fails(lambda: at_work.list_values(NAME), "more than 5 pages")
+    fails(lambda: at_work.list_values(NAME), "pages without end (5 so far)")
     assert len(digitalocean.api.requests) == 5
+    monkeypatch.setattr(f"{HTTP}._PATIENCE", -1.0)
+    fails(lambda: at_work.list_values(NAME), "pages without end (0 so far)")
 
 
 def test_credentials_that_may_only_read_are_told(service: Service) -> None:
@@ -449,7 +451,7 @@ def test_what_somebody_else_writes_in_between_stands(
 
 @pytest.mark.parametrize("provider", ["google", "azure"])
 def test_who_is_never_left_alone_gives_up_and_says_so(
-    provider: str, request: pytest.FixtureRequest
+    provider: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service: Service = request.getfixturevalue(provider)
     at_work = service.make()
@@ -458,8 +460,10 @@ def test_who_is_never_left_alone_gives_up_and_says_so(
     service.api.faults = Faults(
         methods={"POST", "PUT"}, meanwhile=lambda: service.add(f"number {next(numbers)}")
     )
-    fails(lambda: at_work.add_value(NAME, OURS, 300), "changed each of the 50 times")
+    fails(lambda: at_work.add_value(NAME, OURS, 300), "changed each time that we tried, 50 in all")
     assert len(service.values()) == 50
+    monkeypatch.setattr(f"{HTTP}._PATIENCE", -1.0)
+    fails(lambda: at_work.add_value(NAME, OURS, 300), "changed each time that we tried, 1 in all")
 
 
 @pytest.mark.parametrize("provider", ["google", "azure"])
