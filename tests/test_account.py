@@ -2,8 +2,10 @@
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import josepy
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import example, given
 from hypothesis import strategies as st
 from josepy.jwk import JWKEC, JWKRSA
+from support.keys import rsa_key
 
 from certbot_dns_persist.account import (
     ANY_DOMAIN,
@@ -40,14 +43,15 @@ def test_the_drafts_test_vectors(domain: str, digest: str) -> None:
     assert uri == f"{PREFIX}sha-256/{digest}"
 
 
-RSA_KEYS = [rsa.generate_private_key(public_exponent=65537, key_size=size) for size in (2048, 3072)]
-KEYS: list[tuple[Any, Any]] = [(key, JWKRSA(key=key)) for key in RSA_KEYS]
-KEYS += [
-    (key, JWKEC(key=key))
-    for key in (ec.generate_private_key(curve) for curve in (ec.SECP256R1(), ec.SECP384R1()))
+KEYS: list[tuple[Callable[[], Any], Any]] = [
+    (functools.partial(rsa_key, 2048), JWKRSA),
+    (functools.partial(rsa_key, 3072), JWKRSA),
+    (functools.partial(ec.generate_private_key, ec.SECP256R1()), JWKEC),
+    (functools.partial(ec.generate_private_key, ec.SECP384R1()), JWKEC),
 ]
 if hasattr(josepy, "JWKOKP"):
-    KEYS += [(key, josepy.JWKOKP(key=key)) for key in [ed25519.Ed25519PrivateKey.generate()]]
+    KEYS += [(ed25519.Ed25519PrivateKey.generate, josepy.JWKOKP)]
+"""What makes a key, and the type of its JWK."""
 
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True).filter(
     lambda label: label[2:4] != "--"
@@ -61,9 +65,10 @@ urls = st.from_regex(r"https://[a-z]{1,20}\.example/[!-~]{0,80}", fullmatch=True
 @example("grüne.example", KEYS[0], URL)
 @example("a" * 63 + ".example", KEYS[3], URL)
 def test_the_hash_equals_one_that_is_computed_otherwise(
-    domain: str, keys: tuple[Any, Any], url: str
+    domain: str, made: tuple[Callable[[], Any], Any], url: str
 ) -> None:
-    key, jwk = keys
+    make, kind = made
+    jwk = kind(key=(key := make()))
     name = normalize_domain_name(domain)
     expected = hashlib.sha256()
     expected.update(struct.pack("B", len(name)))

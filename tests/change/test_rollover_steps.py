@@ -4,12 +4,14 @@ import argparse
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from josepy.jwk import JWK, JWKEC, JWKRSA
+from support.keys import rsa_key
 
 from certbot_dns_persist.change import rollover
 from certbot_dns_persist.errors import AccountError, NoSuchAccount
@@ -58,18 +60,19 @@ def config_dir(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("old", "kind"),
+    ("make_old", "kind"),
     [
-        (JWKRSA(key=rsa.generate_private_key(public_exponent=65537, key_size=2048)), 2048),
-        (JWKRSA(key=rsa.generate_private_key(public_exponent=65537, key_size=3072)), 3072),
-        (JWKRSA(key=rsa.generate_private_key(65537, key_size=1024)), 2048),  # noqa: S505
-        (JWKEC(key=ec.generate_private_key(ec.SECP256R1())), 256),
-        (JWKEC(key=ec.generate_private_key(ec.SECP384R1())), 384),
+        (lambda: JWKRSA(key=rsa_key(2048)), 2048),
+        (lambda: JWKRSA(key=rsa_key(3072)), 3072),
+        (lambda: JWKRSA(key=rsa_key(1024)), 2048),
+        (lambda: JWKEC(key=ec.generate_private_key(ec.SECP256R1())), 256),
+        (lambda: JWKEC(key=ec.generate_private_key(ec.SECP384R1())), 384),
     ],
 )
 def test_the_new_key_is_of_the_old_ones_type_and_size_or_what_cas_want_at_least(
-    old: JWK, kind: int
+    make_old: Callable[[], JWK], kind: int
 ) -> None:
+    old = make_old()
     new = rollover.make_key(old)
     assert (new.typ, new.key.key_size) == (old.typ, kind)
     assert new != old

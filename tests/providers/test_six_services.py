@@ -151,7 +151,7 @@ def test_powerdns_serves_what_its_api_was_told(tmp_path: Path, start_pebble: Sta
     with Powerdns(tmp_path, "example.test") as powerdns:
         name = validation_domain_name("example.test")
         powerdns.put("example.test", name, [FOREIGN])
-        endpoint = f"127.0.0.1:{powerdns.port}"
+        endpoint = f"{powerdns.address}:{powerdns.port}"
         pebble = start_pebble(endpoint)
         certbot = Certbot(tmp_path / "certbot", pebble.directory_url, pebble.ca_bundle)
         path = tmp_path / "dns.ini"

@@ -23,7 +23,7 @@ import dns.rdatatype
 from certbot_dns_persist.value.txt import quoted, unquoted
 
 from .http_api import ApiError, HttpApi, Request, Row
-from .process import Process, find_program, free_port
+from .process import Process, claim_address, find_program, free_port, release_address
 
 API_KEY = "hushhush-powerdns"
 _SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
@@ -38,7 +38,7 @@ def missing() -> str | None:
 
 
 class Powerdns(HttpApi):
-    """A server with zones, on a port of 127.0.0.1, from construction to :meth:`stop`.
+    """A server with zones, on an address of its own, from construction to :meth:`stop`.
 
     Its API is reached through ``url``, which fails as :class:`~.http_api.Faults` say, and adds what
     ``single_records`` says; or directly, as ``direct_url``.
@@ -48,9 +48,10 @@ class Powerdns(HttpApi):
         super().__init__()
         self.single_records = False
         """Whether it adds and removes single records, as from 4.9.12 and 5.0.2 on."""
-        self.port = free_port()
+        self.address = claim_address()
+        self.port = free_port(self.address)
         """Of its DNS."""
-        self.direct_url = f"http://127.0.0.1:{(web := free_port())}"
+        self.direct_url = f"http://{self.address}:{(web := free_port(self.address))}"
         database = directory / "pdns.sqlite3"
         with sqlite3.connect(database) as tables:
             tables.executescript(_SCHEMA.read_text())
@@ -63,9 +64,9 @@ class Powerdns(HttpApi):
             "gsqlite3-pragma-synchronous": 0,
             "api": "yes",
             "api-key": API_KEY,
-            "webserver-address": "127.0.0.1",
+            "webserver-address": self.address,
             "webserver-port": web,
-            "local-address": "127.0.0.1",
+            "local-address": self.address,
             "local-port": self.port,
             "socket-dir": self._sockets.name,
             "config-dir": directory,
@@ -90,6 +91,7 @@ class Powerdns(HttpApi):
     def stop(self) -> None:
         super().stop()
         self._process.stop()
+        release_address(self.address)
         self._sockets.cleanup()
 
     @property
@@ -115,7 +117,7 @@ class Powerdns(HttpApi):
     def values(self, name: str) -> list[str]:
         """Return the TXT values that it serves, sorted."""
         query = dns.message.make_query(name, "TXT")
-        answer = dns.query.tcp(query, "127.0.0.1", timeout=5, port=self.port)
+        answer = dns.query.tcp(query, self.address, timeout=5, port=self.port)
         rdatas: list[Any] = [
             rdata for rrset in answer.answer if rrset.rdtype == dns.rdatatype.TXT for rdata in rrset
         ]
