@@ -78,6 +78,12 @@ _ALGORITHMS = {
     "hmac-sha512-256": "hmac-sha512-256",
 }
 
+_KEYS = "BIND: the key statement; Knot: key; PowerDNS: pdnsutil list-tsig-keys"
+_ALLOW = (
+    "BIND: update-policy or allow-update of the zone; Knot: an acl of the zone with action: "
+    "update; PowerDNS: the zone's metadata TSIG-ALLOW-DNSUPDATE"
+)
+
 _PROTOCOLS = {
     "tcp_only": ("TCP",),
     "tcp_first": ("TCP", "UDP"),
@@ -149,6 +155,8 @@ class Rfc2136:
             _ALGORITHMS[self._algorithm],
         )
         self._zones: dict[Name, Name] = {}
+        self._knowing: set[Server] = set()
+        """Servers that have signed an answer with the key."""
 
     def zone_for(self, name: str) -> str:
         """Return the zone that holds ``name`` on the server itself.
@@ -196,7 +204,8 @@ class Rfc2136:
         """Whether updates go to where exactly ``records`` stand at ``name``.
 
         What we read may be late, made from a wildcard, or of another view. An update that changes
-        nothing asks the server that would carry it out (RFC 2136 section 2.4).
+        nothing asks the server that would carry it out (RFC 2136 section 2.4). Knot may refuse that
+        though it allows changes; so a refusal says nothing.
         """
         import dns.rcode
         import dns.rdatatype
@@ -208,7 +217,10 @@ class Rfc2136:
             question.present(name, *records)
         else:
             question.absent(name, dns.rdatatype.TXT)
-        return self._change(name, zone, question) == dns.rcode.NOERROR
+        (answer,) = self._change_all([question])
+        if isinstance(answer, _NoAnswer):
+            raise self._not_changed(name, zone, answer)
+        return answer == dns.rcode.NOERROR
 
     def add_value(self, name: str, value: str, ttl: int) -> int:
         """Add one TXT record to those at ``name``; return the TTL in seconds that it has.
@@ -361,7 +373,9 @@ class Rfc2136:
         zone = self._zone(owner)
         update = dns.update.UpdateMessage(zone)
         update.delete(owner, *(doomed or [_text(value)]))
-        self._change(owner, zone, update)
+        (answer,) = self._change_all([update])
+        if isinstance(answer, _Failed):
+            raise self._not_changed(owner, zone, answer)
         if doomed and not certain:
             self._check_removed(owner, value)
 
@@ -507,12 +521,8 @@ class Rfc2136:
             self._server, f"{fault}. Correct {_PREFIX}server to the primary server of the zone"
         )
 
-    def _change(self, name: "Name", zone: "Name", update: "UpdateMessage") -> "Rcode":
-        """Send an update of ``name``; return its code as :meth:`_change_all` does, or raise."""
-        (answer,) = self._change_all([update])
-        if isinstance(answer, _Failed):
-            raise self._errors([(_shown(name), answer)], _changing(zone))[0]
-        return answer
+    def _not_changed(self, name: "Name", zone: "Name", why: "_Failed") -> errors.ProviderError:
+        return self._errors([(_shown(name), why)], _changing(zone))[0]
 
     def _change_all(self, updates: "Sequence[UpdateMessage]") -> "list[Rcode | _Failed]":
         """Send updates; return for each NOERROR, or YXRRSET or NXRRSET if a prerequisite failed.
@@ -527,9 +537,7 @@ class Rfc2136:
             dns.rcode.SERVFAIL: "Often it cannot write the zone's file or journal; its log says "
             "why",
             dns.rcode.NOTIMP: "It takes no dynamic updates: another provider is needed",
-            dns.rcode.REFUSED: f"It does not allow {self._whose} to do that. Allow it (BIND: "
-            "update-policy or allow-update of the zone); if this is a secondary server, correct "
-            f"{server.key} to the primary",
+            dns.rcode.REFUSED: self._refusal(server),
             dns.rcode.NOTAUTH: f"It is not the primary server of the zone: correct {server.key}",
             dns.rcode.NOTZONE: "There the name is outside that zone. Was the zone just moved?",
         }
@@ -545,6 +553,16 @@ class Rfc2136:
             else:
                 decided.append(rcode)
         return decided
+
+    def _refusal(self, server: Server) -> str:
+        allow = (
+            f"does not allow {self._whose} to do that. Allow it ({_ALLOW}); if this is a secondary "
+            f"server, correct {server.key} to the primary"
+        )
+        if server in self._knowing:
+            return f"It {allow}"
+        compare = _compare("name", "algorithm", "secret")
+        return f"It {allow}. PowerDNS also answers so if the key or its secret is wrong. {compare}"
 
     # How it is asked.
 
@@ -584,7 +602,16 @@ class Rfc2136:
         try:
             reply = _decoded(answer, request)
         except dns.tsig.PeerBadKey as error:
-            fault = f"does not know {self._whose} (BADKEY). {_compare('name', 'algorithm')}"
+            if server in self._knowing:
+                fault = (
+                    f"knows {self._whose}, but does not allow it to do that (BADKEY). Allow it "
+                    f"({_ALLOW})"
+                )
+            else:
+                fault = (
+                    f"does not know {self._whose}, or, if it is Knot, allows it nothing (BADKEY). "
+                    f"{_compare('name', 'algorithm')}"
+                )
             raise _KeyNotTaken(server, fault) from error
         except dns.tsig.PeerBadSignature as error:
             fault = f"has another secret for {self._whose} (BADSIG). {_compare('secret')}"
@@ -614,6 +641,8 @@ class Rfc2136:
             # RFC 8945 5.3: anybody could have said that.
             fault = "did not sign its answer. Something on the way may forge it"
             raise _KeyNotTaken(server, fault)
+        if reply.had_tsig:
+            self._knowing.add(server)
         return reply
 
     # What is said to the user.
@@ -884,7 +913,7 @@ def _decoded(answer: bytes, request: "Message") -> "Message":
 
 def _compare(*keys: str) -> str:
     settings = " and ".join(_PREFIX + key for key in keys)
-    return f"Compare {settings} with its configuration (BIND: the key statement)"
+    return f"Compare {settings} with its configuration ({_KEYS})"
 
 
 def _clocks(answer: bytes) -> str:

@@ -29,11 +29,13 @@ FORBIDDEN = "_validation-persist.forbidden.example.test"
 
 @pytest.fixture(scope="module")
 def bind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bind]:
-    """BIND, whose key may change all but one name."""
+    """BIND, whose key may change all but one name, and whose secondary forwards updates."""
     need(not bind_support.missing(), str(bind_support.missing()))
     policy = f'deny "test-key" name {FORBIDDEN}. ANY; grant "test-key" zonesub ANY;'
     directory = tmp_path_factory.mktemp("bind")
-    with Bind(directory, {"example.test": ""}, policies={"example.test": policy}) as running:
+    with Bind(
+        directory, {"example.test": ""}, policies={"example.test": policy}, forwarding=True
+    ) as running:
         yield running
 
 
@@ -150,3 +152,24 @@ def test_what_a_run_that_ends_between_two_updates_has_noted_is_true_of_each_name
     bind.settle()
     assert [bind.primary.values(name) for name in names] == [[VALUE]] * 5
     assert place.doubts() == dict.fromkeys(names)
+
+
+def test_a_secondary_that_forwards_updates_and_lags_takes_many_names(
+    bind: Bind, place: Place, domain: str
+) -> None:
+    names = [f"_validation-persist.c{number}.{domain}" for number in range(20)]
+    bind.key.write_credentials(place.credentials, bind.secondary.address, 53)
+    bind.hold_back()
+    try:
+        bind.add_txt(names[3], FOREIGN)
+        assert bind.secondary.values(names[3]) == []
+        *outcomes, refused = place.add([*names, FORBIDDEN])
+        assert outcomes == [None] * 20
+        assert "answered REFUSED" in str(refused)
+        assert bind.primary.values(names[3]) == [VALUE, FOREIGN]
+        assert [bind.primary.values(n) for n in names if n != names[3]] == [[VALUE]] * 19
+        assert bind.secondary.values(names[0]) == []
+        assert place.publisher().stands(names[0], VALUE) is None  # the secondary cannot know
+    finally:
+        bind.catch_up()
+    assert place.publisher().stands(names[0], VALUE) is True

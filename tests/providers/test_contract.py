@@ -22,11 +22,13 @@ from support.digitalocean_api import DigitaloceanApi
 from support.google_api import GoogleApi
 from support.hetzner_api import HetznerApi
 from support.http_api import HttpApi
+from support.knot import Knot
+from support.knot import missing as knot_missing
 from support.nameserver import Nameserver, Zones
 from support.need import need
 from support.powerdns import Powerdns
 from support.powerdns import missing as powerdns_missing
-from support.zones import zone_text
+from support.zones import Key, zone_text
 from zope.interface.verify import verifyObject
 
 from certbot_dns_persist.errors import ProviderError
@@ -45,6 +47,7 @@ OURS = "ca.example; accounturi=https://ca.example/acct/1; policy=wildcard"
 FOREIGN = ["other.example; accounturi=https://other.example/1", "v=spf1 -all"]
 PLUGINS_OWN_TTLS = (120,)
 """Bridged plugins have their own idea of a TTL."""
+IDLE = Key("idle-key", KEY.secret)
 ROOT = Path(__file__).parents[2]
 
 
@@ -77,6 +80,55 @@ def _rfc2136(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
         put,
         lambda: bind.primary.values(name),
     )
+
+
+def _rfc2136_at(
+    server: Knot | Powerdns, domain: str, put: Callable[[str, list[str]], object]
+) -> Service:
+    name = f"_validation-persist.{domain}"
+    keys = {
+        "server": "127.0.0.1",
+        "port": str(server.port),
+        "name": KEY.name,
+        "secret": KEY.secret,
+    }
+    return Service(
+        lambda: loader.load("rfc2136", Settings(keys, None, print)),
+        name,
+        lambda values: put(name, values),
+        lambda: server.values(name),
+    )
+
+
+@pytest.fixture(scope="module")
+def knot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Knot]:
+    need(not knot_missing(), str(knot_missing()))
+    with Knot(tmp_path_factory.mktemp("knot"), "example.test", writer=KEY, idle=IDLE) as running:
+        yield running
+
+
+def _rfc2136_at_knot(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    server: Knot = request.getfixturevalue("knot")
+
+    def put(name: str, values: list[str]) -> None:
+        for value in values:
+            server.add_txt(name, value)
+
+    return _rfc2136_at(server, request.getfixturevalue("domain"), put)
+
+
+@pytest.fixture(scope="module")
+def updated_powerdns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Powerdns]:
+    need(not powerdns_missing(), str(powerdns_missing()))
+    with Powerdns(tmp_path_factory.mktemp("powerdns"), "example.test") as running:
+        running.add_key(KEY, "example.test")
+        yield running
+
+
+def _rfc2136_at_powerdns(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    server: Powerdns = request.getfixturevalue("updated_powerdns")
+    domain = request.getfixturevalue("domain")
+    return _rfc2136_at(server, domain, lambda name, these: server.put("example.test", name, these))
 
 
 def _cloudflare(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
@@ -267,6 +319,8 @@ def _bridge_cloudflare(request: pytest.FixtureRequest, stack: ExitStack) -> Serv
 
 SERVICES = {
     "rfc2136": _rfc2136,
+    "rfc2136-at-knot": _rfc2136_at_knot,
+    "rfc2136-at-powerdns": _rfc2136_at_powerdns,
     "cloudflare": _cloudflare,
     "route53": _route53,
     "powerdns": _powerdns,
@@ -348,7 +402,11 @@ def test_writers_at_once_lose_nothing(service: Service) -> None:
     assert service.values() == sorted(FOREIGN)
 
 
-@pytest.mark.parametrize("service", ["rfc2136", "route53"], indirect=True)
+@pytest.mark.parametrize(
+    "service",
+    ["rfc2136", "rfc2136-at-knot", "rfc2136-at-powerdns", "route53"],
+    indirect=True,
+)
 def test_many_are_added_as_one_is_and_what_fails_keeps_no_other_back(service: Service) -> None:
     provider: Any = service.make()
     assert IManyProvider.providedBy(provider)

@@ -244,6 +244,7 @@ class Bind(Stoppable):
         max_cache_seconds: int = 0,
         signed: Mapping[str, Signatures] | None = None,
         policies: Mapping[str, str] | None = None,
+        forwarding: bool = False,
         ttl: int = SHORT,
     ) -> None:
         """Start all three in ``directory``.
@@ -253,12 +254,14 @@ class Bind(Stoppable):
         forgets after ``max_cache_seconds``, also what is not there. ``signed`` says which of the
         zones have DNSSEC signatures, and whether good ones; the resolver insists on them, and
         these zones take no updates, but for those that the server signs. ``policies`` has what
-        the key may change of a zone (BIND's ``update-policy``), if that is not all. ``ttl`` is
-        that of the zones' records and of negative answers.
+        the key may change of a zone (BIND's ``update-policy``), if that is not all. With
+        ``forwarding``, the secondary forwards updates to the primary. ``ttl`` is that of the
+        zones' records and of negative answers.
         """
         self._ttl = ttl
         self._signed = signed or {}
         self._policies = policies or {}
+        self._forwards = "allow-update-forwarding { any; };" if forwarding else ""
         self.key = Key("test-key", base64.b64encode(secrets.token_bytes(32)).decode())
         self.zones = list(zones)
         self._held_back = False
@@ -303,7 +306,8 @@ class Bind(Stoppable):
             "recursion no; dnssec-validation no; notify no; serial-query-rate 1000;",
             "\n".join(
                 f'zone "{origin}" {{ type secondary; file "{origin}.zone"; primaries'
-                f' {{ 127.0.0.1 port {self.primary.port} key "{self.key.name}"; }}; }};'
+                f' {{ 127.0.0.1 port {self.primary.port} key "{self.key.name}"; }};'
+                f" {self._forwards} }};"
                 for origin in self.zones
             ),
         )

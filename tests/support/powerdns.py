@@ -24,6 +24,7 @@ from certbot_dns_persist.value.txt import quoted, unquoted
 
 from .http_api import ApiError, HttpApi, Request, Row
 from .process import Process, claim_address, find_program, free_port, release_address
+from .zones import Key
 
 API_KEY = "hushhush-powerdns"
 _SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
@@ -62,6 +63,7 @@ class Powerdns(HttpApi):
             "launch": "gsqlite3",
             "gsqlite3-database": database,
             "gsqlite3-pragma-synchronous": 0,
+            "dnsupdate": "yes",
             "api": "yes",
             "api-key": API_KEY,
             "webserver-address": self.address,
@@ -98,6 +100,14 @@ class Powerdns(HttpApi):
     def keys(self) -> dict[str, str]:
         """What a credentials file has."""
         return {"api_url": self.url, "api_key": API_KEY}
+
+    def add_key(self, key: Key, *zones: str) -> None:
+        """Let a key change ``zones`` by dynamic updates, and no other key."""
+        body = {"name": key.name, "algorithm": key.algorithm, "key": key.secret}
+        self._ask("POST", "/api/v1/servers/localhost/tsigkeys", body)
+        for zone in zones:
+            allowed = {"kind": "TSIG-ALLOW-DNSUPDATE", "metadata": [key.name]}
+            self._ask("POST", f"/api/v1/servers/localhost/zones/{zone}./metadata", allowed)
 
     def put(self, zone: str, name: str, values: list[str], *, disabled: str = "") -> None:
         """Make these the only values at a name, and one more that is not served."""
