@@ -32,7 +32,7 @@ import ipaddress
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from zope.interface import implementer
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from dns.rcode import Rcode
     from dns.rdata import Rdata
     from dns.rdatatype import RdataType
+    from dns.rdtypes.ANY.TXT import TXT
     from dns.rrset import RRset
     from dns.update import UpdateMessage
 
@@ -96,6 +97,7 @@ _TCP_MESSAGE = 65_000  # octets of an update, which its length has 16 bits for
 _UDP_MESSAGE = 512  # RFC 1035 section 4.2.1; we cannot know whether a server takes more
 _PAUSE = 0.2  # seconds between two looks at what it serves
 _SIGNATURE = 512  # octets for a TSIG record, with the longest names
+_RECORD = 10  # octets of a record, without its name and its data
 _NAMED = 3  # names that an error about many has
 _TRIES = 50  # to add a record while others change those beside it
 
@@ -155,6 +157,8 @@ class Rfc2136:
             _ALGORITHMS[self._algorithm],
         )
         self._zones: dict[Name, Name] = {}
+        self._looked_at: dict[Name, _There] = {}
+        """What :meth:`look_at_many` has read and :meth:`add_many` need not read again."""
         self._knowing: set[Server] = set()
         """Servers that have signed an answer with the key."""
 
@@ -180,13 +184,15 @@ class Rfc2136:
         """Look at many names together, as :meth:`zone_for` and :meth:`list_values` at one."""
         owners = [_absolute(name) for name in names]
         seen: list[Seen | errors.ProviderError] = []
-        for there, zone in zip(self._read_all(owners), self._find_zones(owners), strict=True):
+        read = self._read_all(owners)
+        for owner, there, zone in zip(owners, read, self._find_zones(owners), strict=True):
             if isinstance(there, errors.ProviderError):
                 seen.append(there)
             elif isinstance(zone, errors.ProviderError):
                 seen.append(zone)
             else:
                 seen.append(Seen(_shown(zone), _values(there)))
+                self._looked_at[owner] = there
         return seen
 
     def has_value(self, name: str, value: str) -> bool | None:
@@ -243,13 +249,15 @@ class Rfc2136:
         change: that the server does not show it yet, or to us, is no error.
         """
         adding = [_Adding(each, _absolute(each.name)) for each in additions]
+        known, self._looked_at = self._looked_at, {}
         for _ in range(_TRIES):
             # Of several values for a name, the first one: the next begins with what that leaves.
             now: dict[Name, _Adding] = {}
             for each in adding:
                 if each.open:
                     now.setdefault(each.owner, each)
-            self._prepare([*now.values()])
+            self._prepare([*now.values()], known)
+            known = {}
             self._send([each for each in now.values() if each.open])
             if not any(each.open for each in adding):
                 break
@@ -259,11 +267,20 @@ class Rfc2136:
         self._take_ttls([each for each in adding if each.accepted])
         return [self._told(each) for each in adding]
 
-    def _prepare(self, adding: "Sequence[_Adding]") -> None:
-        """Look at the names of records, and settle how each is added, unless it is there."""
+    def _prepare(self, adding: "Sequence[_Adding]", known: "Mapping[Name, _There]") -> None:
+        """Look at the names of records, and settle how each is added, unless it is there.
+
+        What is ``known`` may have changed. Then the prerequisites fail, and we look again.
+        """
         owners = [each.owner for each in adding]
-        seen = zip(self._read_all(owners), self._find_zones(owners), strict=True)
-        for each, (there, zone) in zip(adding, seen, strict=True):
+        lacking = [
+            each.owner
+            for each in adding
+            if each.owner not in known or _reading(known[each.owner].records, each.value)
+        ]
+        read = {**known, **dict(zip(lacking, self._read_all(lacking), strict=True))}
+        for each, zone in zip(adding, self._find_zones(owners), strict=True):
+            there = read[each.owner]
             if isinstance(there, errors.ProviderError):
                 each.outcome = there
                 continue
@@ -332,7 +349,20 @@ class Rfc2136:
                 each.outcome = error
 
     def _take_ttls(self, accepted: "Sequence[_Adding]") -> None:
-        """Take the TTLs of what was accepted from the server, where it shows them."""
+        """Take the TTLs of what was accepted from the server, where it shows them.
+
+        It sets bounds for a zone, not for a name: if one record has the TTL that it was to get, so
+        have the others of its zone with the same.
+        """
+        like: dict[tuple[Name, int], list[_Adding]] = {}
+        for each in accepted:
+            like.setdefault((each.zone, each.used_ttl), []).append(each)
+        samples = [same[0] for same in like.values()]
+        self._take_ttls_of([*samples, *(each for each in accepted if each.blind)])
+        others = [same[1:] for same in like.values() if same[0].outcome != same[0].used_ttl]
+        self._take_ttls_of([each for same in others for each in same])
+
+    def _take_ttls_of(self, accepted: "Sequence[_Adding]") -> None:
         for each, there in zip(accepted, self._read_all([a.owner for a in accepted]), strict=True):
             if isinstance(there, errors.ProviderError):
                 continue  # it is published all the same
@@ -810,7 +840,7 @@ def _reading(records: "RRset | None", value: str) -> "list[Rdata]":
     return [rdata for rdata in records or () if _value(rdata) == value]
 
 
-def _text(value: str) -> "Rdata":
+def _text(value: str) -> "TXT":
     import dns.rdataclass
     import dns.rdatatype
     from dns.rdtypes.ANY.TXT import TXT
@@ -870,15 +900,23 @@ def _batches(adding: Sequence[_Adding], room: int) -> list[Sequence[_Adding]]:
         batch: list[_Adding] = []
         left = 0
         for each in of_zone:
-            # Beyond 16 KiB, nothing refers to a name any more (RFC 1035 section 4.1.4).
-            names = (len(each.beside or ()) + 2) * (len(each.owner.to_text()) + 1)
-            needed = len(_addition([each]).to_wire()) + names
+            needed = _octets(each)
             if not batch or needed > left:
                 batch, left = [], room - _SIGNATURE
                 batches.append(batch)
             batch.append(each)
             left -= needed
     return batches
+
+
+def _octets(each: _Adding) -> int:
+    """Return how long the part of an update that adds a record may be, in octets.
+
+    Beyond 16 KiB, nothing can refer to a name (RFC 1035 section 4.1.4).
+    """
+    strings = [rdata.strings for rdata in (*(each.beside or ()), _text(each.value))]
+    header = len(each.owner.to_text()) + 1 + _RECORD
+    return (len(strings) + 2) * header + sum(len(text) + 1 for texts in strings for text in texts)
 
 
 def _changing(zone: "Name") -> Callable[[str], str]:

@@ -342,6 +342,35 @@ def test_what_fails_keeps_no_other_back(provider: Rfc2136, bind: Bind, names: li
     assert provider.look_at_many([*names, wild]) == [Seen("example.test", [OURS])] * 101
 
 
+def test_another_ttl_than_was_asked_for_is_told_of_every_name(
+    make: Make, bind: Bind, names: list[str], told: list[str], impostor: Pose
+) -> None:
+    def answer(request: bytes) -> bytes:
+        reply = passed_on(request, bind.primary)
+        if is_update(request):
+            update = bind.primary.update("example.test")
+            for name in names[:5]:
+                update.add(f"{name}.", 60, "TXT", '"changes the TTL of all"')
+            bind.primary.send(update)
+        return reply
+
+    provider = make(server="127.0.0.1", port=impostor(answer))
+
+    assert provider.add_many(additions(names[:5])) == [60] * 5
+    assert len(told) == 5
+    assert f"The TTL at {names[4]} is 60 seconds instead of 300" in told[4]
+
+
+def test_what_was_there_when_it_was_looked_at_and_then_vanished_is_added(
+    provider: Rfc2136, bind: Bind, name: str
+) -> None:
+    bind.add_txt(name, OURS)
+    assert provider.look_at_many([name]) == [Seen("example.test", [OURS])]
+    bind.delete_txt(name)
+    assert provider.add_many(additions([name])) == [300]
+    assert bind.primary.values(name) == [OURS]
+
+
 def test_names_that_fail_alike_are_one_error(make: Make, names: list[str]) -> None:
     refused = make(secret=WRONG_SECRET).add_many(additions(names))
 
