@@ -6,6 +6,9 @@
 A file made for Certbot's own plugin of the same service works as it is: ``dns_rfc2136_server``
 means what ``dns_persist_rfc2136_server`` means.
 
+So does the key of a DNS server as ``tsig-keygen`` prints it, for BIND's ``named.conf``: it is the
+name, algorithm and secret of ``dns_persist_rfc2136``, whose server is named in a line beside it.
+
 The JSON file of a service account at Google, which certbot-dns-google takes, is one, too: it is
 ``dns_persist_google_service_account``.
 
@@ -25,6 +28,7 @@ Nothing in the file is ever shown, except the names of its keys and sections.
 
 import dataclasses
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,6 +53,13 @@ _THEIR_DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "rfc2136": {"algorithm": "HMAC-MD5", "server_proto_pref": "tcp_first"}
 }
 
+
+_KEY_CLAUSE = re.compile(r'\s*(algorithm|secret)\s+"?([^"\s;{}]+)"?\s*;\s*')
+_KEY_STATEMENT = re.compile(
+    rf'^[ \t]*key\s+"?([^"\s;{{}}]+)"?\s*\{{((?:{_KEY_CLAUSE.pattern})+)\}}\s*;[ \t]*$',
+    re.MULTILINE,
+)
+"""A key in BIND's configuration: its name, and its clauses."""
 
 _Entries = Mapping[str, str | list[str]]
 
@@ -180,7 +191,7 @@ def read_for_changes(path: str | None) -> Credentials:
 
 def _text(path: str) -> str:
     try:
-        return files.read(files.followed(Path(path))).decode("utf-8")
+        return files.read(files.followed(Path(path))).decode("utf-8-sig")
     except FileNotFoundError:
         problem = "does not exist. Check the path given with --dns-persist-credentials"
     except IsADirectoryError:
@@ -217,10 +228,19 @@ def _understood(text: str) -> tuple[Any, list[int]]:
     """
     import configobj
 
+    lines = _KEY_STATEMENT.sub(_as_entries, "\n".join(text.splitlines())).splitlines()
     try:
-        return configobj.ConfigObj(text.splitlines(), interpolation=False), []
+        return configobj.ConfigObj(lines, interpolation=False), []
     except configobj.ConfigObjError as error:
         return error.config, sorted({fault.line_number for fault in error.errors})
+
+
+def _as_entries(statement: re.Match[str]) -> str:
+    """Return the entries that say the same, on as many lines."""
+    said = {"name": statement[1], **dict(_KEY_CLAUSE.findall(statement[2]))}
+    said = {key: said[key] for key in ("name", "algorithm", "secret") if key in said}
+    lines = [f'dns_persist_rfc2136_{key} = "{value}"' for key, value in said.items()]
+    return "\n".join([*lines, *[""] * (statement[0].count("\n") + 1 - len(lines))])
 
 
 def entries(path: str) -> list[tuple[str, str]]:
@@ -229,7 +249,7 @@ def entries(path: str) -> list[tuple[str, str]]:
     As far as it can be read and parsed: this is for finding out what may be a secret.
     """
     try:
-        text = files.read(files.followed(Path(path).expanduser())).decode("utf-8", "replace")
+        text = files.read(files.followed(Path(path).expanduser())).decode("utf-8-sig", "replace")
     except OSError:
         return []
     try:

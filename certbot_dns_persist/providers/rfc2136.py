@@ -10,9 +10,10 @@ in the files of certbot-dns-rfc2136:
 ``secret``                    of the TSIG key, in base64
 ``algorithm``                 of the TSIG key; default HMAC-SHA256, but HMAC-MD5 in a file that was
                               made for certbot-dns-rfc2136, as there
-``sign_query``                ``true`` to sign queries too, ``false`` not to; default: where
-                              updates go to the same server, as far as it accepts that, so that we
-                              read what an update would change (views by key)
+``sign_query``                ``true`` to sign queries too, ``false`` not to; default: as far as
+                              the server accepts that, so that we read what an update would change
+                              (views by key); where updates go to another server, only if this one
+                              does not answer otherwise
 ``update_server``             where updates go, when ``server`` only answers queries, as with a
                               primary that is hidden; at the same port
 ``server_proto_pref``         how to query ``server``: ``tcp_only``, ``udp_only``, or ``tcp_first``
@@ -39,7 +40,7 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL, whole_number
-from certbot_dns_persist.providers.common import file_of, flag, value_of
+from certbot_dns_persist.providers.common import file_of, value_of
 from certbot_dns_persist.providers.exchange import Server, UnreachableError
 from certbot_dns_persist.providers.interface import (
     Addition,
@@ -84,6 +85,8 @@ _ALLOW = (
     "BIND: update-policy or allow-update of the zone; Knot: an acl of the zone with action: "
     "update; PowerDNS: the zone's metadata TSIG-ALLOW-DNSUPDATE"
 )
+
+_KERBEROS = ("gss-tsig", "gss.microsoft.com")
 
 _PROTOCOLS = {
     "tcp_only": ("TCP",),
@@ -135,7 +138,16 @@ class Rfc2136:
         if missing:
             raise errors.ConfigurationError(
                 "The provider rfc2136 needs "
-                f"{', '.join(_PREFIX + key for key in missing)}. Add that to {self._file}."
+                f"{', '.join(_PREFIX + key for key in missing)}. Add that to {self._file}. (What "
+                "tsig-keygen prints may stand there, too: it has name, secret and algorithm.)"
+            )
+        if self._get("algorithm").lower().rstrip(".") in _KERBEROS:
+            raise errors.ConfigurationError(
+                f"{_PREFIX}algorithm in {self._file} is {self._get('algorithm')}: updates signed "
+                "with Kerberos, as Microsoft's DNS server demands where a zone takes only secure "
+                "ones. We sign with a TSIG key, which that server does not know. Let a program do "
+                "it, such as nsupdate -g, with --dns-persist-provider script; or point the "
+                "validation names with a CNAME to a zone on a server that takes TSIG keys."
             )
         self._server = self._updated = self._parsed_server("server")
         if self._get("update_server"):
@@ -150,7 +162,7 @@ class Rfc2136:
         self._signing: tuple[bool, ...] = (False, True) if self._apart else (True, False)
         """Whether to sign queries: first so and then, if that is of no use, so."""
         if self._get("sign_query"):
-            self._signing = (self._parsed("sign_query", flag, "true or false"),)
+            self._signing = (self._parsed("sign_query", _signs, "true or false"),)
         self._key = dns.tsig.Key(
             self._parsed("name", _absolute, "the name of a TSIG key"),
             self._parsed("secret", _secret, "base64, as in the server's configuration"),
@@ -715,7 +727,7 @@ class Rfc2136:
 
         try:
             return parse(self._get(key) or default)
-        except (ValueError, dns.exception.DNSException):
+        except (KeyError, ValueError, dns.exception.DNSException):
             pass
         # Show neither the value, which may be a secret on the wrong line, nor the exception.
         raise errors.ConfigurationError(f"{_PREFIX}{key} in {self._file} must be {expected}.")
@@ -815,6 +827,10 @@ def _algorithm(text: str) -> str:
     if name not in _ALGORITHMS:
         raise ValueError
     return name
+
+
+def _signs(text: str) -> bool:
+    return {"true": True, "yes": True, "false": False, "no": False}[text.lower()]
 
 
 def _secret(text: str) -> bytes:

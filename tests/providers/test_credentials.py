@@ -75,6 +75,62 @@ def test_a_file_of_certbots_own_plugin_is_read_as_it_is(write: Write) -> None:
     }
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    path = tmp_path / "dns.ini"
+    path.write_bytes(b"\xef\xbb\xbfdns_rfc2136_server = 192.0.2.53\r\ndns_rfc2136_port = 5353\r\n")
+    path.chmod(0o600)
+    read = credentials.read(str(path)).keys("rfc2136", NAME)
+    assert (read["server"], read["port"]) == ("192.0.2.53", "5353")
+    assert ("dns_rfc2136_server", "192.0.2.53") in credentials.entries(str(path))
+
+
+KEYGEN = """\
+key "certbot." {
+	algorithm hmac-sha512;
+	secret "hush+/==";
+};
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        KEYGEN,
+        KEYGEN.replace("\n", "\r\n"),
+        'key certbot. { secret "hush+/=="; algorithm "hmac-sha512"; };\n',
+    ],
+)
+def test_the_output_of_tsig_keygen_is_read_beside_other_keys(write: Write, statement: str) -> None:
+    path = write(f"# For updates\n{statement}dns_persist_rfc2136_server = 192.0.2.53\n")
+    assert credentials.read(path).keys("rfc2136", NAME) == {
+        "server": "192.0.2.53",
+        "name": "certbot.",
+        "algorithm": "hmac-sha512",
+        "secret": "hush+/==",
+    }
+    assert ("dns_persist_rfc2136_secret", "hush+/==") in credentials.entries(path)
+
+
+def test_a_section_may_have_a_key_of_its_own(write: Write) -> None:
+    path = write(f"{KEYGEN}[example.com]\n{KEYGEN.replace('certbot.', 'other.')}")
+    assert credentials.read(path).keys("rfc2136", NAME)["name"] == "other."
+    assert credentials.read(path).keys("rfc2136", "example.net")["name"] == "certbot."
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (KEYGEN + "hush\n", "line 5"),
+        (KEYGEN + KEYGEN, "lines 5, 6, 7"),
+        (KEYGEN.replace("secret", "hush"), "lines 1, 2, 4"),
+    ],
+)
+def test_a_key_that_is_not_as_tsig_keygen_prints_it_is_named_by_its_lines(
+    write: Write, text: str, where: str
+) -> None:
+    assert f"at {where}." in refusal(write(text))
+
+
 def test_an_algorithm_that_the_file_names_is_taken(write: Write) -> None:
     path = write("dns_rfc2136_algorithm = HMAC-SHA512\n")
     assert credentials.read(path).keys("rfc2136", NAME)["algorithm"] == "HMAC-SHA512"

@@ -561,8 +561,9 @@ def test_a_wrong_clock_is_told_by_how_much(
         provider.add_value(name, OURS, 300)
 
 
-def test_signed_queries_are_answered(make: Make, name: str) -> None:
-    provider = make(sign_query="true")
+@pytest.mark.parametrize("sign_query", ["true", "yes", "No"])
+def test_signed_queries_are_answered(make: Make, name: str, sign_query: str) -> None:
+    provider = make(sign_query=sign_query)
     provider.add_value(name, OURS, 300)
     assert provider.list_values(name) == [OURS]
 
@@ -896,6 +897,24 @@ def test_a_newer_file_of_certbots_plugin_works_as_it_is(
     assert caplog.messages == []
 
 
+def test_a_key_as_bind_has_it_works_with_the_server_beside_it(
+    bind: Bind, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = bind.key
+    path = tmp_path / "dns.ini"
+    path.write_text(
+        f'key "{key.name}" {{\n\talgorithm {key.algorithm};\n\tsecret "{key.secret}";\n}};\n'
+        f"dns_persist_rfc2136_server = {bind.primary.address}\n"
+    )
+    path.chmod(0o600)
+    keys = credentials.read(str(path)).keys("rfc2136", name)
+
+    load("rfc2136", Settings(keys, str(path), print)).add_value(name, OURS, 300)
+
+    assert bind.primary.values(name) == [OURS]
+    assert caplog.messages == []
+
+
 # Settings.
 
 
@@ -910,6 +929,10 @@ def test_a_newer_file_of_certbots_plugin_works_as_it_is(
         ({"secret": "not base64!"}, "dns_persist_rfc2136_secret .*base64"),
         ({"algorithm": "rot13"}, "hmac-md5, hmac-sha1,.* hmac-sha512"),
         ({"sign_query": "perhaps"}, "true or false"),
+        (
+            {"algorithm": "GSS-TSIG"},
+            "is GSS-TSIG: updates signed with Kerberos.*nsupdate -g.*CNAME",
+        ),
         ({"server_proto_pref": "tcp"}, "_server_proto_pref .*tcp_only, tcp_first, udp_only, udp_f"),
         ({"update_server_proto_pref": "quic"}, "dns_persist_rfc2136_update_server_proto_pref"),
         ({"update_server": "192.0.2.1:53"}, "dns_persist_rfc2136_update_server.*port goes into"),
