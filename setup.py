@@ -22,6 +22,9 @@ INSTALL_REQUIRES = [
 
 AZURE = ["azure-identity>=1.12.0"]  # Debian 12; we ask Azure DNS itself with requests
 CLOUDFLARE = ["cloudflare>=4.0.0"]  # the first whose listings take an exact name
+# Debian 12. Not psycopg[binary]: that brings a libpq and an OpenSSL of its own, which the system's
+# updates do not reach, and has no wheel for every system. Who wants it installs it beside this.
+FLEET = ["psycopg>=3.1.7"]
 GOOGLE = ["google-auth>=2.16.0"]  # what we were tried with; Cloud DNS itself is asked as above
 METRICS = ["prometheus-client>=0.16.0"]  # Debian 12
 ROUTE53 = ["boto3>=1.26.0"]  # Debian 12
@@ -32,6 +35,7 @@ TEST = [
     *AZURE,
     *CLOUDFLARE,
     *COMPLETION,
+    *FLEET,
     *GOOGLE,
     *METRICS,
     *ROUTE53,
@@ -88,15 +92,22 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["certbot_dns_persist", "certbot_dns_persist.*"]),
     package_data={
-        "certbot_dns_persist": ["py.typed", "ca/*.json", "render/*.html", "render/*.json"]
+        "certbot_dns_persist": [
+            "py.typed",
+            "ca/*.json",
+            "inventory/migrations/*.sql",
+            "render/*.html",
+            "render/*.json",
+        ]
     },
     install_requires=INSTALL_REQUIRES,
     extras_require={
-        "all": [*AZURE, *CLOUDFLARE, *COMPLETION, *GOOGLE, *METRICS, *ROUTE53],
+        "all": [*AZURE, *CLOUDFLARE, *COMPLETION, *FLEET, *GOOGLE, *METRICS, *ROUTE53],
         "azure": AZURE,
         "cloudflare": CLOUDFLARE,
         "completion": COMPLETION,
         "digitalocean": [],  # what is installed anyway is enough, here and where nothing is named
+        "fleet": FLEET,
         "google": GOOGLE,
         "hetzner": [],
         "metrics": METRICS,

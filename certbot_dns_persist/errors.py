@@ -64,6 +64,14 @@ class CannotLock(ProviderError):
     """Other processes cannot be kept from changing a name at the same time."""
 
 
+class InventoryError(Error):
+    """The fleet's inventory cannot be used as asked: a wrong release, role or host."""
+
+
+class InventoryAway(InventoryError):
+    """The inventory's database cannot be reached, or does not answer in time."""
+
+
 class NotAuthorized(Error):
     """No record authorises an order, and none could be published."""
 

@@ -21,6 +21,7 @@ import hypothesis
 import pytest
 import support.hypothesis_profile  # noqa: F401
 from support import bind as bind_support
+from support import postgres as postgres_support
 from support import tools
 from support.bind import Bind
 from support.certbot import OUTPUT, Certbot
@@ -29,6 +30,7 @@ from support.issued import Issued
 from support.nameserver import Nameserver, serving
 from support.need import need
 from support.pebble import Pebble
+from support.postgres import Postgres
 from support.zones import Key
 
 ZONES = {"example.test": "", "child.example.test": "", "other.test": ""}
@@ -126,6 +128,14 @@ def bind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bind]:
     """BIND with ``ZONES``; a test that holds the secondary back lets it catch up at its end."""
     need(not bind_support.missing(), str(bind_support.missing()))
     with Bind(tmp_path_factory.mktemp("bind"), ZONES) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """PostgreSQL; each test takes a ``support.postgres.Fleet`` of its own."""
+    need(not postgres_support.missing(), str(postgres_support.missing()))
+    with Postgres() as running:
         yield running
 
 

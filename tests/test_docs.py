@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from support.dying import Dying
 from support.foreign import add_lineage
 from support.nameserver import Nameserver, serving
 from support.pebble import ISSUER, Pebble
+from support.postgres import SUPERUSER, Fleet, Postgres, programs
 
 from certbot_dns_persist.record import validation_domain_name
 
@@ -83,7 +85,16 @@ def blocks(language: str) -> list[Block]:
 class World:
     """A machine with Certbot that asks one nameserver and one CA."""
 
-    def __init__(self, directory: Path, nameserver: Nameserver, server: str, trust: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        nameserver: Nameserver,
+        server: str,
+        trust: Path,
+        postgres: Callable[[], Postgres],
+    ) -> None:
+        self.postgres = postgres
+        """Starts the server for an inventory, or returns the one that runs."""
         self.directory, self.nameserver, self.trust = directory, nameserver, trust
         self.certbot = Certbot(directory / "certbot", server, trust)
         self.home, self._bin = directory / "home", directory / "bin"
@@ -99,6 +110,7 @@ class World:
         others = f"""case "$1" in
             ca) set -- "$@" --server={server} ;;
             record) set -- "$@" --server={server} {shlex.join(self._reading)} ;;
+            inventory) ;;
             *) set -- "$@" {shlex.join(self._reading)} ;;
         esac"""
         for path, script in {
@@ -226,7 +238,13 @@ def what_a_directory_does_not_say(world: World, commands: str) -> None:
 def google_trust_services(world: World, commands: str) -> None:
     ((kid, key),) = GOOGLE["external_accounts"].items()
     with TestCa(dns=(world.nameserver.address, world.nameserver.port), **GOOGLE) as ca:
-        there = World(world.directory, world.nameserver, ca.directory_url, ca.root_certificate)
+        there = World(
+            world.directory,
+            world.nameserver,
+            ca.directory_url,
+            ca.root_certificate,
+            world.postgres,
+        )
         register_and_issue(
             there, commands.replace("B64_MAC_KEY", key).replace("KEY_ID", kid), "pki.goog"
         )
@@ -364,6 +382,54 @@ def a_new_key(world: World, commands: str) -> None:
     assert (world.certbot.renewal(DOMAIN)["account"] == before) == ("--cancel" in commands)
 
 
+def as_superuser(server: Postgres) -> str:
+    """Return a command after which PostgreSQL's own programs reach a server."""
+    where = f"PGHOST={server.directory} PGPORT={server.port} PGUSER={SUPERUSER}"
+    return f'export {where} PATH="$PATH:{programs()}"'
+
+
+@scene("createdb inventory")
+def the_tables_of_an_inventory(world: World, commands: str) -> None:
+    server = world.postgres()
+    world.run(f"{as_superuser(server)}\n{commands}")
+    with_it = "SELECT count(*) FROM dns_persist.schema_version"
+    assert server.execute(with_it, database="inventory") != [(0,)]
+    server.execute("DROP DATABASE inventory")
+
+
+@scene("psql inventory")
+def the_roles_of_an_inventory(world: World, commands: str) -> None:
+    server = world.postgres()
+    fleet = Fleet(server, [])
+    commands = commands.replace("psql inventory", f"psql {fleet.database}")
+    names = re.findall(r"CREATE ROLE (\w+)", commands)
+    try:
+        world.run(f"{as_superuser(server)}\n{commands}")
+        may = "SELECT has_schema_privilege('dns_persist', 'USAGE')"
+        for name in names:
+            assert server.execute_as(name, may, database=fleet.database) == [(True,)]
+    finally:
+        for name in names:
+            server.execute(f"DROP ROLE IF EXISTS {name}")
+
+
+@scene("certbot-dns-persist inventory push")
+@scene("certbot-dns-persist inventory list")
+def of_a_fleet(world: World, commands: str) -> None:
+    world.issue()
+    fleet = Fleet(world.postgres(), ["web7"])
+    services = fleet.write_service(world.directory / "services", "inventory", "web7")
+    commands = re.sub(r"\bweb7\b", fleet.role("web7"), commands)
+    if " push " not in commands:
+        commands = (
+            f"certbot-dns-persist inventory push postgresql:///?service=inventory\n{commands}"
+        )
+    shown = world.run(f"export PGSERVICEFILE={services}\n{commands}").output
+    assert "1 account, 1 record and 1 certificate" in " ".join(shown.split())
+    assert (RECORD in shown) == (" show " in commands)
+    assert fleet.ask("SELECT name FROM dns_persist.record") == [(RECORD,)]
+
+
 @pytest.fixture(scope="module")
 def nameserver() -> Iterator[Nameserver]:
     with serving(DOMAIN, keys=[KEY]) as running:
@@ -376,9 +442,12 @@ def ca(nameserver: Nameserver, start_pebble: StartPebble) -> Pebble:
 
 
 @pytest.fixture
-def world(nameserver: Nameserver, ca: Pebble, tmp_path: Path) -> World:
+def world(
+    nameserver: Nameserver, ca: Pebble, tmp_path: Path, request: pytest.FixtureRequest
+) -> World:
     nameserver.zones.set_values(RECORD, [])
-    return World(tmp_path, nameserver, ca.directory_url, ca.ca_bundle)
+    postgres = partial(request.getfixturevalue, "postgres")
+    return World(tmp_path, nameserver, ca.directory_url, ca.ca_bundle, postgres)
 
 
 COMMANDS = [block for block in blocks("sh") if not block.text.startswith(tuple(NOT_RUN))]

@@ -15,6 +15,7 @@ from certbot_dns_persist.cli import (
     ca,
     check,
     explain,
+    inventory,
     last_resort,
     migrate,
     prune,
@@ -32,7 +33,7 @@ from certbot_dns_persist.shown import ShownStream
 
 COMMANDS = (
     *(record, check, audit, listing, publish, rotate, revoke, prune, migrate, rollover),
-    *(explain, ca),
+    *(inventory, explain, ca),
 )
 
 DESCRIPTION = """\
@@ -157,7 +158,7 @@ def _close_output() -> None:
 
 
 def _interrupted(args: argparse.Namespace) -> str:
-    if not hasattr(args, "yes"):  # it changes nothing
+    if not hasattr(args, "yes") or args.command == "inventory":  # it changes nothing in DNS
         return "Interrupted."
     return (
         "Interrupted. What was changed so far, and what may have been, is in "

@@ -1,5 +1,6 @@
-"""The names in a certificate, and how long one lasts."""
+"""The names in a certificate, how long one lasts and when it ends."""
 
+import calendar
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,16 @@ def lifetime_of_certificate(path: Path) -> int:
         warnings.simplefilter("ignore")
         lifetime = certificate.not_valid_after - certificate.not_valid_before
     return int(lifetime.total_seconds())
+
+
+def end_of_certificate(path: Path) -> int:
+    """Return when the certificate at ``path`` ends, in UNIX seconds; errors as for its names."""
+    from cryptography import x509
+
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    with warnings.catch_warnings():  # as above
+        warnings.simplefilter("ignore")
+        return calendar.timegm(certificate.not_valid_after.timetuple())
 
 
 def _alternative_names(path: Path) -> "SubjectAlternativeName | None":

@@ -11,6 +11,7 @@ from support.bind import Bind
 from support.companion import Companion, run
 from support.issued import FOREIGN, Issued
 from support.pebble import ISSUER
+from support.postgres import Fleet
 
 from certbot_dns_persist import cli
 from certbot_dns_persist.cli import program
@@ -77,7 +78,13 @@ def test_the_examples_of_each_command_work(
     bind: Bind,
     bind_reading: list[str],
     tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
+    env = dict(issued.certbot.env)
+    if name == "inventory":
+        fleet = Fleet(request.getfixturevalue("postgres"), ["web7"])
+        fleet.ask("INSERT INTO dns_persist.host (name, hostname) VALUES ('web7', 'web7')")
+        env["PGSERVICEFILE"] = str(fleet.write_service(tmp_path / "services", "inventory"))
     stands_for = {
         "https://acme-v02.api.letsencrypt.org/acme/acct/1": issued.url,
         "letsencrypt.org": ISSUER,
@@ -110,7 +117,7 @@ def test_the_examples_of_each_command_work(
         done = run(
             [companion.command(name)[0], *words[1:], *extra],
             stdin=output_of(before, bind),
-            env=issued.certbot.env,
+            env=env,
             keep=tmp_path / "output.log",
             cwd=tmp_path,
         )

@@ -17,7 +17,8 @@ Main = Callable[..., int]
 
 COMMANDS = sorted(command.__name__.rpartition(".")[2] for command in program.COMMANDS)
 WITH_FILES = [name for name in COMMANDS if name != "explain"]
-WITH_SUBJECTS = [name for name in WITH_FILES if name not in ("list", "migrate", "rollover", "ca")]
+WITHOUT_SUBJECTS = ("list", "migrate", "rollover", "inventory", "ca")
+WITH_SUBJECTS = [name for name in WITH_FILES if name not in WITHOUT_SUBJECTS]
 
 WITH_MODULES = "import sys; from certbot_dns_persist.cli import main; sys.exit(main())"
 

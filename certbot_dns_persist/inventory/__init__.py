@@ -1,0 +1,1 @@
+"""The inventory: what a fleet of hosts has, on PostgreSQL."""

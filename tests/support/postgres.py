@@ -1,0 +1,237 @@
+"""PostgreSQL of our own, as an ordinary user, for the inventory of a fleet.
+
+::
+
+    with Postgres() as server:
+        url = server.create("fleet", hosts=["web1"], auditors=["anna"], admins=["root1"])
+        server.url("fleet", "web1")
+
+Sessions on the socket log in as whoever they say, those on 127.0.0.1 with a password.
+"""
+
+import contextlib
+import functools
+import itertools
+import os
+import pwd
+import resource
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from certbot_dns_persist.inventory.connection import session
+from certbot_dns_persist.inventory.schema import migrate
+
+from .process import free_port, wait_until
+from .stoppable import Stoppable
+
+SUPERUSER = "dba"
+_READY = "ready"
+
+_SETTINGS = {
+    "autovacuum": "off",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "listen_addresses": "127.0.0.1",
+    "log_connections": "on",
+    "log_min_messages": "warning",
+    "max_connections": "260",
+    "shared_buffers": "32MB",
+    "synchronous_commit": "off",
+}
+
+_numbers = itertools.count(1)
+
+
+@functools.cache
+def programs() -> Path | None:
+    """Return where PostgreSQL's programs are, the newest; ``None`` if it is not installed."""
+    places = Path("/usr/lib/postgresql").glob("*/bin")  # Debian's
+    found = sorted(places, key=lambda place: float(place.parent.name))
+    if found:
+        return found[-1]
+    elsewhere = shutil.which("initdb")
+    return Path(elsewhere).parent if elsewhere else None
+
+
+@functools.cache
+def missing() -> str | None:
+    """Return why PostgreSQL cannot run here; ``None`` if it can."""
+    place = programs()
+    if place is None or not (place / "initdb").exists():
+        return "PostgreSQL's server (Debian: postgresql) is not installed"
+    return None
+
+
+class Postgres(Stoppable):
+    """A server, from construction to :meth:`stop`."""
+
+    def __init__(self, *, longest_file: int | None = None) -> None:
+        """``longest_file`` is how long a file may become, in octets."""
+        place = programs()
+        assert place is not None
+        # It does not run as root, and the path of a socket has a hundred characters at most.
+        self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+        self._directory = tempfile.TemporaryDirectory(prefix="pg", dir="/tmp")
+        self.directory = Path(self._directory.name)
+        os.chown(self.directory, self._user.pw_uid, self._user.pw_gid)
+        self.port = free_port()
+        self.data = self.directory / "data"
+        self.log = self.directory / "log"
+        self._run(
+            str(place / "initdb"),
+            *("--pgdata", str(self.data), "--username", SUPERUSER, "--no-sync"),
+            *("--auth-local", "trust", "--auth-host", "scram-sha-256"),
+            *("--encoding", "UTF8", "--locale", "C.UTF-8"),
+        )
+        settings = {
+            **_SETTINGS,
+            "port": str(self.port),
+            "unix_socket_directories": str(self.directory),
+        }
+        with self.log.open("ab") as output:
+            self._child = subprocess.Popen(
+                [
+                    *(str(place / "postgres"), "-D", str(self.data)),
+                    *(
+                        word
+                        for name, value in settings.items()
+                        for word in ("-c", f"{name}={value}")
+                    ),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=partial(_limit, longest_file) if longest_file else None,
+                **self._as_user,
+            )
+        try:
+            wait_until(self._answers, "PostgreSQL answers")
+            self.execute(f"CREATE DATABASE {_READY}")
+            with session(self.url(_READY, SUPERUSER), "tests") as connected:
+                migrate(connected)
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def _as_user(self) -> dict[str, Any]:
+        if os.geteuid() != 0:
+            return {"cwd": self.directory}
+        user = {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+        return {**user, "cwd": self.directory}
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **self._as_user)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def _answers(self) -> bool:
+        assert self._child.poll() is None, self.log.read_text()
+        try:
+            psycopg.connect(self.url("postgres", SUPERUSER)).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def url(self, database: str, role: str) -> str:
+        """Return the URL of a database on the socket, for a role."""
+        host = quote(str(self.directory), safe="")
+        return f"postgresql://{quote(role, safe='')}@{host}:{self.port}/{database}"
+
+    def execute(self, statement: str, *values: Any, database: str = "postgres") -> list[Any]:
+        """Run a statement as the superuser; return its rows."""
+        return self.execute_as(SUPERUSER, statement, *values, database=database)
+
+    def execute_as(
+        self, role: str, statement: str, *values: Any, database: str = "postgres"
+    ) -> list[Any]:
+        """Run a statement as a role; return its rows."""
+        with psycopg.connect(self.url(database, role), autocommit=True) as connection:
+            cursor = connection.execute(cast("Any", statement), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def add_role(self, name: str, group: str, password: str = "") -> None:
+        """Add a role that may log in, as a member of a group."""
+        with psycopg.connect(self.url("postgres", SUPERUSER), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE {}").format(
+                    sql.Identifier(name), sql.Literal(password or None), sql.Identifier(group)
+                )
+            )
+
+    def stop(self) -> None:
+        if self._child.poll() is None:
+            self._child.send_signal(3)  # at once, whoever is connected
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(10)
+        if self._child.poll() is None:
+            self._child.kill()
+        self._child.wait()
+        self._directory.cleanup()
+
+
+def _limit(octets: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, octets))
+
+
+class Fleet:
+    """A database with an inventory and its roles, whose names no other test uses."""
+
+    def __init__(self, server: Postgres, hosts: Sequence[str], *, empty: bool = False) -> None:
+        self.server = server
+        self.number = next(_numbers)
+        self.database = f"fleet{self.number}"
+        template = "template1" if empty else _READY
+        server.execute(f"CREATE DATABASE {self.database} TEMPLATE {template}")
+        if not empty:
+            groups = "dns_persist_host, dns_persist_auditor, dns_persist_admin"
+            server.execute(f"REVOKE ALL ON DATABASE {self.database} FROM PUBLIC")
+            server.execute(f"GRANT CONNECT ON DATABASE {self.database} TO {groups}")
+            for host in hosts:
+                server.add_role(self.role(host), "dns_persist_host")
+            server.add_role(self.role("auditor"), "dns_persist_auditor")
+            server.add_role(self.role("admin"), "dns_persist_admin")
+
+    def role(self, name: str) -> str:
+        """Return the role that is called ``name`` here."""
+        return f"{name}-{self.number}"
+
+    def url(self, name: str) -> str:
+        """Return the URL for the role that is called ``name`` here."""
+        return self.server.url(self.database, self.role(name))
+
+    def write_service(self, path: Path, service: str, name: str = "") -> Path:
+        """Write a service file of libpq's, for one of the roles or, else, the superuser."""
+        server = self.server
+        path.write_text(
+            f"[{service}]\nhost={server.directory}\nport={server.port}\n"
+            f"dbname={self.database}\nuser={self.role(name) if name else SUPERUSER}\n"
+        )
+        return path
+
+    def ask(self, statement: str, *values: Any, name: str = "") -> list[Any]:
+        """Run a statement as one of the roles or, else, as the superuser."""
+        role = self.role(name) if name else SUPERUSER
+        return self.server.execute_as(role, statement, *values, database=self.database)
+
+
+@contextlib.contextmanager
+def stopped(server: Postgres) -> Iterator[None]:
+    """Have a server accept connections and never answer: all its processes stand still."""
+    os.kill(server.pid, 19)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, 18)
