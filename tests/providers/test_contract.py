@@ -87,7 +87,7 @@ def _rfc2136_at(
 ) -> Service:
     name = f"_validation-persist.{domain}"
     keys = {
-        "server": "127.0.0.1",
+        "server": server.address,
         "port": str(server.port),
         "name": KEY.name,
         "secret": KEY.secret,
