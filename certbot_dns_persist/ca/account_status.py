@@ -51,7 +51,7 @@ def require_valid_account(key: "JWK", account_url: str, server: str, *, verify: 
     except faults_of_answers() as error:
         raise DirectoryError(
             f"The account {account_url} cannot be verified: the CA at {server} does not answer as "
-            f"it should: {type(error).__name__}: {printable(str(error))}."
+            f"it should: {printable(http.fault(error))}. Run the same command again when it does."
         ) from error
     if status != "valid":
         raise AccountError(

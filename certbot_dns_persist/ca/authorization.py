@@ -53,7 +53,8 @@ def fetch_authorization(
     except faults_of_answers(messages.Error) as error:
         raise DirectoryError(
             f"The CA at {server} does not say which challenges it offers beside "
-            f"{achall.challb.uri}: {type(error).__name__}: {printable(str(error))}"
+            f"{achall.challb.uri}: {printable(http.fault(error))}. Run the "
+            "same command again when it answers."
         ) from error
 
 

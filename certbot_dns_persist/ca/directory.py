@@ -72,7 +72,7 @@ def fetch_directory(url: str, *, verify: bool = True) -> Directory:
         RecursionError,  # JSON that nests too deep
     ) as error:
         raise DirectoryError(
-            f"The CA's directory {url} cannot be read: {printable(str(error))}"
+            f"The CA's directory {url} cannot be read: {printable(http.cause(error)).rstrip('.')}"
         ) from error
     members = document if isinstance(document, dict) else {}
     meta = members.get("meta")

@@ -6,6 +6,7 @@ on what they are when they are decompressed.
 
 import concurrent.futures
 import io
+import ssl
 import threading
 import zlib
 from collections.abc import Callable
@@ -45,6 +46,43 @@ def within(seconds: float, work: Callable[[], _T]) -> _T:
     if not concurrent.futures.wait([outcome], seconds).done:
         raise TimeoutError(f"there was no complete answer within {seconds:g} seconds")
     return outcome.result()
+
+
+def cause(error: BaseException) -> str:
+    """Return why there was no answer, in plain words, or else what ``error`` says.
+
+    requests and urllib3 wrap what happened in what they were doing; acme cuts that short.
+    """
+    failed = _network_failure(error)
+    if failed is None:
+        return str(error)
+    last = failed
+    while type(last).__module__.partition(".")[0] in ("requests", "urllib3"):
+        inner = last.__cause__ or last.__context__
+        if inner is None:
+            break
+        last = inner
+    if isinstance(last, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {last.verify_message}"
+    if isinstance(last, TimeoutError):
+        return "it does not answer in time"
+    return (isinstance(last, OSError) and last.strerror) or str(last)
+
+
+def fault(error: BaseException) -> str:
+    """Return what ``error`` means for a person: of one of Python's own, also its kind."""
+    words = cause(error).rstrip(".")
+    return words if _network_failure(error) else f"{type(error).__name__}: {words}"
+
+
+def _network_failure(error: BaseException) -> BaseException | None:
+    """Return the error of requests that ``error`` is, or that acme has made it from."""
+    from requests.exceptions import InvalidJSONError, RequestException
+
+    for each in (error, error.__context__):
+        if isinstance(each, RequestException) and not isinstance(each, InvalidJSONError):
+            return each
+    return None
 
 
 def limit(session: "requests.Session") -> "requests.Session":

@@ -82,7 +82,7 @@ def change_key(old: "JWK", new: "JWK", account_url: str, server: str, *, verify:
         said = "another account has the new key"
     except faults_of_answers() as error:
         refused = False
-        said = f"{type(error).__name__}: {printable(str(error))}".rstrip(".")
+        said = printable(http.fault(error))
     else:
         return
     now = ca.holder(old, new)
@@ -183,6 +183,6 @@ class _Ca:
         except faults_of_answers(messages.Error) as error:
             raise DirectoryError(
                 f"The CA at {self._server} does not say which key the account {self._account_url} "
-                f"has: {type(error).__name__}: {printable(str(error)).rstrip('.')}. Run the same "
+                f"has: {printable(http.fault(error))}. Run the same "
                 "command again when it answers."
             ) from error

@@ -85,7 +85,8 @@ def place_trial_order(
     except faults_of_answers() as error:
         raise DirectoryError(
             f"The CA at {directory.url} does not answer an order for {name} as it should: "
-            f"{type(error).__name__}: {printable(str(error))}."
+            f"{printable(http.fault(error))}. Run the "
+            "same command again when it does."
         ) from error
     return TrialOrder(name, status, offered, challenge, deactivated)
 
@@ -102,7 +103,7 @@ def _deactivate(post: Callable[[], Any], url: str) -> bool:
         logger.warning(
             "The CA keeps the pending authorization %s, which we made, until it expires: %s",
             printable(url),
-            printable(str(error)),
+            printable(http.cause(error)),
         )
         return False
     return True

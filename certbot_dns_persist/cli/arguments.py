@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -192,7 +193,10 @@ def add_certbot(
     add_directories(group)
     add_config(group)
     group.add_argument(
-        "--server", metavar="URL", help=f"the CA's ACME directory (default: {server})"
+        "--server",
+        type=_directory_url,
+        metavar="URL",
+        help=f"the CA's ACME directory (default: {server})",
     )
     group.add_argument(
         "--account",
@@ -200,6 +204,14 @@ def add_certbot(
         help=f"the account at the CA, by Certbot's id or its URL (default: {account})",
     )
     add_no_verify_ssl(group)
+
+
+def _directory_url(given: str) -> str:
+    if re.match("https?://[^/]", given, re.IGNORECASE):
+        return given
+    if "://" in given:
+        raise argparse.ArgumentTypeError(f"{given!r} begins with neither https:// nor http://")
+    raise argparse.ArgumentTypeError(f"{given!r} is no URL: write https://{given}")
 
 
 def add_no_verify_ssl(group: "argparse._ActionsContainer") -> None:

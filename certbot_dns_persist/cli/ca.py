@@ -74,15 +74,20 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("Give one name with -d: one order shows what the CA offers.")
     with setting.usage():
         name = normalize(args.domains[0].strip()) if args.domains else None
-    server = args.server or setting.preset(args).get("server", DEFAULT_SERVER)
-    findings = _find_out(args, server, name)
+    usual = setting.preset(args).get("server", DEFAULT_SERVER)
+    server = args.server or usual
+    # As for Certbot: another server has other accounts.
+    preset = setting.preset(args).get("account", None) if server == usual else None
+    findings = _find_out(args, server, args.account or preset, name)
     sys.stdout.write((offered.as_json if args.json else offered.as_text)(findings))
     if findings.fault:
         return 1
     return {Answer.YES: 0, Answer.NO: 1, Answer.UNKNOWN: UNKNOWN}[findings.offer.answer]
 
 
-def _find_out(args: argparse.Namespace, server: str, name: str | None) -> "Findings":
+def _find_out(
+    args: argparse.Namespace, server: str, account_name: str | None, name: str | None
+) -> "Findings":
     """Return what the directory, our notes and an order for ``name`` say.
 
     Raises :class:`~certbot_dns_persist.errors.Error`.
@@ -91,7 +96,7 @@ def _find_out(args: argparse.Namespace, server: str, name: str | None) -> "Findi
     from certbot_dns_persist.render.offered import Findings
 
     directory = _directory(args, server)
-    account = _account(args, server, needed=name is not None)
+    account = _account(args, server, account_name, needed=name is not None)
     noted = setting.journal(args).terms(account.url) if account else None
     offer = offer_of(server, directory=directory, noted=noted)
     findings = Findings(offer, directory, account.url if account else None, None, noted, None)
@@ -110,18 +115,23 @@ def _directory(args: argparse.Namespace, server: str) -> "Directory":
     except DirectoryError as error:
         if known_ca(server):
             raise DirectoryError(f"{error}\n{offer_of(server).in_words}") from error
-        raise
+        raise DirectoryError(
+            f"{error}\nRun the same command again when the CA answers, or name its directory with "
+            "--server."
+        ) from error
     return directory
 
 
-def _account(args: argparse.Namespace, server: str, *, needed: bool) -> "Account | None":
+def _account(
+    args: argparse.Namespace, server: str, name: str | None, *, needed: bool
+) -> "Account | None":
     """Return the account at the CA, ``None`` if there is none, or none is ``needed`` or named."""
     if needed or args.account:
-        with contextlib.suppress(*([] if args.account else [NoSuchAccount])):
-            return find_account(Path(args.config_dir), server, args.account)
+        with contextlib.suppress(*([] if name else [NoSuchAccount])):
+            return find_account(Path(args.config_dir), server, name)
     else:
         with contextlib.suppress(AccountError):
-            return find_account(Path(args.config_dir), server, None)
+            return find_account(Path(args.config_dir), server, name)
     return None
 
 

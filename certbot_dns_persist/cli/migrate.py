@@ -184,6 +184,13 @@ class _Return:
                 f"it is renewed by {renewal.authenticator} now, not by dns-persist. Its renewal "
                 f"configuration before it was moved is {before.path}."
             )
+        if not self._args.cert_name and renewals.made_since_kept(self._config_dir, renewal):
+            again = setting.command_line(self._args, "migrate")
+            raise ConfigurationError(
+                f"it was made anew after {before.path} was kept, so that may be of an earlier "
+                f"certificate. If it is to be renewed by {plugin} again: {again} --back "
+                f"--cert-name {name}. If not, remove that file."
+            )
         try:
             octets = renewals.undone(before.octets, renewal.octets)
         except ConfigObjError as error:  # what somebody has written since cannot be written again

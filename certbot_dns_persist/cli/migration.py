@@ -203,9 +203,12 @@ class Migration:
         offer = self._offers.of(lineage)
         if offer.answer is not Answer.YES:
             if options_of({}, lineage.options).fallback != "dns-01":
+                again = ""
+                if lineage.server in self._offers.silent:
+                    again = " The CA could not be asked now: run the same command again later. Or:"
                 raise ConfigurationError(
-                    f"{offer.in_words} With --dns-persist-fallback dns-01 it can move all the "
-                    "same: it is renewed with dns-01 until the CA offers dns-persist-01."
+                    f"{offer.in_words}{again} With --dns-persist-fallback dns-01 it can move all "
+                    "the same: it is renewed with dns-01 until the CA offers dns-persist-01."
                 )
             return _Certificate(renewal, lineage, saved, offer, ())
         subjects: list[Subject] = []

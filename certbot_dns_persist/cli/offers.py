@@ -24,6 +24,8 @@ class Offers:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
         self._known: dict[tuple[str, str], Offer | Error] = {}
+        self.silent: set[str] = set()
+        """The directory URLs of CAs that could not be asked."""
 
     def of(self, lineage: Lineage) -> Offer:
         """Return whether the lineage's CA offers the challenge to its account.
@@ -54,12 +56,17 @@ class Offers:
             directory.require_acme()
         except DirectoryError as error:
             logger.warning("%s", error)
+            self.silent.add(lineage.server)
             return offer_of(lineage.server)
         offer = offer_of(lineage.server, directory=directory)
         try:
             setting.require_valid_account(self._args, lineage.server, account.url)
             trial = self._order(lineage, account, directory)
-        except (ChallengeError, DirectoryError) as error:
+        except DirectoryError as error:
+            logger.warning("%s", error)
+            self.silent.add(lineage.server)
+            return offer
+        except ChallengeError as error:
             logger.warning("%s", error)  # an account may be limited to certain names
             return offer
         if trial.challenge is not None:

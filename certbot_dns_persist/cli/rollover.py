@@ -22,7 +22,13 @@ from certbot_dns_persist.change.ensure import Introduced
 from certbot_dns_persist.change.publisher import TxtRecord
 from certbot_dns_persist.cli import arguments, changing, setting
 from certbot_dns_persist.cli.changing import Group
-from certbot_dns_persist.errors import AccountError, ConfigurationError, Error
+from certbot_dns_persist.errors import (
+    AccountError,
+    ConfigurationError,
+    Error,
+    NoSuchAccount,
+    UsageError,
+)
 from certbot_dns_persist.judge.plan import Plan, make_plans, supersedes
 from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.request import rollovers
@@ -129,7 +135,12 @@ class _Work:
         return begun[0] if begun else None
 
     def _find_account(self) -> None:
-        self._account = choose_account(self._config_dir, self._args.server, self._args.account)
+        try:
+            self._account = choose_account(self._config_dir, self._args.server, self._args.account)
+        except NoSuchAccount as error:
+            if self._args.account is None:
+                raise
+            raise UsageError(str(error)) from error
         old = read_key(self._config_dir / "accounts" / self._account.home)
         self._renewals = steps.renewals_with(self._config_dir, self._account)
         self._server = (
@@ -255,7 +266,8 @@ class _Work:
         """Yield Certbot's configuration files that name the account by its old id."""
         xdg = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
         usual = [Path(arguments.CONFIG_DIR, "cli.ini"), xdg / "letsencrypt" / "cli.ini"]
-        named = re.compile(rf"^\s*account\s*[=:]?\s*{re.escape(self._account.id)}\b", re.MULTILINE)
+        value = rf"[\"']?{re.escape(self._account.id)}\b"
+        named = re.compile(rf"^\s*(?:--)?account\s*[=:]?\s*{value}", re.MULTILINE)
         for path in dict.fromkeys([*usual, *map(Path, self._args.config)]):
             try:
                 text = path.read_text(encoding="utf-8", errors="replace")

@@ -154,7 +154,9 @@ class Applicants:
             ca = fetch_directory(server, verify=self._given.verify)
         except DirectoryError as error:
             if noted is None:
-                raise
+                raise DirectoryError(
+                    f"{error}. Run the same command again when the CA answers."
+                ) from error
             logger.warning("%s. We use what the CA said in the last order.", error)
             return noted
         return expected_terms(ca, noted, account)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,20 @@ def kept(config_dir: Path, name: str) -> Renewal:
             f"its renewal configuration before it was moved, {path}, cannot be used: "
             f"{reason(error)}."
         ) from error
+
+
+def made_since_kept(config_dir: Path, renewal: Renewal) -> bool:
+    """Whether the lineage was made after the configuration that is kept under its name.
+
+    Certbot writes these two files when it makes a lineage, and never again; ``certbot delete``
+    removes them.
+    """
+    first = Path(os.path.realpath(renewal.certificate)).with_name("cert1.pem")
+    for path in (renewal.certificate.with_name("README"), first):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime > kept_path(config_dir, renewal.name).stat().st_mtime:
+                return True
+    return False
 
 
 def drop_kept(config_dir: Path, name: str) -> None:

@@ -7,6 +7,7 @@ and is enough on a machine without Certbot.
 import contextlib
 import dataclasses
 import ipaddress
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -305,6 +306,22 @@ def bases(domains: Iterable[str]) -> dict[str, bool]:
     return found
 
 
+def _instead_of(name: str) -> str | None:
+    """Return what to write instead of a URL or of a wildcard within a name; ``None`` for others."""
+    # Perhaps without its scheme, or an address of e-mail.
+    host = re.sub("^[a-z][a-z0-9+.-]*://", "", name, flags=re.IGNORECASE)
+    host = re.sub(":[0-9]*$", "", re.split("[/?#]", host)[0].rpartition("@")[2])
+    why = "Give the name alone"
+    if "*" in host.removeprefix("*."):
+        why = "Only the first label may be *"
+        host = f"*.{host.rpartition('*')[2].lstrip('.')}"
+    base = host.removeprefix("*.")
+    try:
+        return f"{why}: write {host.removesuffix(base)}{normalize_domain_name(base)}."
+    except ValueError:
+        return None
+
+
 def normalize(name: str) -> str:
     """Return a domain name, which may begin with ``*.``, as records are compared.
 
@@ -321,6 +338,8 @@ def normalize(name: str) -> str:
     try:
         normalized = normalize_domain_name(base)
     except ValueError as error:
+        if (instead := _instead_of(name)) is not None:
+            raise ConfigurationError(f"{shown!r} is not a domain name. {instead}") from error
         reason = str(error).removeprefix(f"{base!r} is not a domain name: ")
         reason = reason if len(reason) <= 2 * _SHOWN else "it is too long"
         raise ConfigurationError(f"{shown!r} is not a domain name: {reason}.") from error

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
 from josepy.jwk import JWKRSA
+from support.acme_ca import TestCa
 from support.raw_http import HEAD, Answer, dripping, serving, whole
 
 from certbot_dns_persist.account import Account
@@ -72,8 +74,6 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next_one(
 
 @pytest.mark.parametrize("answer", DRIPPING[:1])
 def test_so_it_is_with_accounts_and_authorizations(answer: Answer, little_time: None) -> None:
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     key = JWKRSA(key=rsa.generate_private_key(public_exponent=65537, key_size=2048))
     began = time.monotonic()
     with serving(answer) as url:
@@ -178,3 +178,30 @@ def test_what_the_work_raises_is_raised() -> None:
 
     with pytest.raises(requests.ConnectionError, match="no route"):
         http.within(5, work)
+
+
+# What a person reads of it
+
+
+def test_of_a_failed_connection_only_the_cause_is_told() -> None:
+    nobody = "https://127.0.0.1:9/directory"
+    assert fault(nobody) == f"The CA's directory {nobody} cannot be read: Connection refused"
+    key = JWKRSA(key=rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    with pytest.raises(DirectoryError) as caught:
+        require_valid_account(key, "https://127.0.0.1:9/1", nobody, verify=True)
+    assert f"the CA at {nobody} does not answer as it should: Connection refused. Run the" in (
+        str(caught.value)
+    )
+
+
+def test_of_a_server_that_hangs_up_or_that_nobody_trusts_only_the_cause_is_told() -> None:
+    with serving(lambda client: None) as url:
+        assert fault(url) == (
+            f"The CA's directory {url} cannot be read: Remote end closed connection without "
+            "response"
+        )
+    with TestCa(dns=("127.0.0.1", 9)) as ca:
+        said = fault(ca.directory_url)
+    start = f"The CA's directory {ca.directory_url} cannot be read: certificate verify failed: "
+    assert said.startswith(start)
+    assert "Pool" not in said

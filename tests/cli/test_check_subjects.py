@@ -408,8 +408,17 @@ def test_names_are_taken_as_people_write_them(alone: Companion, nameserver: Name
         ("a.example,,b.example", "'' is not a domain name: it has the label ''."),
         ("a..example", "'a..example' is not a domain name: it has the label ''."),
         ("foo bar", "'foo bar' is not a domain name: it has the label 'foo bar'."),
-        ("https://example.com/", "it has the label 'https://example'"),
-        ("*.*.example.com", "'*.*.example.com' is not a domain name: it has the label '*'."),
+        (
+            "*.*.example.com",
+            "'*.*.example.com' is not a domain name. Only the first label may be *: write "
+            "*.example.com.",
+        ),
+        (
+            "https://example.com/",
+            "'https://example.com/' is not a domain name. Give the name alone: write example.com.",
+        ),
+        ("https://*.example.com:443", "Give the name alone: write *.example.com."),
+        ("*", "'*' is not a domain name: it has the label '*'."),
         ("_validation-persist.example.com", "it has the label '_validation-persist'."),
         (
             "192.0.2.1",

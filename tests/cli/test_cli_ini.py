@@ -1,11 +1,16 @@
 """Certbot's cli.ini in the command: read where Certbot's files are, and only there."""
 
+import json
 from pathlib import Path
 
 import pytest
 from certbot._internal import constants
+from support.home import SERVER as SERVER_OF_HOME
+from support.home import Home
+from support.raw_http import serving, whole
 
 from certbot_dns_persist.cli import main, setting
+from certbot_dns_persist.request.accounts import accounts_directory
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of other plugins
 
@@ -36,6 +41,22 @@ def test_the_server_is_the_one_that_certbot_uses(
     given = ["--server", "https://other.invalid/directory"]
     assert main(["check", "-d", "example.test", *places, *given]) == 3
     assert f"There is no account at {given[1]} in" in capsys.readouterr().err
+
+
+def test_ca_asks_for_the_account_that_certbot_uses(
+    ini: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path)
+    for name in ("one", "two"):
+        home.add_account(name)
+    urls = {each: f"https://ca.example/{each}" for each in ("newNonce", "newAccount", "newOrder")}
+    with serving(whole(json.dumps(urls).encode())) as server:
+        accounts = accounts_directory(home.config_dir, server)
+        accounts.parent.mkdir(parents=True)
+        accounts_directory(home.config_dir, SERVER_OF_HOME).rename(accounts)
+        ini.write_text(f"server = {server}\naccount = two\n")
+        main(["ca", "--json", *home.places[:4]])
+    assert json.loads(capsys.readouterr().out)["account_url"] == "https://ca.example/acct/two"
 
 
 def test_a_file_that_certbot_cannot_use_is_told_unless_all_is_given(

@@ -1,5 +1,6 @@
 """``migrate``, on Pebble and BIND: certificates of other authenticators become ours, and back."""
 
+import os
 import re
 import shlex
 import shutil
@@ -23,6 +24,9 @@ from support.pebble import ISSUER
 from certbot_dns_persist.record import validation_domain_name
 
 TESTS = Path(__file__).parents[1]
+
+GONE = "https://127.0.0.1:9/directory"
+"""Where no CA answers."""
 
 Parameters = Mapping[str, str | list[str]]
 
@@ -443,6 +447,47 @@ def test_a_return_that_is_killed_is_finished_by_the_next(
     assert machine.as_before("one", "two")
     done = ok(companion("migrate", "--all", "--back", "--yes"))
     assert "There is nothing to put back" in done.out
+
+
+def test_a_certificate_that_was_made_anew_since_goes_back_only_by_its_name(
+    machine: Machine, companion: Companion
+) -> None:
+    for name in ("one", "two"):
+        machine.add_rfc2136(name)
+    ok(companion("migrate", "--all", "--yes", *machine.reading))
+    archive = machine.certbot.config_dir / "archive"
+    kept = machine.certbot.config_dir / "dns-persist" / "migrated" / "one.conf"
+    moved = kept.stat().st_mtime
+    os.utime(archive / "one" / "cert1.pem", (moved + 9, moved + 9))  # as if issued again
+    os.utime(archive / "two" / "cert1.pem", (moved - 9, moved - 9))
+
+    done = failed(companion("migrate", "--all", "--back", "--yes"))
+
+    assert f"one stays as it is: it was made anew after {kept} was kept" in done.out
+    assert "--back --cert-name one. If not, remove that file." in done.out
+    assert machine.moved() == ["one"]
+    assert machine.as_before("two")
+    ok(companion("migrate", "--back", "--cert-name", "one", "--yes"))
+    assert machine.as_before("one")
+
+
+def test_if_the_ca_does_not_answer_the_first_advice_is_to_wait_for_it(
+    machine: Machine, companion: Companion
+) -> None:
+    machine.add_rfc2136("one")
+    path = machine.path("one")
+    path.write_text(path.read_text().replace(machine.certbot.server, GONE))
+    accounts = machine.certbot.config_dir / "accounts"
+    place = accounts / GONE.removeprefix("https://")
+    shutil.copytree(accounts / machine.certbot.server.removeprefix("https://"), place)
+
+    done = failed(companion("migrate", "--all", "--yes", *machine.reading))
+
+    assert f"The CA's directory {GONE} cannot be read: Connection refused" in done.error
+    assert (
+        "The CA could not be asked now: run the same command again later. Or: With "
+        "--dns-persist-fallback dns-01 it can move all the same"
+    ) in done.error
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,32 @@ def test_what_is_named_and_is_not_there_is_wrong_usage(
     assert words in capsys.readouterr().err
 
 
+def test_an_account_to_roll_over_that_is_named_and_not_there_is_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = ["--config-dir", str(tmp_path / "etc"), "--logs-dir", str(tmp_path / "log")]
+    assert main(["rollover", "--account", "none", *places]) == 3
+    assert "There is no account none" in capsys.readouterr().err
+    assert main(["rollover", *places]) == 1
+    assert "There is no account" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        ("ca.example", "'ca.example' is no URL: write https://ca.example"),
+        ("htps://ca.example", "'htps://ca.example' begins with neither https:// nor http://"),
+    ],
+)
+def test_a_server_without_its_scheme_is_told_what_to_write(
+    server: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("ca", "check", "rollover"):
+        with pytest.raises(SystemExit, match="3"):
+            main([command, "--server", server])
+        assert f"argument --server: {words}\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", CHANGING[:3])
 def test_a_provider_that_is_not_installed_is_wrong_usage(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
