@@ -906,7 +906,7 @@ def test_options_of_the_plugin_come_from_the_file(bridge: MakeBridge, install: I
     ("options", "words"),
     [
         ({"zone_id": "7"}, "needs its option token (API token). Add a line "),
-        ({"token": "t", "loud": "loudly"}, "dns_persist_plugin_loud must be true or false"),
+        ({"token": "t", "loud": "loudly"}, "dns.ini must be true or false"),
         ({"token": "t", "zone_id": SECRET}, "--dns-local-test-zone-id: invalid int value"),
     ],
 )
