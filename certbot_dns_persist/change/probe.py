@@ -1,8 +1,9 @@
 """Tries out a writer that we do not know, before it touches a name with values of others.
 
-At a name that nobody uses, in the same zone, it adds three values and removes the second. So it
-shows whether it keeps one value only, mangles values, writes at another name, or removes all of
-them, the first or the last. Who passes is noted, and not tried again until its version changes.
+At a name that nobody uses, in the same zone, it adds three values and removes the second, twice. So
+it shows whether it keeps one value only, mangles values, writes at another name, or removes all of
+them, the first or the last, or others if the value is not there any more. Who passes is noted, and
+not tried again until its version changes.
 
 What it adds is noted before, as what a dry run adds: if we are interrupted, the next run removes
 it.
@@ -99,6 +100,12 @@ def try_out(
     )
     there: list[str] = []
 
+    def seen(task: str, value: str, expected: Sequence[str], now: Sequence[str] | None) -> str:
+        return (
+            f'Told to {task} "{value}" at {name}, it should have left there {_listed(expected)}, '
+            f"but there was {_listed(now)}."
+        )
+
     def step(change: Callable[[str], ProviderError | None], value: str) -> str | None:
         beside = [each for each in there if each != value]
         expected = [*beside, value] if change is add else beside
@@ -113,14 +120,16 @@ def try_out(
             now = look()
             if now is None or {*beside} <= {*now}:
                 return str(failed)
-        task = "add" if change is add else "remove"
-        return (
-            f'Told to {task} "{value}" at {name}, it should have left there {_listed(expected)}, '
-            f"but there was {_listed(now)}."
-        )
+        return seen("add" if change is add else "remove", value, expected, now)
+
+    def remove_again(value: str) -> str | None:
+        remove(value)  # that may fail: there is nothing to remove
+        now = look()
+        return None if now is None or {*there} <= {*now} else seen("remove", value, there, now)
 
     steps = [(add, first), (add, second), (add, third), (remove, second)]
     wrong = next((said for change, value in steps if (said := step(change, value))), None)
+    wrong = wrong or remove_again(second)
     left = _cleared(remove, look, there, seconds)
     if left:
         wrong = (

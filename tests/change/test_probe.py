@@ -173,6 +173,7 @@ def test_who_is_vouched_for_is_not_tried_out(
         ("removes all", "but there was nothing"),
         ("removes the first", "Told to remove"),
         ("removes the last", "Told to remove"),
+        ("removes all if it finds none", "but there was nothing"),
         ("mangles", "did not write"),
         ("wrong name", "wrote _acme-challenge.example.test"),
         ("does nothing", "there was nothing"),
@@ -191,6 +192,10 @@ def test_who_would_not_leave_others_alone_is_refused_with_what_was_seen(
             service.removes = lambda values, old: values[1:]
         case "removes the last":
             service.removes = lambda values, old: values[:-1]
+        case "removes all if it finds none":
+            service.removes = lambda values, old: [
+                value for value in values if value != old and old in values
+            ]
         case "mangles":
             service.adds = lambda values, new: [*values, new.partition(" ")[0]]
         case "wrong name":
