@@ -42,19 +42,24 @@ class Locks:
         self._private = False
 
     @contextlib.contextmanager
-    def hold(self, names: Collection[str]) -> Iterator[None]:
+    def hold(self, names: Collection[str], deadline: float | None = None) -> Iterator[None]:
         """Hold the locks of ``names``; those that this object holds already are held longer.
 
-        All processes take them in the same order, so that no two wait for each other. Raises
+        All processes take them in the same order, so that no two wait for each other.
+        ``deadline`` is until when to wait, by :func:`time.monotonic`. Raises
         :class:`~certbot_dns_persist.errors.Busy` if another process holds one too long, and
         :class:`~certbot_dns_persist.errors.CannotLock` if nothing can be locked here.
         """
-        deadline = time.monotonic() + self._seconds
+        deadline = self.deadline() if deadline is None else deadline
         with contextlib.ExitStack() as held:
             for number, name in sorted({_number(name): name for name in names}.items()):
                 if number not in self._held:
                     held.enter_context(self._one(number, name, deadline))
             yield
+
+    def deadline(self) -> float:
+        """Return until when to wait for another process that has a lock now."""
+        return time.monotonic() + self._seconds
 
     @contextlib.contextmanager
     def _one(self, number: int, name: str, deadline: float) -> Iterator[None]:

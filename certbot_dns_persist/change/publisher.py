@@ -241,14 +241,17 @@ class Publisher:
                 found[place] = why
         return found
 
-    def _add_together(self, wanted: Sequence[tuple[TxtRecord, str]]) -> list[ProviderError | None]:
+    def _add_together(
+        self, wanted: Sequence[tuple[TxtRecord, str]], deadline: float | None = None
+    ) -> list[ProviderError | None]:
         try:
-            with self._locked_if_possible([record.name for record, _ in wanted]):
+            with self._locked_if_possible([record.name for record, _ in wanted], deadline):
                 return self._add_all(wanted)
         except Busy as error:
             if len(wanted) == 1:
                 return [error]
-        return [error for each in wanted for error in self._add_together([each])]
+        deadline = self._locks.deadline()  # one for all: a process that hangs may have all of them
+        return [error for each in wanted for error in self._add_together([each], deadline)]
 
     def _refused_by_trial(self, record: TxtRecord) -> ProviderError | None:
         """Return why a writer of ``record`` that we do not know must not touch values of others."""
@@ -449,7 +452,7 @@ class Publisher:
         return self._locks.hold([name])
 
     @contextlib.contextmanager
-    def locked(self, names: Collection[str]) -> Iterator[None]:
+    def locked(self, names: Collection[str], deadline: float | None = None) -> Iterator[None]:
         """Keep other processes on this machine from changing ``names`` within the context.
 
         So what was looked at is still so when it is changed. Do not ask a person there, or wait
@@ -458,15 +461,17 @@ class Publisher:
         possible.
         """
         ours = [n for n in names if any(provider.writes for _, provider in self._providers(n))]
-        with self._locks.hold(ours):
+        with self._locks.hold(ours, deadline):
             yield
 
     @contextlib.contextmanager
-    def _locked_if_possible(self, names: Collection[str]) -> Iterator[None]:
+    def _locked_if_possible(
+        self, names: Collection[str], deadline: float | None = None
+    ) -> Iterator[None]:
         """Keep other processes from changing ``names``, and warn if that is not possible."""
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(self.locked(names))
+                held.enter_context(self.locked(names, deadline))
             except CannotLock as error:
                 if not self._warned:
                     logger.warning(

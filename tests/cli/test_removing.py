@@ -5,8 +5,10 @@ Certbot's files are made by hand, and no CA is asked; the DNS server is real.
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import dns.name
 import pytest
@@ -15,6 +17,7 @@ from dns.rdatatype import RdataType
 from support.home import SERVER, Home
 from support.nameserver import Faults, Nameserver
 
+from certbot_dns_persist import files
 from certbot_dns_persist.change import locks
 from certbot_dns_persist.change.locks import Locks
 from certbot_dns_persist.cli import changing, main
@@ -279,6 +282,32 @@ def test_nothing_is_removed_while_another_process_holds_the_name_or_without_lock
         assert "So 3 of the records were not removed." in done.error
         assert "Removed" not in done.out
     assert all(world.values(domain) == [world.old] for domain in domains)
+
+
+def test_a_process_that_hangs_with_many_names_is_not_waited_for_once_a_name(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domains = [f"n{number}.example.test" for number in range(9)]
+    world.add("one", *domains)
+    waited: list[float] = []
+    now = 0.0
+
+    def wait(_: int, seconds: float) -> None:
+        nonlocal now
+        waited.append(seconds)
+        now += seconds
+        raise TimeoutError
+
+    clock = SimpleNamespace(monotonic=lambda: now, time=time.time)
+    held = SimpleNamespace(opened=files.opened, require_private=files.require_private, lock=wait)
+    monkeypatch.setattr(locks, "time", clock)
+    monkeypatch.setattr(locks, "files", held)
+    done = world("publish", "--all", "--yes")
+
+    assert done.status == 1
+    assert "is being changed by another process" in done.error
+    assert sum(waited) == 2 * locks.SECONDS
+    assert not any(world.values(domain) for domain in domains)
 
 
 def test_what_a_killed_run_has_left_is_removed_when_the_user_agrees_and_not_before(
