@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import dns.opcode
+import dns.message
 import dns.rcode
 import pytest
 from support.bind import Bind, Server
@@ -807,6 +807,34 @@ def test_a_refusal_by_the_update_server_names_it_and_its_line(
         provider.add_value(name, OURS, 300)
 
     assert f"the DNS server {bind.secondary.address} port 53 answered" in str(caught.value)
+
+
+@pytest.mark.parametrize(("sign_query", "allowed"), [("", True), ("false", False)])
+def test_a_server_that_answers_only_signed_queries_is_asked_again_signed(
+    make: Make, bind: Bind, name: str, impostor: Pose, sign_query: str, allowed: bool
+) -> None:
+    """As certbot-dns-rfc2136 2.1 always did; later releases only if the file says so."""
+
+    def answer(request: bytes) -> bytes:
+        if dns.message.from_wire(request, keyring={bind_key.name: bind_key}).had_tsig:
+            return passed_on(request, bind.primary)
+        return request[:2] + bytes([request[2] | 0x80, dns.rcode.REFUSED]) + bytes(8)
+
+    bind_key = bind.key.for_dnspython()
+    # Two names of one server are two servers to us.
+    provider = make(
+        server="127.0.0.1",
+        update_server="localhost",
+        port=impostor(answer),
+        sign_query=sign_query,
+    )
+
+    if allowed:
+        assert provider.add_value(name, OURS, 300) == 300
+        assert provider.list_values(name) == bind.primary.values(name) == [OURS]
+    else:
+        with pytest.raises(ProviderError, match=r"look up .* answered REFUSED.*sign_query = true"):
+            provider.add_value(name, OURS, 300)
 
 
 @pytest.fixture
