@@ -55,10 +55,13 @@ class Server:
         answers: dict[int, bytes] = {}
         failures: dict[tuple[str, Any], str] = {}
         for protocol in protocols:
-            for family, endpoint in endpoints * 2:
+            for attempt, (family, endpoint) in enumerate(endpoints * 2):
                 left = [request for request in requests if request.id not in answers]
                 if not left:
                     break
+                if attempt >= len(endpoints):
+                    # One that it hangs up on keeps those behind it from being asked.
+                    left.reverse()
                 try:
                     for number, answer in self._exchange(protocol, family, endpoint, left):
                         answers[number] = answer

@@ -446,6 +446,19 @@ def test_where_only_small_messages_arrive_each_name_is_sent_alone(
     assert provider.look_at_many(names[:10]) == [Seen("example.test", [OURS])] * 10
 
 
+def test_a_name_about_which_a_server_hangs_up_does_not_keep_it_from_answering_about_others(
+    make: Make, bind: Bind, names: list[str], impostor: Pose
+) -> None:
+    def answer(request: bytes) -> bytes | None:
+        return None if b"\x02a3\x02" in request else passed_on(request, bind.primary)
+
+    provider = make(server="127.0.0.1", port=impostor(answer))
+
+    *first, silent, last, again = provider.look_at_many(names[:6])
+    assert [*first[:3], last, again] == [Seen("example.test", [])] * 5
+    assert "gives no answer" in str(silent)
+
+
 def test_a_server_that_hears_no_update_is_asked_no_more_than_for_two_messages(
     make: Make, bind: Bind, names: list[str], impostor: Pose
 ) -> None:
