@@ -249,7 +249,8 @@ def test_after_a_kill_at_any_change_renewals_work_and_the_next_run_finishes(
         assert len(died) == number, died
         good(certbot.renew("--force-renewal", "--cert-name", two[number % 2]))
         audited = companion("audit", "--all")
-        assert audited.returncode == 0, (died, audited.output)
+        doubtful = "Only the CA at" in audited.error
+        assert audited.returncode == (1 if doubtful else 0), (died, audited.output)
         ok(companion("rollover", "--yes"))
         assert account_of(certbot).name != old.name, died
         finished(certbot, old, two)
@@ -332,7 +333,8 @@ def test_without_the_new_records_the_key_stays_until_they_are_there_or_it_is_can
     audited = companion("audit", "--all")
     assert audited.returncode == 0, audited.output
 
-    done = failed(companion("rollover", "--yes", "--account", "nonsense"))
+    done = companion("rollover", "--yes", "--account", "nonsense")
+    assert done.returncode == 3, done.output
     assert "There is no account nonsense in" in done.error
     ok(companion("rollover", "--cancel", "--yes"))
     assert nameserver.values(NAME) == records

@@ -236,8 +236,8 @@ def finish_for_certbot(config: "NamespaceConfig", journal: Callable[[], Journal]
         for rollover in rollovers.begun_rollovers(config_dir):
             if not rollover.sent or not rollover.concerns(config.server, None):
                 continue
-            if not (config_dir / "accounts" / rollover.kept.home).exists():
-                continue  # the last that is switched
+            if rollovers.is_switched(config_dir, rollover):
+                continue
             verify = not config.no_verify_ssl
             if holder(config_dir, rollover, verify=verify) is not Holder.NEW:
                 continue

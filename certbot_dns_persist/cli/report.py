@@ -79,8 +79,10 @@ def show(
         troubles.append("There is nothing to check: no domain was given or found.")
     for trouble in troubles:
         print(printable(trouble), file=sys.stderr)
-    if troubles:
-        severities.add(Severity.CRITICAL if in_doubt or asked.lost_accounts else Severity.UNKNOWN)
+    if in_doubt:
+        severities.add(Severity.WARNING)
+    if len(troubles) > len(in_doubt):
+        severities.add(Severity.CRITICAL if asked.lost_accounts else Severity.UNKNOWN)
     severity = worst(severities)
     for one in reports:
         one.conclude(severity, troubles)

@@ -27,7 +27,7 @@ from certbot_dns_persist.request.accounts import closed_directory, find_key
 from certbot_dns_persist.request.applicants import Given, Identity
 from certbot_dns_persist.request.names import Names
 from certbot_dns_persist.request.preset import NOTHING_SET, Preset, read_preset
-from certbot_dns_persist.request.rollovers import begun_rollovers
+from certbot_dns_persist.request.rollovers import begun_rollovers, is_switched
 from certbot_dns_persist.request.subjects import (
     Subject,
     Subjects,
@@ -210,11 +210,12 @@ def _mention_rollovers(args: argparse.Namespace) -> dict[str, str]:
     in_doubt = {}
     for rollover in begun:
         url, again = rollover.kept.account.url, command_line(args, "rollover")
-        if rollover.sent:
+        if rollover.sent and not is_switched(Path(args.config_dir), rollover):
             in_doubt[url] = (
                 f"Only the CA at {rollover.server} knows which key the account {url} has: its "
-                f"rollover, begun at {rollover.begun}, is not finished. Until it is, renewals with "
-                f"this account may fail. Finish it with: {again} --account {rollover.kept.id}"
+                f"rollover, begun at {rollover.begun}, is not finished. Renewals with dns-persist "
+                "ask the CA; others with this account may fail until it is. Finish it with: "
+                f"{again} --account {rollover.kept.id}"
             )
             if hasattr(args, "warn_days"):
                 continue  # it is in the report

@@ -107,6 +107,11 @@ def note_sent(rollover: Rollover) -> None:
     _write(dataclasses.replace(rollover, sent=True))
 
 
+def is_switched(config_dir: Path, rollover: Rollover) -> bool:
+    """Whether Certbot already uses the new key: its old directory goes last."""
+    return not (config_dir / "accounts" / rollover.kept.home).exists()
+
+
 def copy_account(source: Path, target: Path, key: str | None = None) -> None:
     """Write an account of Certbot's into the directory ``target``, perhaps with another key.
 

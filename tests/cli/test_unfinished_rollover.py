@@ -26,7 +26,7 @@ def home(tmp_path: Path, nameserver: Nameserver) -> Home:
     return home
 
 
-def test_check_is_critical_while_only_the_ca_knows_which_key_an_account_has(
+def test_check_warns_while_only_the_ca_knows_which_key_an_account_has(
     home: Home, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     def check(*arguments: str) -> tuple[int, str]:
@@ -42,7 +42,7 @@ def test_check_is_critical_while_only_the_ca_knows_which_key_an_account_has(
     note_sent(begun)
 
     status, said = check("--all")
-    assert status == 2
+    assert status == 1
     (line,) = said.splitlines()
     assert f"Only the CA at {SERVER} knows which key the account {kept.account.url} has" in line
     assert f"begun at {begun.begun}, is not finished" in line
@@ -51,4 +51,4 @@ def test_check_is_critical_while_only_the_ca_knows_which_key_an_account_has(
     )
     assert check("--cert-name", "two") == (0, "")
     main(["check", "--all", "--json", *home.places[:4]])
-    assert json.loads(capsys.readouterr().out)["status"] == "critical"
+    assert json.loads(capsys.readouterr().out)["status"] == "warning"
