@@ -286,9 +286,15 @@ class _Work:
         try:
             self._publish_and_switch(begun)
         except NotReplaced as error:
-            self._withdraw()
-            # A CA may refuse to replace what it has just replaced, and show us what was before.
-            steps.give_up(self._config_dir, dataclasses.replace(begun, sent=True))
+            try:
+                self._withdraw()
+                # A CA may refuse to replace what it has just replaced, and show us what was before.
+                steps.give_up(self._config_dir, dataclasses.replace(begun, sent=True))
+            except Error as failed:
+                raise NotReplaced(
+                    f"{error} So the old key stays. But this could not be undone: {failed} To undo "
+                    f"it: {setting.command_line(self._args, 'rollover')} --cancel"
+                ) from failed
             raise NotReplaced(f"{error} So the old key stays, and nothing was changed.") from error
         except Error as error:
             raise ConfigurationError(f"{error}\n\n{self._how_to_go_on(begun)}") from error
