@@ -52,8 +52,12 @@ class ProviderError(Error):
     """Records cannot be changed: a DNS service refused, failed or sent an invalid answer."""
 
 
-class BrokenProvider(ProviderError):
-    """A provider failed as it may not, so it is unknown whether it did what it was told to do."""
+class OutcomeUnknown(ProviderError):
+    """A DNS service did not answer, so it is unknown whether it did what it was told to do."""
+
+
+class BrokenProvider(OutcomeUnknown):
+    """So it is because a provider failed as it may not."""
 
 
 class Busy(ProviderError):

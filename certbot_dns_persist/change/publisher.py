@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, cast
 from certbot_dns_persist.change import probe, words
 from certbot_dns_persist.change.locks import Locks
 from certbot_dns_persist.errors import (
-    BrokenProvider,
     Busy,
     CannotLock,
     ConfigurationError,
     Error,
+    OutcomeUnknown,
     ProviderError,
 )
 from certbot_dns_persist.journal.notes import (
@@ -720,7 +720,7 @@ class Publisher:
 
 def _known(error: BaseException) -> str:
     """Return what is known of a change that ended with ``error``."""
-    if isinstance(error, ProviderError) and not isinstance(error, BrokenProvider):
+    if isinstance(error, ProviderError) and not isinstance(error, OutcomeUnknown):
         return str(error)
     return f"{INTERRUPTED} by {type(error).__name__}; the outcome is unknown"
 

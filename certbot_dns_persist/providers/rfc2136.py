@@ -356,7 +356,7 @@ class Rfc2136:
             batches = smaller
         for zone in {each.zone for each in failed}:
             of_zone = [each for each in adding if each in failed and each.zone == zone]
-            why = self._errors([(each.name, failed[each]) for each in of_zone], _changing(zone))
+            why = self._unchanged(zone, [(each.name, failed[each]) for each in of_zone])
             for each, error in zip(of_zone, why, strict=True):
                 each.outcome = error
 
@@ -564,7 +564,17 @@ class Rfc2136:
         )
 
     def _not_changed(self, name: "Name", zone: "Name", why: "_Failed") -> errors.ProviderError:
-        return self._errors([(_shown(name), why)], _changing(zone))[0]
+        return self._unchanged(zone, [(_shown(name), why)])[0]
+
+    def _unchanged(
+        self, zone: "Name", failed: "Sequence[tuple[str, _Failed]]"
+    ) -> list[errors.ProviderError]:
+        """Return why each of several names of a zone may not have been changed."""
+
+        def task(names: str) -> str:
+            return f"change the TXT records at {names} in the zone {_shown(zone)}"
+
+        return self._errors(failed, task, unanswered=errors.OutcomeUnknown)
 
     def _change_all(self, updates: "Sequence[UpdateMessage]") -> "list[Rcode | _Failed]":
         """Send updates; return for each NOERROR, or YXRRSET or NXRRSET if a prerequisite failed.
@@ -699,20 +709,26 @@ class Rfc2136:
         return f"the TSIG key {_shown(self._key.name)} ({self._algorithm})"
 
     def _errors(
-        self, failed: "Sequence[tuple[str, _Failed]]", task: Callable[[str], str]
+        self,
+        failed: "Sequence[tuple[str, _Failed]]",
+        task: Callable[[str], str],
+        unanswered: type[errors.ProviderError] = errors.ProviderError,
     ) -> list[errors.ProviderError]:
         """Return the error for each of several names: one for all that failed alike."""
-        names: dict[tuple[Server, str], dict[str, None]] = {}
+        names: dict[tuple[type[errors.ProviderError], Server, str], dict[str, None]] = {}
+        reasons = []
         for name, why in failed:
-            names.setdefault((why.server, why.fault), {})[name] = None
+            kind = unanswered if isinstance(why, _NoAnswer) else errors.ProviderError
+            reasons.append((kind, why.server, why.fault))
+            names.setdefault(reasons[-1], {})[name] = None
         told = {
-            (server, fault): errors.ProviderError(
+            (kind, server, fault): kind(
                 f"Cannot {task(_some([*alike]))}: {server} {fault}. Server and key come from "
                 f"{self._file}."
             )
-            for (server, fault), alike in names.items()
+            for (kind, server, fault), alike in names.items()
         }
-        return [told[why.server, why.fault] for _, why in failed]
+        return [told[reason] for reason in reasons]
 
     def _parsed_server(self, key: str) -> Server:
         return Server(
@@ -933,10 +949,6 @@ def _octets(each: _Adding) -> int:
     strings = [rdata.strings for rdata in (*(each.beside or ()), _text(each.value))]
     header = len(each.owner.to_text()) + 1 + _RECORD
     return (len(strings) + 2) * header + sum(len(text) + 1 for texts in strings for text in texts)
-
-
-def _changing(zone: "Name") -> Callable[[str], str]:
-    return lambda names: f"change the TXT records at {names} in the zone {_shown(zone)}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -173,3 +173,25 @@ def test_a_secondary_that_forwards_updates_and_lags_takes_many_names(
     finally:
         bind.catch_up()
     assert place.publisher().stands(names[0], VALUE) is True
+
+
+def test_what_an_update_without_an_answer_did_is_noted_as_unknown(
+    bind: Bind, place: Place, domain: str
+) -> None:
+    names = [f"_validation-persist.d{number}.{domain}" for number in range(3)]
+
+    def answer(request: bytes) -> bytes | None:
+        reply = passed_on(request, bind.primary)
+        return None if is_update(request) else reply
+
+    with Impostor(answer) as server:
+        bind.key.write_credentials(place.credentials, "127.0.0.1", server.port)
+        outcomes = place.add(names)
+
+    assert len(set(outcomes)) == 1
+    assert f"Cannot change the TXT records at {', '.join(names)} in" in str(outcomes[0])
+    assert [bind.primary.values(name) for name in names] == [[VALUE]] * 3
+    assert all(not each.refused for each in place.journal.interrupted(names))
+    assert [*place.doubts()] == names
+    interrupted.conclude(place.publisher(), place.lookup().find(names).values())
+    assert place.doubts() == dict.fromkeys(names)
