@@ -20,6 +20,7 @@ INSTALL_REQUIRES = [
     "zope-interface>=5.5.0",
 ]
 
+ANSWERS = ["orjson>=3.8.3"]  # Debian 12; reads what zdns and massdns print, three times as fast
 AZURE = ["azure-identity>=1.12.0"]  # Debian 12; we ask Azure DNS itself with requests
 CLOUDFLARE = ["cloudflare>=4.0.0"]  # the first whose listings take an exact name
 # Debian 12. Not psycopg[binary]: that brings a libpq and an OpenSSL of its own, which the system's
@@ -32,6 +33,7 @@ ROUTE53 = ["boto3>=1.26.0"]  # Debian 12
 COMPLETION = ["shtab>=1.5.5"]  # Debian 12
 
 TEST = [
+    *ANSWERS,
     *AZURE,
     *CLOUDFLARE,
     *COMPLETION,
@@ -102,7 +104,8 @@ setup(
     },
     install_requires=INSTALL_REQUIRES,
     extras_require={
-        "all": [*AZURE, *CLOUDFLARE, *COMPLETION, *FLEET, *GOOGLE, *METRICS, *ROUTE53],
+        "all": [*ANSWERS, *AZURE, *CLOUDFLARE, *COMPLETION, *FLEET, *GOOGLE, *METRICS, *ROUTE53],
+        "answers": ANSWERS,
         "azure": AZURE,
         "cloudflare": CLOUDFLARE,
         "completion": COMPLETION,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from certbot_dns_persist import files
-from certbot_dns_persist.cli import arguments, lookups, report, setting
+from certbot_dns_persist.cli import answers, arguments, lookups, report, setting
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.lookup.session import Around
 
@@ -26,6 +26,7 @@ EXAMPLES = """\
   certbot-dns-persist audit -d example.com --issuer letsencrypt.org \\
       --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1 \\
       --known-account https://acme-v02.api.letsencrypt.org/acme/acct/2
+  certbot-dns-persist audit --all --answers paris=a.json --answers oslo=b.json
 
 exit status: as for check, and 2 also for a record of an unknown account
 """
@@ -41,6 +42,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     arguments.add_subject(parser)
     group = arguments.add_report(parser)
+    answers.add(group)
     group.add_argument(
         "--html", metavar="FILE", help="also write this file, a report to read in a browser"
     )
@@ -72,9 +74,13 @@ def run(args: argparse.Namespace) -> int:
     at = int(time.time())
     files = report.file_reports(args, at=at)
     declared = list(_declared(args))
-    setting.rebuild_state(args, at=at)
+    if not args.answers:
+        setting.rebuild_state(args, at=at)
     asked = setting.find_subjects(args)
     known = _known(args, asked.source, declared)
+    if args.answers:
+        audited = _by_answers(args, asked, known, at=at)
+        return report.show(args, audited, asked, at=at, files=files)
     lookup_for = setting.lookup_for(args)
 
     def checked() -> "Iterator[Checked]":
@@ -93,6 +99,28 @@ def run(args: argparse.Namespace) -> int:
 
     audited = _audited(checked(), known, lookup_for)
     return report.show(args, audited, asked, at=at, files=files)
+
+
+def _by_answers(
+    args: argparse.Namespace, asked: setting.Asked, known: "Known", *, at: int
+) -> "Iterator[Checked]":
+    """Yield the subjects with notices on every record in the answers that others collected."""
+    from certbot_dns_persist.judge.audit import audit, not_needed
+
+    besides = list(asked.source.left_over()) if args.all else []
+    unneeded = {id(subject) for subject in besides}
+    last: list[Checked] = []
+    shared: set[str] = set()
+    for each in answers.checked(args, asked, at=at, besides=besides, alike=False):
+        if id(each.subject) in unneeded:
+            last.append(each)
+            continue
+        found = each.standing.found
+        if found.canonical_name != found.name:
+            shared.add(found.canonical_name)
+        yield audit(each, {}, known)
+    for each in not_needed(last, shared):
+        yield audit(each, {}, known)
 
 
 def _audited(

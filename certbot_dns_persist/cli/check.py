@@ -4,13 +4,14 @@ import argparse
 import time
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, lookups, report, setting
+from certbot_dns_persist.cli import answers, arguments, lookups, report, setting
 from certbot_dns_persist.lookup.session import Around
 
 EXAMPLES = """\
   certbot-dns-persist check --all
   certbot-dns-persist check -d example.com --issuer letsencrypt.org \\
       --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1
+  certbot-dns-persist check --all --answers answers.json
 
 exit status: 0 all is well, 1 warning (expires soon, a server lags or does not answer, hides a host
 from a wildcard or permits others through one), 2 critical (missing, expired, does not authorise,
@@ -24,7 +25,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         commands, "check", summary="Compare DNS with what is needed.", examples=EXAMPLES
     )
     arguments.add_subject(parser)
-    arguments.add_report(parser)
+    answers.add(arguments.add_report(parser))
     arguments.add_certbot(parser)
     arguments.add_identity(parser)
     arguments.add_options(parser, arguments.READING)
@@ -37,6 +38,10 @@ def run(args: argparse.Namespace) -> int:
 
     at = int(time.time())
     files = report.file_reports(args, at=at)
+    if args.answers:
+        asked = setting.find_subjects(args)
+        checked = answers.checked(args, asked, at=at)
+        return report.show(args, checked, asked, at=at, files=files)
     setting.rebuild_state(args, at=at)
     asked = setting.find_subjects(args)
     lookup_for = setting.lookup_for(args)

@@ -18,6 +18,7 @@ from certbot_dns_persist.cli import (
     inventory,
     last_resort,
     migrate,
+    names,
     prune,
     publish,
     record,
@@ -33,7 +34,7 @@ from certbot_dns_persist.shown import ShownStream
 
 COMMANDS = (
     *(record, check, audit, listing, publish, rotate, revoke, prune, migrate, rollover),
-    *(inventory, explain, ca),
+    *(inventory, explain, ca, names),
 )
 
 DESCRIPTION = """\

@@ -54,8 +54,11 @@ class Asked:
         source: Subjects,
         count: int,
         troubles: Troubles | None = None,
+        names: Names | None = None,
     ) -> None:
         self._found = found
+        self.names = names
+        """The names, if the command line gave them."""
         self.source = source
         """What makes the subjects."""
         self.count = count
@@ -65,7 +68,18 @@ class Asked:
         """Messages on accounts, by URL, of which only the CA knows which key they have."""
 
     def __iter__(self) -> Iterator[Subject]:
-        for each in self._found:
+        return self._subjects(self._found)
+
+    def of(self, domain: str, names: tuple[str, ...]) -> Iterator[Subject]:
+        """Yield the subjects for one of the domains, and these names of it."""
+        return self._subjects(self.source.of_domain(domain, names))
+
+    def add(self, trouble: Trouble) -> None:
+        """Add one more."""
+        self._troubles.add(trouble)
+
+    def _subjects(self, found: Iterable[Subject | Trouble]) -> Iterator[Subject]:
+        for each in found:
             if isinstance(each, Trouble):
                 self._troubles.add(each)
             else:
@@ -98,11 +112,7 @@ def find_subjects(args: argparse.Namespace) -> Asked:
         # Raise once what is wrong, not for every domain.
         options.options_of(said.options, {}, _providers(said))
     source = Subjects(Path(args.config_dir), journal(args), said)
-    left_over = getattr(args, "left_over", False)
-    ways = [args.cert_name, args.domains, args.all, args.from_file, left_over]
-    if sum(map(bool, ways)) != 1:
-        known = "-d, --all, --left-over" if hasattr(args, "left_over") else "-d, --all"
-        raise UsageError(f"Give exactly one of --cert-name, {known} and --from-file.")
+    _require_one_way(args)
     if source.without_certbot:
         return _find_subjects(args, source)
     refuse_closed(args)
@@ -122,16 +132,51 @@ def _find_subjects(args: argparse.Namespace, source: Subjects) -> Asked:
             )
         found = list(source.of_lineages(args.cert_name or None))
         return Asked(found, source, sum(isinstance(each, Subject) for each in found))
+    names, troubles = _given_names(args)
+    return Asked(source.of_domains(names), source, len(names), troubles, names)
+
+
+def find_names(args: argparse.Namespace) -> tuple[Names, Troubles]:
+    """Return the names that ``args`` are about, whoever needs them, and why there are no more.
+
+    With ``--all``, those of records that are left over are among them.
+    """
+    _require_one_way(args)
+    if not (args.all or args.cert_name):
+        return _given_names(args)
+    refuse_closed(args)
+    source = Subjects(Path(args.config_dir), journal(args), given(args))
     names, troubles = Names(), Troubles()
-    if args.from_file:
-        for line in _domains_in(args.from_file):
-            if isinstance(line, Trouble):
-                troubles.add(line)
-            else:
-                names.add(line)
-    else:
-        names = domains_of(args)
-    return Asked(source.of_domains(names), source, len(names), troubles)
+    for each in source.domains(args.cert_name or None):
+        if isinstance(each, Trouble):
+            troubles.add(each)
+        else:
+            names.add(each)
+    if args.all:
+        for subject in source.left_over():
+            names.add(subject.request.domain)
+    return names, troubles
+
+
+def _require_one_way(args: argparse.Namespace) -> None:
+    left_over = getattr(args, "left_over", False)
+    ways = [args.cert_name, args.domains, args.all, args.from_file, left_over]
+    if sum(map(bool, ways)) != 1:
+        known = "-d, --all, --left-over" if hasattr(args, "left_over") else "-d, --all"
+        raise UsageError(f"Give exactly one of --cert-name, {known} and --from-file.")
+
+
+def _given_names(args: argparse.Namespace) -> tuple[Names, Troubles]:
+    """Return the names that ``-d`` or ``--from-file`` gives, and what is wrong with others."""
+    if not args.from_file:
+        return domains_of(args), Troubles()
+    names, troubles = Names(), Troubles()
+    for line in _domains_in(args.from_file):
+        if isinstance(line, Trouble):
+            troubles.add(line)
+        else:
+            names.add(line)
+    return names, troubles
 
 
 def _providers(said: Given) -> list[str] | None:
@@ -294,7 +339,7 @@ def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
 def _domains_in(path: str) -> Iterator[str | Trouble]:
     try:
         # Windows' editors put a byte order mark before the first line.
-        with open(_opened(path), encoding="utf-8-sig") as file:
+        with open(opened(path), encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 domain = line.partition("#")[0].strip()
                 try:
@@ -310,7 +355,7 @@ def _domains_in(path: str) -> Iterator[str | Trouble]:
         ) from error
 
 
-def _opened(path: str) -> int:
+def opened(path: str) -> int:
     """Open the file that the user names, or what the shell has opened for us."""
     if standing := _OPENED.fullmatch(path):
         return os.dup(int(standing[1] or sys.stdin.fileno()))

@@ -1,7 +1,8 @@
 """The state of each subject, judged as DNS answers. Pure: nothing is looked up."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.judge import hiding
@@ -17,7 +18,7 @@ from certbot_dns_persist.judge.notice import Notice, NoticeKind
 from certbot_dns_persist.judge.plan import make_plans
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Inspection
-from certbot_dns_persist.record import Verdict
+from certbot_dns_persist.record import Finding, Verdict
 from certbot_dns_persist.request.subjects import Subject
 
 
@@ -31,6 +32,41 @@ class Checked:
     notices: tuple[Notice, ...] = ()
     needed: bool = True
     """Whether a certificate, or the user who asks, needs a record there."""
+
+    @property
+    def domain(self) -> str:
+        """The FQDN, without ``*.``."""
+        return self.subject.request.domain
+
+    @property
+    def wildcard(self) -> bool:
+        """Whether the record must carry ``policy=wildcard``."""
+        return self.subject.request.wildcard
+
+    @property
+    def status(self) -> Status:
+        """The state, in a word."""
+        return self.diagnosis.status
+
+    @property
+    def reason(self) -> str:
+        """The state, in sentences for a person; the last one says what to do next."""
+        return self.diagnosis.reason
+
+    @property
+    def values(self) -> tuple[Finding, ...]:
+        """Every TXT value that stands there, with the CA's verdict on it alone."""
+        return self.standing.evaluation.findings
+
+    @property
+    def kinds(self) -> frozenset[tuple[Severity, str]]:
+        """What was found: the status and the kinds of notices, each with its severity."""
+        found = {(self.diagnosis.severity, str(self.diagnosis.status))}
+        return frozenset(found | {(each.severity, str(each.kind)) for each in self.notices})
+
+    def written(self, form: Callable[["Checked"], str]) -> str:
+        """Return this in the words of ``form``; it must show nothing but what is in here."""
+        return form(self)
 
     @property
     def severity(self) -> Severity:
@@ -67,6 +103,107 @@ class Checked:
         found = (finding.record for finding in self.standing.evaluation.findings)
         ours = [record for record in found if record is not None and request.is_ours(record)]
         return max(r.persist_until for r in ours if r.persist_until is not None)
+
+
+class Alike(Checked):
+    """One of many domains with the same answer, of which only one was judged.
+
+    What is said of that one is true of the others, with their own domain in the place of its.
+    """
+
+    _first: "First"
+    _domain: str
+
+    def __init__(self, first: "First", domain: str) -> None:
+        """``domain`` is normalised."""
+        self.__dict__["_first"] = first
+        self.__dict__["_domain"] = domain
+
+    @property
+    def domain(self) -> str:
+        return self._domain
+
+    @property
+    def wildcard(self) -> bool:
+        return self._first.checked.wildcard
+
+    @property
+    def status(self) -> Status:
+        return self._first.status
+
+    @property
+    def severity(self) -> Severity:
+        return self._first.severity
+
+    @property
+    def reason(self) -> str:
+        return self.written(_reason)
+
+    @property
+    def values(self) -> tuple[Finding, ...]:
+        return self._first.checked.values
+
+    @property
+    def expected_value(self) -> str | None:
+        return self._first.checked.expected_value
+
+    @property
+    def end(self) -> int | None:
+        return self._first.end
+
+    @property
+    def kinds(self) -> frozenset[tuple[Severity, str]]:
+        return self._first.kinds
+
+    def written(self, form: Callable[[Checked], str]) -> str:
+        words = self._first.written.get(form)
+        if words is None:
+            words = self._first.written[form] = form(self._first.checked)
+        return words.replace(PLACE, self._domain)
+
+    @cached_property
+    def _whole(self) -> Checked:
+        return self._first.judge(self._domain)
+
+    @property
+    def subject(self) -> Subject:
+        return self._whole.subject
+
+    @property
+    def standing(self) -> Standing:
+        return self._whole.standing
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        return self._whole.diagnosis
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        return self._whole.notices
+
+    @property
+    def needed(self) -> bool:
+        return True
+
+
+#: The domain of which the first of many is judged; for any other, its name is put here.
+PLACE = "place-of-a-name.invalid"
+
+
+class First:
+    """What is true of all domains with the same answer."""
+
+    def __init__(self, judge: Callable[[str], Checked]) -> None:
+        """``judge`` returns what is true of a domain that has the answer."""
+        self.judge = judge
+        self.checked = judge(PLACE)
+        self.status, self.severity = self.checked.status, self.checked.severity
+        self.end, self.kinds = self.checked.end, self.checked.kinds
+        self.written: dict[Callable[[Checked], str], str] = {}
+
+
+def _reason(checked: Checked) -> str:
+    return checked.reason
 
 
 def worst(severities: Iterable[Severity]) -> Severity:

@@ -21,21 +21,26 @@ VERSION = 1
 class Json:
     """One JSON object."""
 
-    def __init__(self, out: TextIO, *, at: int) -> None:
-        """``at`` is when the check began, in UNIX seconds."""
+    def __init__(self, out: TextIO, *, at: int, untold: Sequence[str] = ()) -> None:
+        """``at`` is when the check began, in UNIX seconds; ``untold`` is what nobody looked at."""
         self._out = out
         self._separator = "\n"
-        out.write(f'{{"version": {VERSION}, "checked_at": "{format_time(at)}", "records": [')
+        out.write(f'{{"version": {VERSION}, "checked_at": "{format_time(at)}", ')
+        out.write(f'"untold": {json.dumps(untold)}, "records": [' if untold else '"records": [')
 
     def add(self, checked: Checked) -> None:
         """Write one record."""
-        self._out.write(f"{self._separator}  {json.dumps(record(checked))}")
+        self._out.write(f"{self._separator}  {checked.written(_dumped)}")
         self._separator = ",\n"
 
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Write what is only known at the end."""
         errors = json.dumps(list(troubles))
         self._out.write(f'\n], "errors": {errors}, "status": {json.dumps(severity)}}}\n')
+
+
+def _dumped(checked: Checked) -> str:
+    return json.dumps(record(checked))
 
 
 def record(checked: Checked) -> dict[str, Any]:

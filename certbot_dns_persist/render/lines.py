@@ -1,6 +1,6 @@
 """A line for each domain that was checked: for pipes, logs and mails."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from certbot_dns_persist.judge.checkup import Checked
@@ -18,24 +18,35 @@ class Lines:
 
     def add(self, checked: Checked) -> None:
         """Write one domain and what was noticed there."""
-        diagnosis = checked.diagnosis
-        told: list[tuple[Severity, str, str]] = [
-            (diagnosis.severity, diagnosis.status, diagnosis.reason)
-        ]
-        told += [(notice.severity, notice.kind, notice.reason) for notice in checked.notices]
-        for severity, what, reason in told:
-            if not (self._quiet and severity == Severity.OK):
-                self._write(subject(checked), what, reason)
-
-    def _write(self, *parts: str) -> None:
-        self._out.write("\t".join(map(printable, parts)) + "\n")
+        if self._quiet and checked.severity == Severity.OK:
+            return
+        self._out.write(checked.written(_problems if self._quiet else _everything))
         self._out.flush()
 
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Write nothing more; troubles go to standard error."""
 
 
+def _everything(checked: Checked) -> str:
+    return "".join(_lines(checked, quiet=False))
+
+
+def _problems(checked: Checked) -> str:
+    return "".join(_lines(checked, quiet=True))
+
+
+def _lines(checked: Checked, *, quiet: bool) -> Iterator[str]:
+    diagnosis = checked.diagnosis
+    told: list[tuple[Severity, str, str]] = [
+        (diagnosis.severity, diagnosis.status, diagnosis.reason)
+    ]
+    told += [(notice.severity, notice.kind, notice.reason) for notice in checked.notices]
+    for severity, what, reason in told:
+        if not (quiet and severity == Severity.OK):
+            yield "\t".join(map(printable, (subject(checked), what, reason))) + "\n"
+
+
 def subject(checked: Checked) -> str:
     """Return the domain and, if the request is for its wildcard, that too."""
-    request = checked.subject.request
-    return f"{request.domain},*.{request.domain}" if request.wildcard else request.domain
+    domain = checked.domain
+    return f"{domain},*.{domain}" if checked.wildcard else domain

@@ -42,14 +42,11 @@ class PluginOutput:
         """Count one domain, and keep its problems."""
         self._lines.add(checked)
         self._severities[checked.severity] += 1
-        diagnosis = checked.diagnosis
-        found = {(diagnosis.severity, str(diagnosis.status))}
-        found |= {(notice.severity, str(notice.kind)) for notice in checked.notices}
-        for kind in found:
+        for kind in checked.kinds:
             self._kinds[kind] += 1
             names = self._domains.setdefault(kind, [])
             if len(names) <= _MOST_NAMES:
-                names.append(checked.subject.request.domain)
+                names.append(checked.domain)
         if checked.end is not None:
             self._ends = checked.end if self._ends is None else min(checked.end, self._ends)
 

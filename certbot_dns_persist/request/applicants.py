@@ -52,6 +52,11 @@ class Given:
     offline: bool = False
     """Whether to use what the CA said in the last order, instead of asking it."""
 
+    @property
+    def hashes(self) -> bool:
+        """Whether the CA is known to hash account URIs, so that each name has its own."""
+        return self.identity is not None and self.identity.terms.hash_prefix is not None
+
 
 @dataclasses.dataclass(frozen=True)
 class Applicant:

@@ -6,7 +6,7 @@ A set of a million names takes more than a hundred megabytes, and monitoring hos
 from array import array
 from collections.abc import Iterable, Iterator
 
-_BASE, _WILDCARD = 1, 2
+_BASE, _WILDCARD, _TAKEN = 1, 2, 4
 
 
 class Names:
@@ -29,13 +29,43 @@ class Names:
 
     def __iter__(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield each domain, without ``*.``, with the names wanted of it, sorted."""
+        return ((domain, _names(domain, marks)) for domain, marks in self._marked())
+
+    def wanted(self, domain: str) -> tuple[str, ...] | None:
+        """Return the names wanted of ``domain``; ``None`` if none is, or if they were taken."""
+        start = self._start(domain)
+        if start < 0 or self._text[start] & _TAKEN:
+            return None
+        return _names(domain, self._text[start])
+
+    def take(self, domain: str) -> tuple[str, ...] | None:
+        """Return the same, and never again."""
+        start = self._start(domain)
+        if start < 0 or (marks := self._text[start]) & _TAKEN:
+            return None
+        self._text[start] = marks | _TAKEN
+        return _names(domain, marks)
+
+    def left(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield, as iterating does, those that were not taken."""
+        for domain, marks in self._marked():
+            if not marks & _TAKEN:
+                yield domain, _names(domain, marks)
+
+    def __contains__(self, domain: object) -> bool:
+        """Whether something is wanted of ``domain``, taken or not."""
+        return self._start(str(domain)) >= 0
+
+    def _start(self, domain: str) -> int:
+        """Return where ``domain`` begins in the text; -1 if it is not there."""
+        key = b"%b\n" % domain.encode("utf-8", "backslashreplace")  # a stranger's
+        return self._slots[self._slot(domain, key)] - 1
+
+    def _marked(self) -> Iterator[tuple[str, int]]:
         start = 0
         while start < len(self._text):
             end = self._text.index(b"\n", start)
-            domain = self._text[start + 1 : end].decode("utf-8")
-            wanted = self._text[start]
-            names = ((_WILDCARD, f"*.{domain}"), (_BASE, domain))
-            yield domain, tuple(name for bit, name in names if wanted & bit)
+            yield self._text[start + 1 : end].decode("utf-8"), self._text[start]
             start = end + 1
 
     def add(self, name: str) -> None:
@@ -67,3 +97,10 @@ class Names:
             key = bytes(self._text[start + 1 : end + 1])
             self._slots[self._slot(key[:-1].decode("utf-8"), key)] = start + 1
             start = end + 1
+
+
+def _names(domain: str, marks: int) -> tuple[str, ...]:
+    wanted = marks & (_BASE | _WILDCARD)
+    if wanted == _BASE:
+        return (domain,)
+    return (f"*.{domain}",) if wanted == _WILDCARD else (f"*.{domain}", domain)

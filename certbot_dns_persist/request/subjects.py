@@ -93,6 +93,11 @@ class Subjects:
         """Whether the account comes from the command line, not from Certbot's files."""
         return self._given.identity is not None
 
+    @property
+    def alike(self) -> bool:
+        """Whether what is needed of a domain differs in nothing but the domain."""
+        return self.without_certbot and not self._given.hashes
+
     def of_lineages(
         self, names: Iterable[str] | None = None, *, but: Collection[str] = ()
     ) -> Iterator[Subject | Trouble]:
@@ -126,11 +131,23 @@ class Subjects:
         differ, the domain is yielded once for each.
         """
         for domain, names in domains if isinstance(domains, Names) else Names(domains):
-            lineages: dict[tuple[str, str], list[Lineage]] = {}
-            for lineage in [] if self.without_certbot else self._by_domain.get(domain, []):
-                lineages.setdefault(self._applicants.key(lineage), []).append(lineage)
-            for needs in lineages.values() or [[]]:
-                yield self._subject(domain, names, needs)
+            yield from self.of_domain(domain, names)
+
+    def of_domain(self, domain: str, names: Collection[str]) -> Iterator[Subject | Trouble]:
+        """Yield one domain, of which these ``names`` are wanted, as :meth:`of_domains` does."""
+        lineages: dict[tuple[str, str], list[Lineage]] = {}
+        for lineage in [] if self.without_certbot else self._by_domain.get(domain, []):
+            lineages.setdefault(self._applicants.key(lineage), []).append(lineage)
+        for needs in lineages.values() or [[]]:
+            yield self._subject(domain, names, needs)
+
+    def domains(self, lineages: Iterable[str] | None = None) -> Iterator[str | Trouble]:
+        """Yield the domains of the lineages with these names, by default of all that are ours."""
+        for lineage in self._all() if lineages is None else self._named(lineages):
+            if isinstance(lineage, Trouble):
+                yield lineage
+            else:
+                yield from bases(lineage.domains)
 
     def left_over(self) -> Iterator[Subject]:
         """Yield the domains that have records of ours in our notes and that no lineage needs.
@@ -273,6 +290,9 @@ class Troubles:
         """Whether one of them is a wrong command line."""
         for trouble in troubles:
             self.add(trouble)
+
+    def __bool__(self) -> bool:
+        return bool(self._domains_of)
 
     def add(self, trouble: Trouble) -> None:
         """Add one."""

@@ -1,0 +1,129 @@
+"""``--answers``: what other programs collected, in the place of our own look-ups."""
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from certbot_dns_persist.cli import setting
+from certbot_dns_persist.errors import UsageError
+from certbot_dns_persist.judge.answers import UNTOLD, Faults, Subjects, judge
+from certbot_dns_persist.judge.checkup import Checked
+from certbot_dns_persist.lookup.collected import LONGEST_LINE
+from certbot_dns_persist.request.names import Names
+from certbot_dns_persist.request.subjects import Subject, Trouble
+from certbot_dns_persist.shown import printable
+
+# A file whose name has an equals sign: ./a=b
+_NAMED = re.compile("([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
+
+
+def add(group: "argparse._ActionsContainer") -> None:
+    """Add the option."""
+    group.add_argument(
+        "--answers",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="judge these answers, as zdns TXT or massdns -t TXT -o J prints them, instead of "
+        "asking DNS; - is standard input; repeatable, for each place (NAME) that they were "
+        "collected at",
+    )
+
+
+def checked(
+    args: argparse.Namespace,
+    asked: setting.Asked,
+    *,
+    at: int,
+    besides: Iterable[Subject] = (),
+    alike: bool = True,
+) -> Iterator[Checked]:
+    """Yield the subjects of ``asked``, and those ``besides``, judged by the answers in ``args``.
+
+    They come in the order of the answers. ``alike`` is whether one judgement may serve for many
+    domains. ``at`` is in UNIX seconds. What is wrong with the answers is added to what ``asked``
+    says of troubles.
+    """
+    faults = Faults()
+    pool, subjects = _pool(asked, besides)
+    *some, last = UNTOLD.values()
+    print(
+        f"Judged by answers that were collected elsewhere. They do not tell {', '.join(some)} or "
+        f"{last}: check without --answers looks at these, too.",
+        file=sys.stderr,
+    )
+    with contextlib.ExitStack() as stack:
+        sources = {name: stack.enter_context(_opened(path)) for name, path in _files(args).items()}
+        yield from judge(
+            {name: _lines(file, name) for name, file in sources.items()},
+            pool,
+            subjects,
+            alike=alike and asked.names is not None and asked.source.alike,
+            at=at,
+            warn_days=args.warn_days,
+            faults=faults,
+        )
+    for trouble in faults.troubles():
+        asked.add(Trouble(trouble))
+    for remark in faults.remarks():
+        print(printable(remark), file=sys.stderr)
+
+
+def _pool(asked: setting.Asked, besides: Iterable[Subject]) -> tuple[Names, Subjects]:
+    if asked.names is not None:
+        return asked.names, asked.of
+    subjects: dict[str, list[Subject]] = {}
+    for subject in (*asked, *besides):
+        subjects.setdefault(subject.request.domain, []).append(subject)
+    names = Names(
+        name
+        for domain, each in subjects.items()
+        for subject in each
+        for name in subject.names or (domain,)
+    )
+    return names, lambda domain, _: subjects[domain]
+
+
+def _files(args: argparse.Namespace) -> dict[str, str]:
+    """Return the file of each vantage point, by its name."""
+    files: dict[str, str] = {}
+    for given in args.answers:
+        named = _NAMED.fullmatch(given)
+        name, path = named.groups() if named else (given, given)
+        name = "standard input" if name == "-" else name
+        if name in files:
+            raise UsageError(f"--answers {given}: {name} is given twice.")
+        files[name] = path
+    paths = [*files.values(), args.from_file]
+    if paths.count("-") > 1:
+        raise UsageError("Standard input can be read only once: by one --answers or --from-file.")
+    return files
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    try:
+        file = os.fdopen(setting.opened(path), "rb", buffering=1 << 18)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    with file:
+        yield file
+
+
+def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """Yield the lines of ``file``; of one that is too long, no more than shows that."""
+    try:
+        while line := file.readline(LONGEST_LINE + 1):
+            yield line
+            while not line.endswith(b"\n") and len(line) > LONGEST_LINE:
+                line = file.readline(LONGEST_LINE + 1)
+    except OSError as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> UsageError:
+    return UsageError(f"The answers in {path} cannot be read: {error.strerror}.")

@@ -1,0 +1,256 @@
+"""Answers that other programs collected, judged as our own look-ups are. Pure: lines come in.
+
+Such an answer says what one resolver has for one name. What the zone's own servers say, CAA,
+DNSSEC, the wildcards around, and whether there is a zone at all stay unknown.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
+
+from certbot_dns_persist.judge.checkup import PLACE, Alike, Checked, First, check
+from certbot_dns_persist.lookup.collected import BadLine, Collected, read
+from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
+from certbot_dns_persist.record import (
+    VALIDATION_LABEL,
+    normalize_domain_name,
+    validation_domain_name,
+)
+from certbot_dns_persist.request.subjects import Subject
+
+#: What no such answer tells, by the words for it in JSON.
+UNTOLD = {
+    "authoritative-servers": "what each authoritative server serves",
+    "caa": "CAA records",
+    "dnssec": "DNSSEC signatures",
+    "wildcards": "wildcards around the records",
+    "zones": "whether any zone holds a name",
+}
+
+#: How many judgements are remembered, and how many characters the values of one may have.
+_MOST, _MOST_CHARACTERS = 1000, 1024
+
+#: How many bad lines of a file are shown.
+_SHOWN = 5
+
+_PREFIX = f"{VALIDATION_LABEL}."
+
+Subjects = Callable[[str, tuple[str, ...]], Iterable[Subject]]
+"""Returns the subjects for a domain, of which some names are wanted."""
+
+
+class Wanted(Protocol):
+    """The domains whose answers are wanted, each once."""
+
+    def wanted(self, domain: str) -> tuple[str, ...] | None:
+        """Return the names wanted of ``domain``; ``None`` if none is, or if they were taken."""
+
+    def take(self, domain: str) -> tuple[str, ...] | None:
+        """Return the same, and never again."""
+
+    def left(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield the domains that were not taken, and the names wanted of each."""
+
+    def __contains__(self, domain: object) -> bool:
+        """Whether something is wanted of ``domain``, taken or not."""
+
+
+class Everything:
+    """All domains that there are answers for, however often; wildcards are not wanted."""
+
+    def wanted(self, domain: str) -> tuple[str, ...] | None:
+        """Return the domain, if it is one."""
+        try:
+            return (domain,) if normalize_domain_name(domain) == domain else None
+        except ValueError:
+            return None
+
+    take = wanted
+
+    def left(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield nothing: what has no answer is not known."""
+        return iter(())
+
+    def __contains__(self, domain: object) -> bool:
+        return self.wanted(str(domain)) is not None
+
+
+class Faults:
+    """What was wrong with the answers."""
+
+    def __init__(self) -> None:
+        self._bad: dict[str, list[BadLine]] = {}
+        self._more: dict[str, int] = {}
+        self.others = 0
+        """How many lines are about names that were not asked about."""
+        self.repeated = 0
+        """How many lines are about names that already had an answer."""
+        self.unanswered = 0
+        """How many names have no line."""
+
+    def add(self, source: str, line: BadLine) -> None:
+        """Add a line that cannot be read."""
+        shown = self._bad.setdefault(source, [])
+        if len(shown) < _SHOWN:
+            shown.append(line)
+        else:
+            self._more[source] = self._more.get(source, 0) + 1
+
+    def troubles(self) -> Iterator[str]:
+        """Yield a message for each file that has lines that cannot be read."""
+        for source, lines in self._bad.items():
+            more = self._more.get(source, 0)
+            told = "; ".join(f'line {n}: {reason}: "{text}"' for n, reason, text in lines)
+            further = f"; and {more} more" if more else ""
+            yield f"{source}: {_lines(len(lines) + more)} not readable: {told}{further}"
+
+    def remarks(self) -> Iterator[str]:
+        """Yield messages on what may not be wrong at all."""
+        if self.repeated:
+            yield (
+                f"{_lines(self.repeated)} about names that already had an answer; the first "
+                "answer counts."
+            )
+        if self.others and self.unanswered:
+            yield (
+                f"{_lines(self.others)} about names that were not asked about, and "
+                f"{self.unanswered} of those that were have no answer. certbot-dns-persist names "
+                "prints the names to feed to the collector."
+            )
+
+
+def _lines(count: int) -> str:
+    return f"{count} line is" if count == 1 else f"{count} lines are"
+
+
+def judge(
+    sources: Mapping[str, Iterable[bytes]],
+    wanted: Wanted,
+    subjects: Subjects,
+    *,
+    alike: bool,
+    at: int,
+    warn_days: int,
+    faults: Faults,
+) -> Iterator[Checked]:
+    """Yield each domain that is ``wanted``, judged, as soon as every source has answered for it.
+
+    ``sources`` are the lines that each vantage point collected; those without an answer come last.
+    ``alike`` is whether all that ``subjects`` returns differs in the domain and the wanted names
+    only. ``at`` is in UNIX seconds. What is wrong with a line goes into ``faults``.
+    """
+    one = _Judge(tuple(sources), subjects, alike, at, warn_days)
+    waiting: dict[str, list[Collected | None]] = {}
+    single = len(sources) == 1
+    # Together, so that few answers wait for those of another source.
+    for group in itertools.zip_longest(*map(read, sources.values())):
+        for number, answer in enumerate(group):
+            if answer is None:
+                continue
+            if isinstance(answer, BadLine):
+                faults.add(one.sources[number], answer)
+                continue
+            name = answer.name
+            domain = name[len(_PREFIX) :] if name.startswith(_PREFIX) else ""
+            if single:
+                names = wanted.take(domain)
+                if names is not None:
+                    yield from one(domain, names, (answer,))
+                    continue
+            elif wanted.wanted(domain) is not None:
+                answers = waiting.setdefault(domain, [None] * len(sources))
+                if answers[number] is None:
+                    answers[number] = answer
+                    if None not in answers:
+                        del waiting[domain]
+                        yield from one(domain, wanted.take(domain) or (), tuple(answers))
+                    continue
+            if domain in wanted:
+                faults.repeated += 1
+            else:
+                faults.others += 1
+    none: list[Collected | None] = [None] * len(sources)
+    for domain, names in wanted.left():
+        answers = waiting.pop(domain, none)
+        faults.unanswered += not any(answers)
+        yield from one(domain, names, tuple(answers))
+    for domain, answers in waiting.items():  # only where everything is wanted
+        yield from one(domain, wanted.take(domain) or (), tuple(answers))
+
+
+class _Judge:
+    """Judges one answer of each source at a time; remembers judgements by what is answered."""
+
+    def __init__(
+        self, sources: tuple[str, ...], subjects: Subjects, alike: bool, at: int, warn_days: int
+    ) -> None:
+        self.sources = sources
+        self._subjects = subjects
+        self._alike = alike
+        self._at = at
+        self._warn_days = warn_days
+        self._firsts: dict[object, First] = {}
+
+    def __call__(
+        self, domain: str, names: tuple[str, ...], answers: tuple[Collected | None, ...]
+    ) -> Iterable[Checked]:
+        if not self._alike or any(answer and answer[0] != answer[1] for answer in answers):
+            return self._judge(self._subjects(domain, names), answers)
+        kind = len(names) if names[0] == domain else -len(names)
+        key = (kind, *(answer and answer[2:] for answer in answers))
+        first = self._firsts.get(key)
+        if first is not None:
+            return (Alike(first, domain),)
+        subjects = list(self._subjects(domain, names))
+        if len(subjects) != 1 or not _memorable(answers):
+            return self._judge(subjects, answers)
+        if len(self._firsts) >= _MOST:
+            self._firsts.clear()
+        first = self._firsts[key] = First(lambda other: self._of(subjects[0], answers, other))
+        return (Alike(first, domain),)
+
+    def _of(self, subject: Subject, answers: tuple[Collected | None, ...], domain: str) -> Checked:
+        """Return what is true of ``domain`` if it has the ``answers`` that ``subject`` has."""
+        request = dataclasses.replace(subject.request, domain=domain)
+        names = tuple(f"*.{domain}" if n.startswith("*.") else domain for n in subject.names)
+        (checked,) = self._judge(
+            [dataclasses.replace(subject, request=request, names=names)], answers
+        )
+        return checked
+
+    def _judge(
+        self, subjects: Iterable[Subject], answers: tuple[Collected | None, ...]
+    ) -> Iterator[Checked]:
+        inspected = ((each, self._inspection(each.request.domain, answers)) for each in subjects)
+        return check(inspected, at=self._at, warn_days=self._warn_days)
+
+    def _inspection(self, domain: str, answers: tuple[Collected | None, ...]) -> Inspection:
+        """Return what the ``answers`` say about ``domain``, as a look-up would."""
+        name = validation_domain_name(domain)
+        usable = [answer for answer in answers if answer and answer.values is not None]
+        servers = tuple(
+            ServerAnswer(source, source, None, "has no line for it")
+            if answer is None
+            else ServerAnswer(source, source, answer.values, answer.trouble)
+            for source, answer in zip(self.sources, answers, strict=True)
+        )
+        if usable:
+            alias = next((a.canonical_name for a in usable if a.canonical_name != a.name), name)
+            return Inspection(domain, Found(name, alias, None, servers), bogus=False)
+        if any(answers):
+            trouble = "; ".join(f"{server} {server.trouble}" for server in servers)
+        else:
+            trouble = (
+                f"not answered: {' and '.join(self.sources)} {_HAVE[len(servers) > 1]} no line"
+            )
+        return Inspection(domain, Found(name, name, None, (), trouble=trouble), bogus=False)
+
+
+_HAVE = ("has", "have")
+
+
+def _memorable(answers: tuple[Collected | None, ...]) -> bool:
+    """Whether to remember the judgement of ``answers``: they are short, and do not name a place."""
+    values = [value for answer in answers if answer for value in answer.values or ()]
+    return sum(map(len, values)) <= _MOST_CHARACTERS and not any(PLACE in v for v in values)
