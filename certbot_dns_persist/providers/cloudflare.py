@@ -9,25 +9,41 @@ Keys in the credentials file, each with the prefix ``dns_persist_cloudflare_``, 
 ``api_key``    the global API key, which may do everything that its user may
 =============  ==================================================================================
 
-Cloudflare has one object per record, so we never write to other records. A write is retried if it
-fails or its answer is lost: each attempt looks first, and the result is read back from the API
-rather than from the answer.
+Cloudflare has one object per record, so we never write to other records; ours carry a comment that
+says who wrote them. A write is retried if it fails or its answer is lost: each attempt looks first,
+and the result is read back from the API rather than from the answer. All names of a zone are looked
+at in one listing, and their records added in one batch, which is all or nothing.
 
 The SDK takes ``HTTPS_PROXY`` and ``CLOUDFLARE_BASE_URL`` from the environment.
 """
 
 import contextlib
 import dataclasses
+import functools
+import os.path
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from zope.interface import implementer
 
 from certbot_dns_persist import errors
-from certbot_dns_persist.providers.common import file_of, missing_package, value_of, zones_above
-from certbot_dns_persist.providers.interface import IAnsweringProvider, Settings
+from certbot_dns_persist.providers.common import (
+    file_of,
+    likely_zones,
+    missing_package,
+    some,
+    value_of,
+)
+from certbot_dns_persist.providers.interface import (
+    Addition,
+    IAnsweringProvider,
+    ILookingProvider,
+    IManyProvider,
+    Seen,
+    Settings,
+)
 from certbot_dns_persist.value.txt import quoted, unquoted
 from certbot_dns_persist.wait import look_until
 
@@ -39,6 +55,8 @@ _T = TypeVar("_T")
 
 _PREFIX = "dns_persist_cloudflare_"
 _DASHBOARD = "https://dash.cloudflare.com/profile/api-tokens"
+_ACCOUNT_DASHBOARD = "https://dash.cloudflare.com/?to=/:account/api-tokens"
+_ACCOUNT_TOKEN = "cfat_"  # noqa: S105 - how a token begins that belongs to an account, not a user
 _STATUS_PAGE = "https://www.cloudflarestatus.com"
 
 _TIMEOUT = 30.0  # seconds: to connect, and each time that we wait for data
@@ -47,9 +65,17 @@ _PATIENCE = 330.0  # seconds of waiting in all; it locks out clients that ask to
 _WORTH_TELLING = 10.0  # seconds of waiting after which we tell the user
 _SETTLE = 10.0  # seconds within which the API must show what it accepted
 _PAGE = 100  # records per answer
+_BATCH = 200  # records in one batch in a zone of the plan Free; others take more
+_COMMENT = "Written by certbot-dns-persist"  # the plan Free takes 100 characters
 
 _MIN_TTL, _MIN_ENTERPRISE_TTL, _MAX_TTL = 60, 30, 86400
 _AUTOMATIC, _AUTOMATIC_TTL = 1, 300  # what a TTL of 1 means
+
+_UNSERVED_TYPES = {
+    "internal": "only resolvers in the account's own networks see it",
+    "partial": "other name servers serve it (CNAME setup), so nobody would see the record",
+    "secondary": "Cloudflare copies it from another server, where the record belongs",
+}
 
 _BAD_TTL = 9021
 _NO_SUCH_RECORD = 81044
@@ -61,6 +87,10 @@ class _ForbiddenError(errors.ProviderError):
     """Status 403, which a token for one zone may get for every other zone."""
 
 
+class _RefusedError(errors.ProviderError):
+    """Status 400: of what was asked, nothing was done."""
+
+
 class _UndocumentedError(Exception):
     """An answer is not what the API's documentation says."""
 
@@ -70,6 +100,21 @@ class _Zone:
     id: str
     name: str
     status: str
+    type: str
+
+    @property
+    def unserved(self) -> str | None:
+        """Why no CA would see a record that is added here (a clause); ``None`` if one would."""
+        if self.type in _UNSERVED_TYPES:
+            return f"its type is {self.type}: {_UNSERVED_TYPES[self.type]}"
+        if self.status != "active":
+            return (
+                f"its status is {self.status}: its name servers are not Cloudflare's, so nobody "
+                f"would see the record. See what {self.name} waits for at "
+                "https://dash.cloudflare.com: mostly new name servers at the registrar, sometimes "
+                "a zone hold of another account"
+            )
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +124,7 @@ class _Record:
     ttl: int
 
 
-@implementer(IAnsweringProvider)
+@implementer(IAnsweringProvider, ILookingProvider, IManyProvider)
 class Cloudflare:
     """The zones that one API token, or one user's global API key, may change."""
 
@@ -111,13 +156,16 @@ class Cloudflare:
                 f"The provider cloudflare needs {what} in {self._file}. Create an API token at "
                 f"{_DASHBOARD} with the permission Zone / DNS / Edit, and put it there."
             )
+        self._account_owned = token.startswith(_ACCOUNT_TOKEN)
         self._whose = f"{'API token' if token else 'email and global API key'} in {self._file}"
         self._secrets = [secret for secret in (token, key) if secret]
         self._client = self._new_client(token, email, key)
-        self._zones: dict[str, _Zone | None] = {}
+        self._zones: dict[str, _Zone | None] = {}  # by their names
+        self._chosen: dict[str, _Zone] = {}  # by names within
 
     def zone_for(self, name: str) -> str:
-        """Return the most specific zone at Cloudflare that contains ``name`` and that we may see.
+        """Return the zone at Cloudflare that ``name`` is in: the one that DNS shows, if we may see
+        it there, else the most specific one.
 
         Raises :class:`~certbot_dns_persist.errors.ProviderError` if there is none, or Cloudflare
         cannot be asked.
@@ -141,6 +189,95 @@ class Cloudflare:
         """Whether the TXT ``value`` is at ``name``; errors as for :meth:`list_values`."""
         return value in self.list_values(name)
 
+    def look_at_many(self, names: Sequence[str]) -> list[Seen | errors.ProviderError]:
+        """Look at many names together, as :meth:`zone_for` and :meth:`list_values` at one."""
+        seen: dict[str, Seen | errors.ProviderError] = {}
+        zones: dict[_Zone, list[str]] = {}
+        for name in names:
+            try:
+                zones.setdefault(self._zone(name), []).append(name)
+            except errors.ProviderError as error:
+                seen[name] = error
+        for zone, its in zones.items():
+            try:
+                found = self._ask(
+                    f"list the TXT records at {some(its)} in the zone {zone.name}",
+                    functools.partial(self._records_by_name, zone, its),
+                )
+            except errors.ProviderError as error:
+                seen |= dict.fromkeys(its, error)
+            else:
+                for name in its:
+                    seen[name] = Seen(zone.name, [record.value for record in found[name]])
+        return [seen[name] for name in names]
+
+    def add_many(self, additions: Sequence[Addition]) -> list[int | errors.ProviderError]:
+        """Add many records, those of a zone in batches; errors as for :meth:`add_value`.
+
+        If Cloudflare refuses a batch, of which then nothing was done, its records are added one
+        after the other.
+        """
+        done: dict[Addition, int | errors.ProviderError] = {}
+        zones: dict[_Zone, list[Addition]] = {}
+        for addition in dict.fromkeys(additions):
+            try:
+                zones.setdefault(self._zone(addition.name), []).append(addition)
+            except errors.ProviderError as error:
+                done[addition] = error
+        for zone, its in zones.items():
+            for start in range(0, len(its), _BATCH):
+                batch = its[start : start + _BATCH]
+                done |= zip(batch, self._add_batch(zone, batch), strict=True)
+        return [done[addition] for addition in additions]
+
+    def _add_batch(
+        self, zone: _Zone, batch: Sequence[Addition]
+    ) -> Sequence[int | errors.ProviderError]:
+        """Add records in one request if possible; return what :meth:`add_many` does."""
+        names = [addition.name for addition in batch]
+        task = f"add TXT records at {some(names)} in the zone {zone.name}"
+
+        def missing() -> tuple[list[Addition], list[int]]:
+            there = {
+                (name, record.value): record.ttl
+                for name, records in self._records_by_name(zone, names).items()
+                for record in records
+            }
+            return (
+                [each for each in batch if (each.name, each.value) not in there],
+                [there.get((each.name, each.value), 0) for each in batch],
+            )
+
+        def add() -> list[int]:
+            lacking, ttls = missing()
+            if not lacking:
+                return ttls
+            self._client.dns.records.with_raw_response.batch(
+                zone_id=zone.id, posts=[_post(*each) for each in lacking]
+            )
+            lacking, ttls = look_until(missing, lambda now: not now[0], _SETTLE, pauses=(0.5, 0.5))
+            if lacking:
+                raise self._not_made(zone, some([each.name for each in lacking]))
+            return ttls
+
+        try:
+            if len(batch) > 1:
+                return [
+                    self._used(each.name, ttl, each.ttl)
+                    for each, ttl in zip(batch, self._ask(task, add), strict=True)
+                ]
+        except _RefusedError:
+            pass  # the first that cannot be added says why, to whom it concerns
+        except errors.ProviderError as error:
+            return [error] * len(batch)
+        outcomes: list[int | errors.ProviderError] = []
+        for addition in batch:
+            try:
+                outcomes.append(self.add_value(*addition))
+            except errors.ProviderError as error:
+                outcomes.append(error)
+        return outcomes
+
     def add_value(self, name: str, value: str, ttl: int) -> int:
         """Add one TXT record at ``name``; return the TTL in seconds that it has.
 
@@ -158,10 +295,13 @@ class Cloudflare:
             there = self._reading(zone, name, value)
             if there:
                 return there
-            self._create(zone, name, value, min(max(ttl, _MIN_ENTERPRISE_TTL), _MAX_TTL))
+            self._create(zone, name, value, ttl)
             return self._settled(zone, name, value, there=True)
 
-        used = self._ask(task, add)[0].ttl
+        return self._used(name, self._ask(task, add)[0].ttl, ttl)
+
+    def _used(self, name: str, used: int, ttl: int) -> int:
+        """Return the TTL that a record has; tell the user if it is not ``ttl``."""
         if used == _AUTOMATIC:
             used = _AUTOMATIC_TTL
         if used != ttl:
@@ -195,10 +335,16 @@ class Cloudflare:
     def _zone(self, name: str) -> _Zone:
         """Return the zone of ``name``.
 
-        We ask for zones by name, the most specific first: a token for one zone may look for that
-        zone, but not list all zones.
+        The one that DNS shows goes first: below it there may be one that nobody asks, because it
+        is not delegated. We ask for zones by name: a token for one zone may look for that zone,
+        but not list all zones.
         """
-        candidates = zones_above(name)[:-1]
+        if name not in self._chosen:
+            self._chosen[name] = self._found_zone(name)
+        return self._chosen[name]
+
+    def _found_zone(self, name: str) -> _Zone:
+        candidates = [zone for zone in likely_zones(self._settings, name) if "." in zone]
         forbidden = idle = None
         for candidate in candidates:
             try:
@@ -206,23 +352,20 @@ class Cloudflare:
             except _ForbiddenError as error:
                 forbidden = error
                 continue
-            if zone and zone.status == "active":
+            if zone and not zone.unserved:
                 return zone
             idle = idle or zone
         if idle:
-            # Pending, or moved away: nobody would see a record there.
             raise errors.ProviderError(
-                f"Cloudflare has the zone {idle.name} for {name}, but its status is {idle.status}: "
-                "its name servers are not Cloudflare's, so nobody would see the record. See what "
-                f"{idle.name} waits for at https://dash.cloudflare.com, or choose the provider of "
-                "the service that serves it."
+                f"Cloudflare has the zone {idle.name} for {name}, but {idle.unserved}. Or choose "
+                "the provider of the service that serves it."
             )
         if forbidden:
             raise forbidden
         raise errors.ProviderError(
             f"Cannot find the zone of {name} at Cloudflare: the {self._whose} may see none of "
             f"{', '.join(candidates)}. Include the zone in the token's zone resources at "
-            f"{_DASHBOARD}, or choose the provider of the service that serves it."
+            f"{self._page}, or choose the provider of the service that serves it."
         )
 
     def _zone_called(self, name: str, task: str) -> _Zone | None:
@@ -231,12 +374,18 @@ class Cloudflare:
                 lambda page: self._client.zones.with_raw_response.list(name=name, page=page)
             )
             zones = [
-                _Zone(_text(row, "id"), _text(row, "name"), _text(row, "status")) for row in rows
+                _Zone(
+                    _text(row, "id"),
+                    _text(row, "name"),
+                    _text(row, "status"),
+                    row.get("type", "full"),
+                )
+                for row in rows
             ]
             # A user with several accounts may see it in each, but it is active in one at most.
             return sorted(
                 (zone for zone in zones if zone.name.lower() == name.lower()),
-                key=lambda zone: zone.status != "active",
+                key=lambda zone: bool(zone.unserved),
             )
 
         if name not in self._zones:
@@ -246,27 +395,43 @@ class Cloudflare:
 
     def _records(self, zone: _Zone, name: str) -> list[_Record]:
         """Return the TXT records at ``name``."""
-        return [
+        return self._records_by_name(zone, [name])[name]
+
+    def _records_by_name(self, zone: _Zone, names: Sequence[str]) -> dict[str, list[_Record]]:
+        """Return the TXT records at each of ``names``, from one listing."""
+        found: dict[str, list[_Record]] = {name: [] for name in names}
+        of_lower = {name.lower(): name for name in names}
+        for row in self._rows(zone, names, "TXT"):
             # The content is in quotes, except in older records.
-            _Record(_text(row, "id"), unquoted(_text(row, "content")), _number(row, "ttl"))
-            for row in self._rows(zone, name, "TXT")
-        ]
+            record = _Record(_text(row, "id"), unquoted(_text(row, "content")), _number(row, "ttl"))
+            found[of_lower[_text(row, "name").lower()]].append(record)
+        return found
 
     def _reading(self, zone: _Zone, name: str, value: str) -> list[_Record]:
         """Return those of the TXT records at ``name`` whose value is ``value``."""
         return [record for record in self._records(zone, name) if record.value == value]
 
-    def _rows(self, zone: _Zone, name: str, rdtype: Literal["TXT", "CNAME"]) -> list[Any]:
+    def _rows(
+        self, zone: _Zone, names: Sequence[str], rdtype: Literal["TXT", "CNAME"]
+    ) -> list[Any]:
+        """Return the records of one type at ``names``, as the API shows them."""
+        wanted = {name.lower() for name in names}
+        common = os.path.commonprefix(list(wanted))  # noqa: RUF071 - characters are meant
+        name: Any = {"exact": names[0]} if len(wanted) == 1 else {"startswith": common}
         rows = _all_pages(
             lambda page: self._client.dns.records.with_raw_response.list(
-                zone_id=zone.id, type=rdtype, name={"exact": name}, page=page, per_page=_PAGE
+                zone_id=zone.id,
+                type=rdtype,
+                name=name if common else {"endswith": zone.name},
+                page=page,
+                per_page=_PAGE,
             )
         )
         # Checked again here, because the result may be deleted.
         return [
             row
             for row in rows
-            if _text(row, "type") == rdtype and _text(row, "name").lower() == name.lower()
+            if _text(row, "type") == rdtype and _text(row, "name").lower() in wanted
         ]
 
     def _create(self, zone: _Zone, name: str, value: str, ttl: int) -> None:
@@ -276,7 +441,7 @@ class Cloudflare:
         try:
             with _taken_for_success(*_RECORD_EXISTS):
                 self._client.dns.records.with_raw_response.create(
-                    zone_id=zone.id, type="TXT", name=name, content=quoted(value), ttl=ttl
+                    zone_id=zone.id, **_post(name, value, ttl)
                 )
             return
         except APIStatusError as error:
@@ -287,7 +452,7 @@ class Cloudflare:
         if too_short:  # so it is no Enterprise zone
             self._create(zone, name, value, _MIN_TTL)
             return
-        targets = [_text(row, "content") for row in self._rows(zone, name, "CNAME")]
+        targets = [_text(row, "content") for row in self._rows(zone, [name], "CNAME")]
         raise errors.ProviderError(
             f"No TXT record can be added at {name} in the zone {zone.name} at Cloudflare: the name "
             f"is an alias (CNAME) for {', '.join(targets) or 'another'}. The record belongs there."
@@ -303,8 +468,11 @@ class Cloudflare:
         )
         if bool(found) == there:
             return found
-        raise errors.ProviderError(
-            f"A change of the TXT records at {name} in the zone {zone.name} was accepted, but not "
+        raise self._not_made(zone, name)
+
+    def _not_made(self, zone: _Zone, where: str) -> errors.ProviderError:
+        return errors.ProviderError(
+            f"A change of the TXT records at {where} in the zone {zone.name} was accepted, but not "
             f"made: Cloudflare's API does not show it {_SETTLE:g} seconds later. Look at "
             f"{_STATUS_PAGE} and the zone's audit log, then try again."
         )
@@ -373,10 +541,21 @@ class Cloudflare:
     # What is said to the user.
 
     def _failed(self, task: str, failure: "_Failure") -> errors.ProviderError:
-        kind = _ForbiddenError if failure.status == 403 else errors.ProviderError
+        kinds = {400: _RefusedError, 403: _ForbiddenError}
+        kind = kinds.get(failure.status or 0, errors.ProviderError)
         words = self._without_secrets(failure.words)
-        advice = failure.advice.format(whose=self._whose)
+        advice = failure.advice.format(whose=self._whose, page=self._page, verify=self._verify)
         return kind(f"Cannot {task}: Cloudflare at {self._client.base_url.host} {words}. {advice}.")
+
+    @property
+    def _page(self) -> str:
+        """Where the credentials are managed."""
+        return _ACCOUNT_DASHBOARD if self._account_owned else _DASHBOARD
+
+    @property
+    def _verify(self) -> str:
+        """What the API calls its own word on whether a token is active."""
+        return f"/{'accounts/ACCOUNT_ID' if self._account_owned else 'user'}/tokens/verify"
 
     def _without_secrets(self, words: str) -> str:
         """Return ``words`` without secrets: an answer may quote anything."""
@@ -403,7 +582,9 @@ class _Failure:
     words: str
     """Follows the name of the service."""
     advice: str
-    """``{whose}`` stands for the credentials."""
+    """``{whose}`` stands for the credentials, ``{page}`` for where they are managed, ``{verify}``
+    for what the API says of a token.
+    """
     status: int | None = None
     codes: frozenset[int] = frozenset()
     retry_after: float | None = None
@@ -435,7 +616,7 @@ class _Failure:
             words += f", and asks to retry after {retry_after} seconds"
         return cls(
             words,
-            _advice(status, codes),
+            _advice(status, codes, said),
             status,
             codes,
             max(float(retry_after), 1.0) if retry_after.isdecimal() else None,
@@ -455,23 +636,39 @@ def _taken_for_success(*codes: int) -> Iterator[None]:
             raise
 
 
-def _advice(status: int, codes: frozenset[int]) -> str:
+def _advice(status: int, codes: frozenset[int], said: str) -> str:
     if codes & {6003, 6103, 6111}:
         return (
             "The {whose} does not look like one: copy it again in full, without 'Bearer', from "
-            + _DASHBOARD
+            "{page}"
         )
     if 9103 in codes:
-        return f"The {{whose}} do not belong together, or the key was changed: see {_DASHBOARD}"
-    if 9109 in codes:
+        return "The {whose} do not belong together, or the key was changed: see {page}"
+    if 9109 in codes or (1000 in codes and status < 500):
         return (
             "The {whose} is unknown, revoked or expired, is not for that zone, or its client IP "
-            f"address filter blocks this machine: see {_DASHBOARD}"
+            "address filter blocks this machine: see {page}, or ask the API's {verify}"
+        )
+    if 1054 in codes:
+        return (
+            "The zone is on hold, or not active. Whoever administers its account sees why at "
+            "https://dash.cloudflare.com (the zone's overview), and can release it"
         )
     if 10000 in codes or status in (401, 403):
         return (
             "The {whose} may not do that: it needs the permission Zone / DNS / Edit for that zone, "
-            f"and must not have expired; see {_DASHBOARD}"
+            "and must not have expired; see {page}"
+        )
+    if 81045 in codes:
+        return (
+            "The zone has as many records as its plan allows (Free: 200, or 1,000 if the zone is "
+            "from before September 2024; Pro and Business: 3,500). Delete what nobody needs, or "
+            "change the plan, at https://dash.cloudflare.com"
+        )
+    if 9207 in codes or re.search(r"\b(8,?192|4,?096|2,?048)\b|too long|length", said):
+        return (
+            "Cloudflare takes 4,096 octets a record, and 8,192 characters in all TXT records at "
+            "one name together. Remove records that nobody needs there"
         )
     if status == 429:
         return (
@@ -481,6 +678,17 @@ def _advice(status: int, codes: frozenset[int]) -> str:
     if status >= 500:
         return f"Look at {_STATUS_PAGE}, then try again"
     return "Look at the zone at https://dash.cloudflare.com"
+
+
+def _post(name: str, value: str, ttl: int) -> Any:
+    """Return a TXT record as the API takes it."""
+    return {
+        "type": "TXT",
+        "name": name,
+        "content": quoted(value),
+        "ttl": min(max(ttl, _MIN_ENTERPRISE_TTL), _MAX_TTL),
+        "comment": _COMMENT,
+    }
 
 
 def _faults(body: Any) -> Iterator[tuple[int, str]]:

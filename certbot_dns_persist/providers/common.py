@@ -4,11 +4,11 @@ import contextlib
 import importlib.metadata
 import ipaddress
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.errors import ConfigurationError, ProviderError
 from certbot_dns_persist.files import are_root, weakness
 from certbot_dns_persist.shown import printable
 
@@ -131,6 +131,23 @@ def zones_above(name: str) -> list[str]:
     """Return the names of the zones that ``name`` may be in: itself first, its last label last."""
     labels = name.split(".")
     return [".".join(labels[start:]) for start in range(len(labels))]
+
+
+def likely_zones(settings: "Settings", name: str) -> list[str]:
+    """Return :func:`zones_above` with the one that DNS shows first, if it shows one.
+
+    A service may have a zone below it, which the name servers of that one know nothing of.
+    """
+    served = None
+    with contextlib.suppress(ProviderError):
+        served = settings.observe(name).zone
+    return sorted(zones_above(name), key=lambda zone: zone != served)
+
+
+def some(names: Collection[str]) -> str:
+    """Return ``names`` for a message, not all of many."""
+    first = next(iter(names))
+    return first if len(names) == 1 else f"{first} and {len(names) - 1} more names"
 
 
 def distribution(entry: importlib.metadata.EntryPoint) -> str:

@@ -29,9 +29,9 @@ from certbot_dns_persist.providers.common import (
     checked_flag,
     file_of,
     is_loopback,
+    likely_zones,
     one_line,
     value_of,
-    zones_above,
 )
 from certbot_dns_persist.providers.interface import IAnsweringProvider, Settings
 from certbot_dns_persist.wait import look_until
@@ -326,15 +326,10 @@ class HttpProvider:
         return self._chosen[name]
 
     def _found_zone(self, name: str) -> Zone:
-        candidates = zones_above(name)
-        served = None
-        with contextlib.suppress(errors.ProviderError):
-            served = self._settings.observe(name).zone
+        candidates = likely_zones(self._settings, name)
         forbidden: errors.ProviderError | None = None
         unserved: tuple[Zone, str] | None = None
-        # The zone that DNS shows goes first: at the service there may be one below it, which the
-        # name servers of that zone know nothing of.
-        for candidate in sorted(candidates, key=lambda zone: zone != served):
+        for candidate in candidates:
             try:
                 zones = self._looked_up(candidate, name)
             except _ForbiddenError as error:

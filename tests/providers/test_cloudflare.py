@@ -6,7 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -20,7 +20,7 @@ from support.process import free_port
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
 from certbot_dns_persist.providers import credentials, loader
 from certbot_dns_persist.providers.cloudflare import Cloudflare
-from certbot_dns_persist.providers.interface import Settings
+from certbot_dns_persist.providers.interface import Addition, Seen, Served, Settings
 
 NAME = "_validation-persist.example.test"
 OURS = "ca.example; accounturi=https://ca.example/acct/1; persistUntil=1830000000"
@@ -397,6 +397,210 @@ def test_a_zone_that_cloudflare_does_not_serve_is_not_written_to(
     fails(lambda: provider.add_value("a.idle.test", OURS, 300), f"zone idle.test .* {status}")
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("partial", "other name servers serve it"),
+        ("secondary", "copies it from another server"),
+        ("internal", "only resolvers in the account's own networks"),
+    ],
+)
+def test_a_zone_whose_records_no_ca_sees_is_not_written_to(
+    make: Make, api: CloudflareApi, kind: str, words: str
+) -> None:
+    api.add_zone("www.example.test", kind=kind)
+    api.add_zone("alone.test", kind=kind)
+    provider = make(api_token=api.token("example.test", "www.example.test", "alone.test"))
+
+    assert provider.zone_for("a.www.example.test") == "example.test"
+    said = rf"zone alone\.test for a\.alone\.test, but its type is {kind}: .*{words}"
+    fails(lambda: provider.add_value("a.alone.test", OURS, 300), said)
+    assert [row for row in api.records if row["name"].endswith("alone.test")] == []
+
+
+def test_a_zone_that_waits_may_be_on_hold_in_another_account(
+    make: Make, api: CloudflareApi
+) -> None:
+    api.add_zone("held.test", "pending")
+    provider = make(api_token=api.token("held.test"))
+    fails(lambda: provider.add_value("a.held.test", OURS, 300), "a zone hold of another account")
+
+
+@pytest.mark.parametrize("served", ["example.test", "child.example.test", None])
+def test_of_nested_zones_the_one_that_dns_asks_is_written_to(
+    api: CloudflareApi, served: str | None
+) -> None:
+    """Cloudflare has both; whether the inner one is delegated only DNS knows."""
+    name = "_validation-persist.child.example.test"
+
+    def observe(asked: str) -> Served:
+        assert asked == name
+        if served is None:
+            raise ProviderError("no name server answers")
+        return Served([], served)
+
+    keys = {"api_token": api.token("example.test", "child.example.test")}
+    provider = Cloudflare(Settings(keys, None, print, observe))
+    provider.add_value(name, OURS, 300)
+    ids = {zone["name"]: zone["id"] for zone in api.zones}
+    assert api.at(name)[0]["zone"] == ids[served or "child.example.test"]
+    assert provider.zone_for(name) == (served or "child.example.test")
+
+
+def test_a_record_of_ours_says_so_and_one_of_others_stays_as_it_is(
+    provider: Cloudflare, api: CloudflareApi
+) -> None:
+    """The plan Free takes 100 characters."""
+    api.add(NAME, quoted(OURS))
+    before = [dict(row) for row in api.records]
+    provider.add_value(NAME, OURS, 300)
+    assert api.records == before  # also without a comment
+
+    provider.add_value(NAME, "another", 300)
+    assert api.records[:-1] == before
+    assert "certbot-dns-persist" in api.records[-1]["comment"]
+    assert len(api.records[-1]["comment"]) <= 100
+
+
+def test_a_token_of_an_account_is_managed_elsewhere_than_a_users(
+    make: Make, api: CloudflareApi
+) -> None:
+    provider = make(api_token=api.token("example.test", of_account=True))
+    provider.add_value(NAME, OURS, 300)
+    unknown = make(api_token=NEVER_A_TOKEN.replace("cfut", "cfat"))
+    said = fails(lambda: unknown.list_values(NAME), r"/:account/api-tokens")
+    assert "/accounts/ACCOUNT_ID/tokens/verify" in said
+
+
+@pytest.mark.parametrize(("there", "size"), [(0, 4081), (2, 3000)])
+def test_what_is_too_long_is_told_with_the_limits(
+    provider: Cloudflare, api: CloudflareApi, there: int, size: int
+) -> None:
+    name = "_v.example.test"
+    for letter in "ab"[:there]:
+        api.add(name, letter * 3000)
+    before = api.values(name)
+    words = "4,096 octets a record, and 8,192 characters"
+    fails(lambda: provider.add_value(name, "x" * size, 300), words)
+    assert api.values(name) == before
+
+
+# Many names at once.
+
+
+NAMES = [f"_validation-persist.{number}.example.test" for number in range(120)]
+
+
+def in_one_zone(api: CloudflareApi, told: list[str]) -> Cloudflare:
+    """Return a provider that knows from DNS which zone the names are in."""
+    keys = {"api_token": api.token("example.test")}
+    return Cloudflare(
+        Settings(keys, None, told.append, lambda name: Served([], "example.test")),
+    )
+
+
+def test_many_names_are_looked_at_in_one_listing_and_added_in_one_batch(
+    api: CloudflareApi, told: list[str]
+) -> None:
+    for name in NAMES[:60]:
+        api.add(name, quoted(THEIRS[0]))
+    before = list(api.records)
+    provider = in_one_zone(api, told)
+
+    seen = provider.look_at_many(NAMES)
+    assert seen == [Seen("example.test", THEIRS[:1])] * 60 + [Seen("example.test", [])] * 60
+    assert provider.add_many([Addition(name, OURS, 300) for name in NAMES]) == [300] * 120
+    for name in NAMES:
+        assert OURS in api.values(name)
+    assert [row for row in api.records if row in before] == before
+    assert [request.split()[0] for request in api.requests].count("POST") == 1
+    assert len(api.requests) <= 7  # the zone, the batch, and pages of 100 records
+
+    asked = len(api.requests)
+    assert provider.add_many([Addition(name, OURS, 300) for name in NAMES]) == [300] * 120
+    assert len(api.requests) - asked == 2
+    assert told == []
+
+
+def test_more_than_a_batch_takes_are_added_in_several(api: CloudflareApi, told: list[str]) -> None:
+    additions = [Addition(f"_v.{number}.example.test", OURS, 300) for number in range(201)]
+    assert in_one_zone(api, told).add_many(additions) == [300] * 201
+    assert [request for request in api.requests if request.startswith("POST")] == [
+        f"POST /zones/{api.zones[0]['id']}/dns_records/batch",
+        f"POST /zones/{api.zones[0]['id']}/dns_records",
+    ]
+
+
+def test_one_that_cannot_be_added_does_not_keep_the_others_away(
+    make: Make, api: CloudflareApi
+) -> None:
+    api.add(NAMES[1], "www.other.test", "CNAME")
+    provider = make(api_token=api.token("example.test", "other.test"))
+    names = [*NAMES[:3], "_v.other.test", "_v.nobodys.test"]
+    outcomes = provider.add_many([Addition(name, OURS, 300) for name in names])
+    assert outcomes[0] == outcomes[2] == outcomes[3] == 300
+    assert "is an alias (CNAME) for www.other.test" in str(outcomes[1])
+    assert "Cannot find the zone of _v.nobodys.test" in str(outcomes[4])
+    assert [api.values(name) for name in names] == [[OURS], [], [OURS], [OURS], []]
+
+    seen = provider.look_at_many(names)
+    assert seen[3] == Seen("other.test", [OURS])
+    assert "Cannot find the zone of _v.nobodys.test" in str(seen[4])
+
+
+def test_a_quota_ends_where_it_ends(api: CloudflareApi, told: list[str]) -> None:
+    api.quota = len(api.records) + 2
+    outcomes = in_one_zone(api, told).add_many([Addition(name, OURS, 300) for name in NAMES[:4]])
+    assert outcomes[:2] == [300, 300]
+    for outcome in outcomes[2:]:
+        assert "(81045)" in str(outcome)
+        assert "Free: 200" in str(outcome)
+
+
+@pytest.mark.parametrize("reset", ["before", "after"])
+def test_a_batch_whose_answer_is_lost_does_no_harm(
+    api: CloudflareApi, told: list[str], reset: Literal["before", "after"]
+) -> None:
+    api.faults = Faults(methods=WRITES, times=1, reset=reset)
+    outcomes = in_one_zone(api, told).add_many([Addition(name, OURS, 300) for name in NAMES[:3]])
+    assert outcomes == [300] * 3
+    assert [api.values(name) for name in NAMES[:3]] == [[OURS]] * 3
+    assert len([row for row in api.records if row["content"] == quoted(OURS)]) == 3
+
+
+def test_a_batch_that_may_not_be_written_is_tried_once(make: Make, api: CloudflareApi) -> None:
+    provider = make(api_token=api.token("example.test", edit=False))
+    outcomes = provider.add_many([Addition(name, OURS, 300) for name in NAMES[:3]])
+    assert all("Zone / DNS / Edit" in str(outcome) for outcome in outcomes)
+    assert [request.split()[0] for request in api.requests].count("POST") == 1
+
+
+def test_a_batch_that_is_only_said_to_be_done_is_found_out(
+    api: CloudflareApi, told: list[str]
+) -> None:
+    api.faults = Faults(methods=WRITES, pretend=True)
+    outcomes = in_one_zone(api, told).add_many([Addition(name, OURS, 300) for name in NAMES[:3]])
+    assert all("accepted, but not made" in str(outcome) for outcome in outcomes)
+
+
+def test_somebody_who_is_faster_than_a_batch_does_no_harm(
+    api: CloudflareApi, told: list[str]
+) -> None:
+    def be_faster() -> None:
+        api.meanwhile = lambda: None
+        api.records.append(
+            {
+                **{"name": NAMES[2], "type": "TXT", "content": quoted(OURS), "ttl": 300},
+                **{"id": "f" * 32, "zone": api.zones[0]["id"]},
+            }
+        )
+
+    api.meanwhile = be_faster
+    outcomes = in_one_zone(api, told).add_many([Addition(name, OURS, 300) for name in NAMES[:3]])
+    assert outcomes == [300] * 3
+    assert [api.values(name) for name in NAMES[:3]] == [[OURS]] * 3
+
+
 def test_of_two_zones_of_one_name_the_active_one_is_taken(make: Make, api: CloudflareApi) -> None:
     api.add_zone("twice.test", "pending")
     api.add_zone("twice.test")
@@ -482,7 +686,10 @@ def test_a_token_that_may_only_read_is_told_what_it_lacks(make: Make, api: Cloud
         (403, 10000, "Authentication error", "Zone / DNS / Edit"),
         (401, 10001, "Unable to authenticate request", "Zone / DNS / Edit"),
         (403, 0, "", "answered 403.*Zone / DNS / Edit"),
-        (400, 81045, "The record quota has been exceeded.", r"exceeded \(81045\)"),
+        (400, 81045, "The record quota has been exceeded.", r"\(81045\).*its plan.*Free: 200"),
+        (403, 1054, "This zone is on hold.", r"\(1054\).*on hold, or not active"),
+        (401, 1000, "Invalid API Token", r"unknown, revoked.*/profile/.*/user/tokens/verify"),
+        (400, 9207, "Record exceeds the maximum size", r"\(9207\).*4,096 octets a record"),
         (400, 0, "", r"answered 400\. Look at the zone"),
         (503, 0, "", "answered 503.*cloudflarestatus"),
         (521, 1000, "Origin down", "answered 521.*cloudflarestatus"),

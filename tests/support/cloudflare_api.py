@@ -19,7 +19,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -99,6 +99,10 @@ class CloudflareApi(Stoppable):
         """Whether the zones may have TTLs from 30 on."""
         self.strict_listing = False
         """Refuse a token's search for zones that it is not for, instead of finding none."""
+        self.quota: int | None = None
+        """How many records a zone may have."""
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Called before each change, as by somebody who is faster."""
         self.requests: list[str] = []
         """Method and path of each request, without its query, oldest first."""
         self.zones: list[Row] = []
@@ -120,9 +124,9 @@ class CloudflareApi(Stoppable):
 
     # The dashboard: what a person does there.
 
-    def token(self, *zones: str, edit: bool = True) -> str:
-        """Make an API token for the DNS records of these zones."""
-        token = f"cfut_{next(self._ids):036}"
+    def token(self, *zones: str, edit: bool = True, of_account: bool = False) -> str:
+        """Make an API token for the DNS records of these zones, of the user or of the account."""
+        token = f"{'cfat' if of_account else 'cfut'}_{next(self._ids):036}"
         self._access[f"Bearer {token}"] = Access(zones, edit)
         return token
 
@@ -132,8 +136,8 @@ class CloudflareApi(Stoppable):
         self._access[f"{email} {key}"] = Access([zone["name"] for zone in self.zones])
         return key
 
-    def add_zone(self, name: str, status: str = "active") -> None:
-        self.zones.append({"id": self._id(), "name": name, "status": status, "type": "full"})
+    def add_zone(self, name: str, status: str = "active", kind: str = "full") -> None:
+        self.zones.append({"id": self._id(), "name": name, "status": status, "type": kind})
 
     def add(self, name: str, content: str, rdtype: str = "TXT", ttl: int = 1) -> None:
         """Add a record, content as it is: it may be older than today's rules."""
@@ -179,6 +183,9 @@ class CloudflareApi(Stoppable):
                 case "GET", ["zones", zone, "dns_records"]:
                     self._check(access, zone)
                     return self._page(list(map(self._shown, self._at(zone, query))), query)
+                case "POST", ["zones", zone, "dns_records", "batch"]:
+                    self._check(access, zone, edit=True)
+                    return _success({"posts": list(map(self._shown, self._batch(zone, body)))})
                 case "POST", ["zones", zone, "dns_records"]:
                     self._check(access, zone, edit=True)
                     return _success(self._shown(self._create(zone, body)))
@@ -203,10 +210,29 @@ class CloudflareApi(Stoppable):
         return found
 
     def _at(self, zone_id: str, query: Row) -> list[Row]:
-        wanted = {"name": query["name.exact"].lower(), "type": query["type"], "zone": zone_id}
-        if "content.exact" in query:
-            wanted["content"] = query["content.exact"]
-        return [row for row in self.records if row.items() >= wanted.items()]
+        wanted = {"type": query["type"], "zone": zone_id}
+        if "name.exact" in query:
+            wanted["name"] = query["name.exact"].lower()
+        return [
+            row
+            for row in self.records
+            if row.items() >= wanted.items()
+            and row["name"].startswith(query.get("name.startswith", "").lower())
+            and row["name"].endswith(query.get("name.endswith", "").lower())
+        ]
+
+    def _batch(self, zone_id: str, body: Row) -> list[Row]:
+        """Make all changes of a batch, or none."""
+        if len(body["posts"]) > 200:
+            raise ApiError(400, 9999, "A batch may have 200 records.")
+        before = [*self.records]
+        try:
+            return [self._create(zone_id, post) for post in body["posts"]]
+        except ApiError:
+            self.records[:] = before
+            for post in body["posts"]:
+                self._keep_in_step(post["name"].lower())
+            raise
 
     def _create(self, zone_id: str, body: Row) -> Row:
         lowest = 30 if self.enterprise else 60
@@ -214,6 +240,11 @@ class CloudflareApi(Stoppable):
             words = f"TTL must be between {lowest} and 86400 seconds, or 1 for Automatic."
             fault = {"code": 9021, "message": words}
             raise ApiError(400, 1004, "DNS Validation Error", fault)
+        self.meanwhile()
+        if self.quota is not None and len([r for r in self.records if r["zone"] == zone_id]) >= (
+            self.quota
+        ):
+            raise ApiError(400, 81045, "The record quota has been exceeded.")
         beside = [row for row in self.records if row["name"] == body["name"].lower()]
         if any(row["type"] == "CNAME" for row in beside):
             raise ApiError(400, 81054, "A CNAME record with that host already exists.")
@@ -221,6 +252,17 @@ class CloudflareApi(Stoppable):
             raise ApiError(400, 81058, "An identical record already exists.")
         if not text(body["content"]):
             raise ApiError(400, 9101, "Content for TXT record is required.")
+        if len(text(body["content"]).encode()) > 4080:
+            fault = {"code": 9207, "message": "Record exceeds the maximum wire format size."}
+            raise ApiError(400, 1004, "DNS Validation Error", fault)
+        contents = [row["content"] for row in beside if row["type"] == "TXT"]
+        if sum(map(len, [*contents, body["content"]])) > 8192:
+            raise ApiError(
+                400,
+                81000,
+                "Combined content of records with this name and type must not exceed 8192 "
+                "characters.",
+            )
         return self._put(zone_id, body)
 
     def _put(self, zone_id: str, body: Row) -> Row:
