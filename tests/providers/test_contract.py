@@ -404,7 +404,7 @@ def test_writers_at_once_lose_nothing(service: Service) -> None:
 
 @pytest.mark.parametrize(
     "service",
-    ["rfc2136", "rfc2136-at-knot", "rfc2136-at-powerdns", "route53"],
+    ["rfc2136", "rfc2136-at-knot", "rfc2136-at-powerdns", "route53", "cloudflare"],
     indirect=True,
 )
 def test_many_are_added_as_one_is_and_what_fails_keeps_no_other_back(service: Service) -> None:

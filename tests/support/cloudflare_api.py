@@ -213,6 +213,8 @@ class CloudflareApi(Stoppable):
         wanted = {"type": query["type"], "zone": zone_id}
         if "name.exact" in query:
             wanted["name"] = query["name.exact"].lower()
+        if "content.exact" in query:
+            wanted["content"] = query["content.exact"]
         return [
             row
             for row in self.records
