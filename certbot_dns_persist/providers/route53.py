@@ -20,6 +20,9 @@ whole, and there is no condition for "if it is still as I read it". But a change
 DELETE fails unless the set is exactly as it says, and CREATE fails if there is one. So every change
 deletes exactly what was read and creates what should be there instead; if that is refused because
 another client was faster, it starts again. UPSERT would overwrite what others just wrote.
+
+All names of a zone are read from as few pages as they are on, and changed in as few batches as AWS
+takes.
 """
 
 import dataclasses
@@ -29,19 +32,28 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
-from certbot_dns_persist.providers.common import file_of, missing_package, value_of, zones_above
+from certbot_dns_persist.providers.common import (
+    file_of,
+    likely_zones,
+    missing_package,
+    some,
+    value_of,
+    zones_above,
+)
 from certbot_dns_persist.providers.interface import (
     Addition,
     IAnsweringProvider,
+    ILookingProvider,
     IManyProvider,
     ISettlingProvider,
+    Seen,
     Settings,
 )
 from certbot_dns_persist.value.txt import quoted, unescaped, unquoted
@@ -53,6 +65,10 @@ _PREFIX = "dns_persist_route53_"
 _KEYS = ("access_key_id", "secret_access_key")
 
 _CONNECT = 10.0  # seconds to connect
+_PAGE = 300  # record sets, the most that AWS sends at once
+_FEW = 20  # record sets, if only one name is looked at
+_MOST_RECORDS = 1000  # in all record sets of a change batch
+_MOST_CHARACTERS = 32_000  # in all values of a change batch
 _ANSWER = 30.0  # seconds to wait for an answer
 _ATTEMPTS = 6  # per request: boto3 waits up to 1, 2, 4, 8 and 16 seconds between them
 _TRIES = 50  # to make a change while others change the same set
@@ -84,11 +100,34 @@ class _Zone:
         return f"{self.name} ({self.id})"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Replacement:
+    """What a change batch does at one name."""
+
+    place: int
+    """Of the addition that wants it."""
+    before: RecordSet | None
+    after: RecordSet
+
+    @property
+    def changes(self) -> list[tuple[str, RecordSet]]:
+        return [*([("DELETE", self.before)] if self.before else []), ("CREATE", self.after)]
+
+    @property
+    def values(self) -> list[str]:
+        """All values as AWS counts them, those that are deleted, too."""
+        return [
+            record["Value"]
+            for _, texts in self.changes
+            for record in texts.get("ResourceRecords", ())
+        ]
+
+
 class _BatchRefused(errors.ProviderError):
     """Nothing of a change batch was done (InvalidChangeBatch)."""
 
 
-@implementer(IAnsweringProvider, IManyProvider, ISettlingProvider)
+@implementer(IAnsweringProvider, ILookingProvider, IManyProvider, ISettlingProvider)
 class Route53:
     """The public hosted zones of one AWS account."""
 
@@ -111,10 +150,12 @@ class Route53:
                 "like Z0123456789ABC. See: aws route53 list-hosted-zones"
             )
         self._session = self._make_session()
+        self._chosen: dict[str, _Zone] = {}
         self._pending: list[tuple[_Zone, str, str]] = []  # zone, name and id of each addition
 
     def zone_for(self, name: str) -> str:
-        """Return the hosted zone with the longest name that ``name`` is in.
+        """Return the hosted zone that ``name`` is in: the one that DNS shows, if the account has
+        it, else the one with the longest name.
 
         Raises :class:`~certbot_dns_persist.errors.ProviderError` if there is none, or more than one
         of that name; or AWS cannot be asked.
@@ -152,45 +193,57 @@ class Route53:
             self._pending.append((zone, name, change))
         return self._used(name, texts, ttl)
 
-    def add_many(self, additions: Sequence[Addition]) -> list[int | errors.ProviderError]:
-        """Add many records, those of a zone in one change batch; errors as for :meth:`add_value`.
+    def look_at_many(self, names: Sequence[str]) -> list[Seen | errors.ProviderError]:
+        """Look at many names together, as :meth:`zone_for` and :meth:`list_values` at one."""
+        seen: dict[str, Seen | errors.ProviderError] = {}
+        for name, found in self._read_together(names).items():
+            if isinstance(found, errors.ProviderError):
+                seen[name] = found
+            else:
+                zone, sets = found
+                values = [value for text in _of_type("TXT", sets) for value in _values(text)]
+                seen[name] = Seen(zone.name, list(dict.fromkeys(values)))
+        return [seen[name] for name in names]
 
-        If AWS refuses a batch, of which then nothing was done, they are added one after the other.
+    def add_many(self, additions: Sequence[Addition]) -> list[int | errors.ProviderError]:
+        """Add many records, those of a zone in change batches; errors as for :meth:`add_value`.
+
+        If AWS refuses a batch, of which then nothing was done, its records are added one after the
+        other.
         """
         done: dict[int, int | errors.ProviderError] = {}
-        batches: dict[_Zone, dict[str, tuple[int, RecordSet, RecordSet | None]]] = {}
+        together = self._read_together([addition.name for addition in additions])
+        wanted: dict[_Zone, dict[str, _Replacement]] = {}
         for place, (name, value, ttl) in enumerate(additions):
+            read = together[name]
+            if isinstance(read, errors.ProviderError):
+                done[place] = read
+                continue
+            zone, found = read
+            texts = _of_type("TXT", found)
+            its = wanted.setdefault(zone, {})
+            if any(value in _values(text) for text in texts) or name in its:
+                continue  # nothing to do, or after the other one
             try:
-                zone = self._zone(name)
-                found = self._read(zone, name)
-                texts = _of_type("TXT", found)
-                batch = batches.setdefault(zone, {})
-                if any(value in _values(text) for text in texts) or name in batch:
-                    continue  # nothing to do, or after the other one
                 self._check_replaceable(zone, name, found)
             except errors.ProviderError as error:
                 done[place] = error
                 continue
             before = texts[0] if texts else None
             after = _after(name, before, value, min(max(ttl, 0), MAX_TTL))
-            batch[name] = (place, after, before)
-        for zone, batch in batches.items():
-            changes = [
-                change
-                for _, after, before in batch.values()
-                for change in (*([("DELETE", before)] if before else []), ("CREATE", after))
-            ]
-            if not changes:
-                continue
-            try:
-                change_id = self._change(zone, _some(batch), changes)
-            except errors.ProviderError as error:
-                if not isinstance(error, _BatchRefused):
-                    done |= {place: error for place, _, _ in batch.values()}
-                continue
-            self._pending.append((zone, _some(batch), change_id))
-            for name, (place, after, _) in batch.items():
-                done[place] = self._used(name, after, additions[place].ttl)
+            its[name] = _Replacement(place, before, after)
+        for zone, its in wanted.items():
+            for batch in _batches(its):
+                changes = [change for each in batch.values() for change in each.changes]
+                try:
+                    change_id = self._change(zone, some(batch), changes)
+                except errors.ProviderError as error:
+                    if not isinstance(error, _BatchRefused):
+                        done |= {each.place: error for each in batch.values()}
+                    continue
+                self._pending.append((zone, some(batch), change_id))
+                for name, each in batch.items():
+                    done[each.place] = self._used(name, each.after, additions[each.place].ttl)
         for place, addition in enumerate(additions):
             if place not in done:
                 try:
@@ -308,10 +361,21 @@ class Route53:
     # What is asked of AWS.
 
     def _zone(self, name: str) -> _Zone:
+        if name not in self._chosen:
+            self._chosen[name] = self._found_zone(name)
+        return self._chosen[name]
+
+    def _found_zone(self, name: str) -> _Zone:
         tried = zones_above(name.lower())
+        usable = [
+            zone
+            for zone in self._zones
+            if zone.name in tried and (self._zone_id or not zone.private)
+        ]
+        if len({zone.name for zone in usable}) > 1:
+            tried = likely_zones(self._settings, name.lower())  # asks DNS
         for candidate in tried:
-            found = [zone for zone in self._zones if zone.name == candidate]
-            found = [zone for zone in found if self._zone_id or not zone.private]
+            found = [zone for zone in usable if zone.name == candidate]
             if len(found) > 1:
                 raise errors.ProviderError(
                     f"Cannot determine which hosted zone {name} belongs to: Route 53 has "
@@ -369,13 +433,64 @@ class Route53:
         def read(client: Any) -> list[RecordSet]:
             # The list has no end at the name, only a start, and a page would be 300 sets.
             pages = client.get_paginator("list_resource_record_sets").paginate(
-                HostedZoneId=zone.id, StartRecordName=name, PaginationConfig={"PageSize": 20}
+                HostedZoneId=zone.id, StartRecordName=name, PaginationConfig={"PageSize": _FEW}
             )
             listed = (found for page in pages for found in page["ResourceRecordSets"])
             here = name.lower()
             return list(itertools.takewhile(lambda found: _name(found["Name"]) == here, listed))
 
         return self._ask(f"list the records at {name} in the zone {zone}", read, zone_id=zone.id)
+
+    def _read_together(
+        self, names: Iterable[str]
+    ) -> dict[str, tuple[_Zone, list[RecordSet]] | errors.ProviderError]:
+        """Return the zone of each of ``names``, and every record set there; or why not."""
+        read: dict[str, tuple[_Zone, list[RecordSet]] | errors.ProviderError] = {}
+        zones: dict[_Zone, list[str]] = {}
+        for name in dict.fromkeys(names):
+            try:
+                zones.setdefault(self._zone(name), []).append(name)
+            except errors.ProviderError as error:
+                read[name] = error
+        for zone, its in zones.items():
+            left = sorted(its, key=_order)
+            while left:
+                try:
+                    sets, end = self._page(zone, left)
+                except errors.ProviderError as error:
+                    read |= dict.fromkeys(left, error)
+                    break
+                # The first goes on after this page if nothing else is on it.
+                covered = [name for name in left if end is None or _order(name) < _order(end)]
+                for name in covered:
+                    here = name.lower()
+                    read[name] = (zone, [each for each in sets if _name(each["Name"]) == here])
+                if not covered:
+                    first = left[0]
+                    covered = [first]
+                    try:
+                        read[first] = (zone, self._read(zone, first))
+                    except errors.ProviderError as error:
+                        read[first] = error
+                left = left[len(covered) :]
+        return read
+
+    def _page(self, zone: _Zone, names: Sequence[str]) -> tuple[list[RecordSet], str | None]:
+        """Return the record sets from the first of ``names`` on; and the name that follows them,
+        if there are more.
+        """
+
+        def read(client: Any) -> tuple[list[RecordSet], str | None]:
+            page = client.list_resource_record_sets(
+                HostedZoneId=zone.id,
+                StartRecordName=names[0],
+                MaxItems=str(_PAGE if len(names) > 1 else _FEW),
+            )
+            end = _name(page["NextRecordName"]) if page["IsTruncated"] else None
+            return page["ResourceRecordSets"], end
+
+        task = f"list the records at {some(names)} in the zone {zone}"
+        return self._ask(task, read, zone_id=zone.id)
 
     def _change(self, zone: _Zone, name: str, changes: list[tuple[str, RecordSet]]) -> str:
         """Make all of ``changes`` or none; return the change's id.
@@ -571,10 +686,27 @@ def _after(name: str, before: RecordSet | None, value: str, new_ttl: int | None)
     return {**after, "ResourceRecords": records}
 
 
-def _some(names: Collection[str]) -> str:
-    """Return ``names`` for a message, not all of many."""
-    first = next(iter(names))
-    return first if len(names) == 1 else f"{first} and {len(names) - 1} more names"
+def _batches(wanted: Mapping[str, _Replacement]) -> list[dict[str, _Replacement]]:
+    """Return the replacements, by name, in groups that fit into a change batch each."""
+    groups: list[dict[str, _Replacement]] = []
+    records = characters = 0
+    for name, each in wanted.items():
+        values = each.values
+        size = sum(map(len, values))
+        records, characters = records + len(values), characters + size
+        if not groups or records > _MOST_RECORDS or characters > _MOST_CHARACTERS:
+            groups.append({})
+            records, characters = len(values), size
+        groups[-1][name] = each
+    return groups
+
+
+def _order(name: str) -> str:
+    """Return what AWS sorts names by: the labels from right to left."""
+    labels = re.sub(r"[^a-z0-9._-]", lambda other: f"\\{ord(other[0]):03o}", name.lower()).split(
+        "."
+    )
+    return "".join(f"{label}." for label in reversed(labels))
 
 
 def _all(keys: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from support.process import free_port
 
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
 from certbot_dns_persist.providers import loader, route53
-from certbot_dns_persist.providers.interface import Settings
+from certbot_dns_persist.providers.interface import Addition, Seen, Served, Settings
 from certbot_dns_persist.providers.route53 import Route53
 from certbot_dns_persist.record import validation_domain_name
 
@@ -559,6 +559,29 @@ def test_several_public_zones_of_one_name_are_told_apart_by_the_user(
     assert aws.count("ListHostedZones") == 1
 
 
+@pytest.mark.parametrize("served", ["example.test", "child.example.test", None])
+def test_of_nested_zones_the_one_that_dns_asks_is_written_to(
+    aws: Aws, zone: str, served: str | None
+) -> None:
+    """The account has both; whether the inner one is delegated only DNS knows."""
+    inner = aws.add_zone("child.example.test")
+    name = "_validation-persist.child.example.test"
+
+    def observe(asked: str) -> Served:
+        assert asked == name  # others are in one zone only, so DNS need not be asked
+        if served is None:
+            raise ProviderError("no name server answers")
+        return Served([], served)
+
+    provider = Route53(Settings({}, None, print, observe))
+    provider.add_value(name, OURS, 300)
+    provider.add_value(NAME, OURS, 300)
+    written, other = (zone, inner) if served == "example.test" else (inner, zone)
+    assert aws.written(written, name) == [OURS_WRITTEN]
+    assert aws.written(other, name) == []
+    assert aws.written(zone, NAME) == [OURS_WRITTEN]
+
+
 def test_a_zone_that_is_named_may_be_private(make: Make, aws: Aws) -> None:
     private = aws.add_zone("example.test", private=True)
     aws.add_zone("example.test")
@@ -589,6 +612,96 @@ def test_a_zone_that_is_not_there_tells_what_was_looked_for(
 
     assert f"called {NAME} or www.example.test or example.test or test." in message
     assert f"private ones, which no CA can see: example.test ({private})." in message
+
+
+# Many names at once.
+
+
+def numbered(count: int) -> list[str]:
+    return [f"_validation-persist.{number:03}.example.test" for number in range(count)]
+
+
+def test_many_names_are_read_from_the_pages_they_are_on(
+    provider: Route53, aws: Aws, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route53, "_PAGE", 4)
+    monkeypatch.setattr(route53, "_FEW", 2)
+    names = numbered(9)
+    for name in names[:6]:
+        aws.create(zone, name, *FOREIGN)
+        aws.create(zone, name, "192.0.2.1", Type="A")
+    aws.create(zone, "_validation-persist.000a.example.test", '"not asked for"')
+    theirs = provider.list_values(names[0])
+    aws.requests.clear()
+
+    seen = provider.look_at_many([*reversed(names), "_v.nobodys.test"])
+    assert seen[:3] == [Seen("example.test", [])] * 3
+    assert seen[3:9] == [Seen("example.test", theirs)] * 6
+    assert "Cannot find the zone of _v.nobodys.test" in str(seen[9])
+    assert aws.count("ListResourceRecordSets") <= 6
+
+
+@pytest.mark.parametrize("last", ["_validation-persist.001.example.test", NAME])
+def test_a_page_that_ends_within_a_name_is_not_the_end_of_it(
+    provider: Route53, aws: Aws, zone: str, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    monkeypatch.setattr(route53, "_PAGE", 1)
+    monkeypatch.setattr(route53, "_FEW", 1)
+    names = ["_validation-persist.000.example.test", last]
+    for name in names:
+        aws.create(zone, name, "192.0.2.1", Type="A")
+        aws.create(zone, name, OURS_WRITTEN)
+    assert provider.look_at_many(names) == [Seen("example.test", [OURS])] * 2
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"),
+    [
+        ("a-b.example.test", "a.example.test"),
+        ("example.test", "a.example.test"),
+        ("*.example.test", "a.example.test"),
+        ("z.a.example.test", "b.example.test"),
+    ],
+)
+def test_names_are_sorted_as_aws_documents_it(lower: str, upper: str) -> None:
+    """By the labels from right to left, with the dot that ends a name."""
+    names = [f"_v.{upper}", f"_v.{lower}"]
+    assert sorted(names, key=route53._order) == names[::-1]
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "batches"), [("_MOST_RECORDS", 10, 3), ("_MOST_CHARACTERS", 299, 4)]
+)
+def test_a_batch_has_no_more_than_aws_takes(
+    provider: Route53,
+    aws: Aws,
+    zone: str,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    most: int,
+    batches: int,
+) -> None:
+    monkeypatch.setattr(route53, limit, most)
+    names = numbered(8)
+    for name in names[:4]:
+        aws.create(zone, name, '"theirs"', '"more of theirs"')
+    assert provider.add_many([Addition(name, OURS, 300) for name in names]) == [300] * 8
+    assert aws.count("ChangeResourceRecordSets") == batches
+    for name in names:
+        before = ['"more of theirs"', '"theirs"'] if name in names[:4] else []
+        assert aws.written(zone, name) == sorted([*before, OURS_WRITTEN])
+
+
+@pytest.mark.long
+def test_a_zone_full_of_long_values_is_changed_in_batches_that_aws_takes(
+    provider: Route53, aws: Aws, zone: str
+) -> None:
+    """It takes seconds, as there are 400 names: with less than that no limit is reached."""
+    names = numbered(400)
+    outcomes = provider.add_many([Addition(name, OURS + "x" * 100, 300) for name in names])
+    assert outcomes == [300] * 400
+    assert aws.count("ChangeResourceRecordSets") == 3
+    assert aws.count("ListResourceRecordSets") == 1
 
 
 def test_only_the_records_at_the_name_are_read(provider: Route53, aws: Aws, zone: str) -> None:

@@ -325,6 +325,11 @@ class Aws(Stoppable):
     def _change(self, request: Request) -> Answer:
         batch = ElementTree.fromstring(request.body)  # noqa: S314 - boto3 wrote it
         changes = [Change.parse(element) for element in batch.iter(_tag("Change"))]
+        values = [value.text or "" for value in batch.iter(_tag("Value"))]
+        if len(values) > 1000:
+            return _error("InvalidChangeBatch", "[Number of records limit of 1000 exceeded.]")
+        if sum(map(len, values)) > 32_000:
+            return _error("InvalidChangeBatch", "[Number of characters limit of 32000 exceeded.]")
         now: dict[str, dict[tuple[str, str, str], ElementTree.Element]] = {}
         for change in changes:
             if change.name not in now:
