@@ -79,7 +79,7 @@ def apis(
 
 
 @pytest.fixture
-def credentials(
+def keys(
     tmp_path: Path,
     nameserver: Nameserver,
     cloudflare: CloudflareApi,
@@ -87,9 +87,10 @@ def credentials(
     google: GoogleApi,
     hetzner: HetznerApi,
     digitalocean: DigitaloceanApi,
-) -> Path:
+) -> dict[str, dict[str, Any]]:
+    """What each provider's keys in a credentials file are."""
     account = google.write_service_account(tmp_path / "google.json")
-    keys: dict[str, dict[str, Any]] = {
+    return {
         "cloudflare": {"api_token": cloudflare.token("cloud.test")},
         "rfc2136": {
             "server": nameserver.address,
@@ -102,12 +103,20 @@ def credentials(
         "digitalocean": digitalocean.keys,
         "azure": azure.keys,
     }
-    path = tmp_path / "dns.ini"
-    path.touch(0o600)
+
+
+@pytest.fixture
+def credentials(tmp_path: Path, keys: dict[str, dict[str, Any]]) -> Path:
+    lines = []
     for name, zone in ZONES.items():
-        lines = [f"[{zone}]", f"dns_persist_provider = {name}"]
+        lines += [f"[{zone}]", f"dns_persist_provider = {name}"]
         lines += [f"dns_persist_{name}_{key} = {value}" for key, value in keys[name].items()]
-        path.write_text("\n".join([path.read_text(), *lines, ""]))
+    return write_private(tmp_path / "dns.ini", lines)
+
+
+def write_private(path: Path, lines: list[str]) -> Path:
+    path.touch(0o600)
+    path.write_text("".join(f"{line}\n" for line in lines))
     return path
 
 
@@ -146,6 +155,47 @@ def test_one_certificate_for_names_at_six_services_is_renewed_without_any(
     assert [len(service.requests) for service in services] == asked
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("provider", ["azure", "digitalocean", "google", "hetzner"])
+def test_a_service_alone_brings_a_certificate_that_is_renewed_without_credentials(
+    tmp_path: Path,
+    nameserver: Nameserver,
+    azure: AzureApi,
+    apis: dict[str, HttpApi],
+    keys: dict[str, dict[str, Any]],
+    start_pebble: StartPebble,
+    provider: str,
+) -> None:
+    """Two runs of Certbot each, for what the certificate of all services does not show: the
+    provider is named by the option, and its keys have no section.
+    """
+    zone, api = ZONES[provider], apis[provider]
+    name = validation_domain_name(zone)
+    api.add(name, FOREIGN)
+    lines = [f"dns_persist_{provider}_{key} = {value}" for key, value in keys[provider].items()]
+    path = write_private(tmp_path / "dns.ini", lines)
+    pebble = start_pebble(nameserver.endpoint)
+    env = azure.variables | {"no_proxy": "127.0.0.1"}
+    certbot = Certbot(tmp_path / "certbot", pebble.directory_url, pebble.ca_bundle, env=env)
+    options = [
+        f"--dns-persist-provider={provider}",
+        f"--dns-persist-credentials={path}",
+        f"--dns-persist-resolvers={nameserver.endpoint}",
+        "--dns-persist-check=resolver",
+    ]
+    done = certbot.certonly(*options, "-d", f"{zone},*.{zone}")
+    assert done.returncode == 0, done.output
+    ours = f"pebble.test; accounturi={certbot.account_url}; policy=wildcard"
+    assert nameserver.values(name) == sorted([FOREIGN, ours])
+
+    path.unlink()
+    asked = len(api.requests)
+    renewed = certbot.renew("--force-renewal")
+    assert renewed.returncode == 0, renewed.output
+    assert len(api.requests) == asked
+    assert nameserver.values(name) == sorted([FOREIGN, ours])
+
+
 def test_powerdns_serves_what_its_api_was_told(tmp_path: Path, start_pebble: StartPebble) -> None:
     need(not missing(), str(missing()))
     with Powerdns(tmp_path, "example.test") as powerdns:
@@ -154,11 +204,8 @@ def test_powerdns_serves_what_its_api_was_told(tmp_path: Path, start_pebble: Sta
         endpoint = f"{powerdns.address}:{powerdns.port}"
         pebble = start_pebble(endpoint)
         certbot = Certbot(tmp_path / "certbot", pebble.directory_url, pebble.ca_bundle)
-        path = tmp_path / "dns.ini"
-        path.touch(0o600)
-        path.write_text(
-            "".join(f"dns_powerdns_{key} = {value}\n" for key, value in powerdns.keys.items())
-        )
+        lines = [f"dns_powerdns_{key} = {value}" for key, value in powerdns.keys.items()]
+        path = write_private(tmp_path / "dns.ini", lines)
         options = [
             "--dns-persist-provider=powerdns",
             f"--dns-persist-credentials={path}",
