@@ -76,6 +76,10 @@ class InventoryAway(InventoryError):
     """The inventory's database cannot be reached, or does not answer in time."""
 
 
+class InventoryBusy(InventoryError):
+    """Another session has what we wait for, and does not give it back."""
+
+
 class NotAuthorized(Error):
     """No record authorises an order, and none could be published."""
 

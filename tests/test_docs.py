@@ -413,21 +413,47 @@ def the_roles_of_an_inventory(world: World, commands: str) -> None:
             server.execute(f"DROP ROLE IF EXISTS {name}")
 
 
-@scene("certbot-dns-persist inventory push")
-@scene("certbot-dns-persist inventory list")
-def of_a_fleet(world: World, commands: str) -> None:
+def in_a_fleet(world: World, commands: str, name: str) -> tuple[Fleet, Result]:
+    """Run commands as one of a fleet, after the host web7 has pushed its certificate."""
     world.issue()
     fleet = Fleet(world.postgres(), ["web7"])
-    services = fleet.write_service(world.directory / "services", "inventory", "web7")
+    push = "certbot-dns-persist inventory push postgresql:///?service=inventory"
+    services = [
+        fleet.write_service(world.directory / each, "inventory", each) for each in ("web7", name)
+    ]
+    first, then = (f"export PGSERVICEFILE={path}" for path in services)
     commands = re.sub(r"\bweb7\b", fleet.role("web7"), commands)
-    if " push " not in commands:
-        commands = (
-            f"certbot-dns-persist inventory push postgresql:///?service=inventory\n{commands}"
-        )
-    shown = world.run(f"export PGSERVICEFILE={services}\n{commands}").output
-    assert "1 account, 1 record and 1 certificate" in " ".join(shown.split())
-    assert (RECORD in shown) == (" show " in commands)
+    return fleet, world.run("\n".join([first, push, then, commands]))
+
+
+@scene("certbot-dns-persist inventory push")
+@scene("certbot-dns-persist inventory list")
+@scene("certbot-dns-persist inventory show")
+def of_a_fleet(world: World, commands: str) -> None:
+    fleet, done = in_a_fleet(world, commands, "auditor" if " show " in commands else "web7")
+    assert "1 account, 1 record and 1 certificate" in " ".join(done.output.split())
+    assert (RECORD in done.output) == (" show " in commands)
+    assert ('"history"' in done.output) == ("--json" in commands)
     assert fleet.ask("SELECT name FROM dns_persist.record") == [(RECORD,)]
+
+
+@scene("certbot-dns-persist audit --all --inventory")
+@scene("certbot-dns-persist audit --all --fleet")
+@scene("certbot-dns-persist check --all --fleet")
+def as_one_who_knows_the_fleet(world: World, commands: str) -> None:
+    _, done = in_a_fleet(world, commands, "auditor" if "--fleet" in commands else "web7")
+    assert re.search(r"\bok\b", done.output)
+    if "--html" in commands:
+        assert DOMAIN in (world.home / "report.html").read_text()
+
+
+@scene("certbot-dns-persist revoke --lost-host")
+def a_host_that_was_lost(world: World, commands: str) -> None:
+    commands = re.sub(r"(dns\.ini|web7)$", r"\1 --yes", commands, flags=re.MULTILINE)
+    fleet, done = in_a_fleet(world, commands, "admin")
+    assert "Forgotten." in done.output
+    assert world.values == []
+    assert fleet.ask("SELECT name FROM dns_persist.host") == []
 
 
 @pytest.fixture(scope="module")

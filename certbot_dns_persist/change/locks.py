@@ -17,10 +17,14 @@ import sys
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from certbot_dns_persist import files
 from certbot_dns_persist.errors import Busy, CannotLock
 from certbot_dns_persist.record import format_time
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.inventory.locks import FleetLocks
 
 FILES = 4096
 
@@ -34,8 +38,14 @@ _SHOWN = 500
 class Locks:
     """The locks of one Certbot installation."""
 
-    def __init__(self, directory: Path, seconds: float | None = None) -> None:
-        """Open nothing yet. ``seconds`` is how long to wait for another process."""
+    def __init__(
+        self, directory: Path, seconds: float | None = None, fleet: "FleetLocks | None" = None
+    ) -> None:
+        """Open nothing yet. ``seconds`` is how long to wait for another process.
+
+        ``fleet`` keeps other hosts from changing the same names.
+        """
+        self._fleet = fleet
         self._directory = directory
         self._seconds = SECONDS if seconds is None else seconds
         self._held: set[int] = set()
@@ -52,9 +62,13 @@ class Locks:
         """
         deadline = self.deadline() if deadline is None else deadline
         with contextlib.ExitStack() as held:
-            for number, name in sorted({_number(name): name for name in names}.items()):
-                if number not in self._held:
-                    held.enter_context(self._one(number, name, deadline))
+            numbers = {_number(name): name for name in names}
+            new = {n: name for n, name in sorted(numbers.items()) if n not in self._held}
+            for number, name in new.items():
+                held.enter_context(self._one(number, name, deadline))
+            if self._fleet is not None and new:
+                left = max(deadline - time.monotonic(), 0.1)
+                held.enter_context(self._fleet.hold(new, left))
             yield
 
     def deadline(self) -> float:

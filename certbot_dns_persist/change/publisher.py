@@ -34,6 +34,7 @@ from certbot_dns_persist.providers.common import is_plugin
 from certbot_dns_persist.shown import logger_of
 
 if TYPE_CHECKING:
+    from certbot_dns_persist.inventory.locks import FleetLocks
     from certbot_dns_persist.providers.interface import (
         AnsweringProvider,
         LookingProvider,
@@ -121,13 +122,17 @@ class Publisher:
         notify: Callable[[str], None],
         *,
         temporary: bool = False,
+        fleet: "FleetLocks | None" = None,
     ) -> None:
-        """``temporary`` is whether all that is added will be withdrawn."""
+        """``temporary`` is whether all that is added will be withdrawn.
+
+        ``fleet`` keeps other hosts from changing the same names, too.
+        """
         self._options = options
         self._lookup = lookup
         self.journal = journal
         self._notify = notify
-        self._locks = Locks(journal.state_file.parent / "locks")
+        self._locks = Locks(journal.state_file.parent / "locks", fleet=fleet)
         self._temporary = temporary
         self._credentials: credentials.Credentials | None = None
         self._loaded: dict[tuple[str | None, str], Provider] = {}

@@ -245,6 +245,24 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_inventory(parser: argparse.ArgumentParser, use: str, *, fleet: bool = False) -> None:
+    """Add the inventory of a fleet; ``use`` is what for, ``fleet`` whether to ask it all."""
+    group = parser.add_argument_group("a fleet of hosts")
+    group.add_argument(
+        "--inventory",
+        metavar="URL",
+        help=f"the inventory, postgresql://HOST/DATABASE without a password: {use}",
+    )
+    if fleet:
+        group.add_argument(
+            "--fleet",
+            action="store_true",
+            help="take certificates and accounts from the inventory, instead of from Certbot's "
+            "files: --all is every certificate of the fleet, and --account may be the URL of any "
+            "account there",
+        )
+
+
 def add_may_hide(group: "argparse._ActionsContainer") -> None:
     """Add the names that a record may hide from a wildcard."""
     group.add_argument(

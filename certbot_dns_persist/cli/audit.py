@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from certbot_dns_persist import files
 from certbot_dns_persist.cli import answers, arguments, lookups, report, setting
+from certbot_dns_persist.cli.fleet import holders, inventory
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.lookup.session import Around
 
@@ -60,6 +61,9 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         metavar="FILE",
         help="the same for the accounts in this file, one per line",
     )
+    arguments.add_inventory(
+        parser, "its accounts are known, and so are the records of its hosts", fleet=True
+    )
     arguments.add_certbot(parser)
     arguments.add_identity(parser)
     arguments.add_options(parser, arguments.READING)
@@ -95,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             yield each
         if args.all:
             inspected = lookups.inspect(asked.source.left_over(), lookup_for, caa=False)
-            yield from not_needed(check(inspected, at=at, warn_days=0), shared)
+            yield from not_needed(check(inspected, at=at, warn_days=0), shared, _where(args))
 
     audited = _audited(checked(), known, lookup_for)
     return report.show(args, audited, asked, at=at, files=files)
@@ -119,8 +123,13 @@ def _by_answers(
         if found.canonical_name != found.name:
             shared.add(found.canonical_name)
         yield audit(each, {}, known)
-    for each in not_needed(last, shared):
+    for each in not_needed(last, shared, _where(args)):
         yield audit(each, {}, known)
+
+
+def _where(args: argparse.Namespace) -> str:
+    """Return where the certificates are that are known to need records."""
+    return "in the inventory" if args.fleet else "on this machine"
 
 
 def _audited(
@@ -156,14 +165,23 @@ def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
 def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAccount]") -> "Known":
     """Return what we know: from Certbot's files, unless the command line replaces them."""
     from certbot_dns_persist.judge.audit import Known, Noted
+    from certbot_dns_persist.request.fleet import known_in_fleet
     from certbot_dns_persist.request.known_accounts import (
         KnownAccounts,
         accounts_of_machine,
         former_accounts,
     )
 
+    opened = inventory(args)
+    published_by = holders(args)
     if source.without_certbot:
-        return Known(KnownAccounts(declared), None)
+        fleet = known_in_fleet(opened.accounts(), declared) if opened else []
+        return Known(
+            KnownAccounts([*fleet, *declared]),
+            None,
+            published_by=published_by,
+            of_fleet=args.fleet,
+        )
     journal = setting.journal(args)
     if args.all:
         noted = Noted.all(journal.published())
@@ -173,13 +191,19 @@ def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAc
             lambda name: journal.published(name=name),
         )
     accounts = [*accounts_of_machine(Path(args.config_dir), journal), *declared]
+    former = former_accounts(journal, accounts)
+    if opened is not None:
+        own = {known.url for known in former}
+        fleet = known_in_fleet(opened.accounts(), accounts)
+        accounts += [each for each in fleet if not (each.former and each.url in own)]
+        still = {each.url for each in fleet if not each.former}
+        former = [each for each in former if each.url not in still]
     return Known(
-        KnownAccounts(
-            [*former_accounts(journal, accounts), *accounts], lambda: source.needed_domains
-        ),
+        KnownAccounts([*former, *accounts], lambda: source.needed_domains),
         noted if journal.exists() else None,
         setting.command_line(args, "revoke"),
         setting.command_line(args, "prune"),
         published={(entry.name, entry.value): entry.first_published for entry in journal.logged()},
         replaced=journal.replaced,
+        published_by=published_by,
     )

@@ -14,7 +14,7 @@ from certbot_dns_persist.change.ensure import Ensure
 from certbot_dns_persist.change.publisher import Publisher
 from certbot_dns_persist.change.surroundings import Surroundings
 from certbot_dns_persist.change.words import cannot_be_looked_up
-from certbot_dns_persist.cli import arguments, lookups, setting
+from certbot_dns_persist.cli import arguments, fleet, lookups, setting
 from certbot_dns_persist.cli.terminal import fitted
 from certbot_dns_persist.errors import ConfigurationError, LookupFailed, UsageError
 from certbot_dns_persist.journal.store import Journal
@@ -53,6 +53,9 @@ def add_command(
         arguments.add_may_hide(group)
     else:
         arguments.add_remove_up_to(group)
+    arguments.add_inventory(
+        parser, "no two hosts change the same name at a time, and what others published stays"
+    )
     arguments.add_certbot(parser)
     arguments.add_options(parser, options)
     parser.set_defaults(run=run, failed=FAILED)
@@ -133,7 +136,9 @@ class Group:
     @cached_property
     def publisher(self) -> Publisher:
         """What changes DNS."""
-        return Publisher(self.options, self._lookup, self.journal, self._notify)
+        found = fleet.inventory(self.args)
+        locks = found.locks if found else None
+        return Publisher(self.options, self._lookup, self.journal, self._notify, fleet=locks)
 
     @cached_property
     def ensure(self) -> Ensure:

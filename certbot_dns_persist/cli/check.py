@@ -26,6 +26,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     arguments.add_subject(parser)
     answers.add(arguments.add_report(parser))
+    arguments.add_inventory(parser, "used with --fleet", fleet=True)
     arguments.add_certbot(parser)
     arguments.add_identity(parser)
     arguments.add_options(parser, arguments.READING)

@@ -125,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     args = argparse.Namespace(debug=False, failed=UNKNOWN)  # until they are known
+    at_end = contextlib.ExitStack()
     try:
         args, unknown = parser().parse_known_args(arguments)
         if unknown:
@@ -132,6 +133,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         last_resort.set_up_logging(args)
         signals.end_like_ctrl_c()
         gc.freeze()  # imported modules are never garbage, and searching them takes 1/10 of the time
+        args.at_end = at_end  # closes what the command holds open
         status: int = args.run(args)
         sys.stdout.flush()
     except Error as error:
@@ -149,6 +151,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         if isinstance(error, OSError):  # which standard output may be the cause of
             _close_output()
         return UNKNOWN
+    finally:
+        at_end.close()
     return status
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, changing, removing, setting
+from certbot_dns_persist.cli import arguments, changing, fleet, removing, setting
 from certbot_dns_persist.judge.retire import not_needed, ours, superfluous
 from certbot_dns_persist.request.subjects import Subject, only_subjects
 
@@ -44,20 +44,30 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Remove what is expired or superseded; return the exit status."""
+    fleet.require(args)
     setting.rebuild_state(args, at=int(time.time()))
     journal = setting.journal(args)
+    published_by = fleet.holders(args)
 
     def choose_left_over(place: removing.Place) -> dict[str, str]:
         noted = {record.value for record in journal.published(name=place.name)}
         mine = dict.fromkeys(v for standing in place.standings_asked for v in ours(standing))
         free, _ = not_needed(place.standings_of_others, place.name, [*mine])
-        return {value: "left over" for value in free if value in noted}
+        return {
+            value: "left over"
+            for value in free
+            if value in noted and not published_by(place.name, value)
+        }
 
     def choose(place: removing.Place) -> dict[str, str]:
         asked, others = place.standings_asked, place.standings_of_others
         # Something that was replaced has another record beside it.
         marked = journal.replaced(place.name) if len(place.values) > 1 else ()
-        return superfluous(asked, others, marked)
+        return {
+            value: why
+            for value, why in superfluous(asked, others, marked).items()
+            if not published_by(place.name, value)
+        }
 
     def others(asked: changing.Asked) -> Iterator[Subject]:
         requests = {subject.request for subject in asked.subjects}

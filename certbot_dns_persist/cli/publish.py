@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from certbot_dns_persist.change.words import changes
-from certbot_dns_persist.cli import changing
+from certbot_dns_persist.cli import changing, fleet
 
 EXAMPLES = """\
   certbot-dns-persist publish --cert-name example.com --dry-run
@@ -29,6 +29,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Publish what is missing and wait for it; return the exit status."""
+    fleet.warn_if_away(args)
     groups = changing.find_groups(args)
     plans, lines = [], []
     for group in groups:

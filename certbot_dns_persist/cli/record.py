@@ -84,6 +84,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "and to verify the account)",
     )
     arguments.add_may_hide(group)
+    arguments.add_inventory(parser, "used with --fleet", fleet=True)
     arguments.add_certbot(parser)
     arguments.add_identity(parser)
     arguments.add_options(parser, (*arguments.READING, "ttl"))

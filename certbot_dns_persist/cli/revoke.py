@@ -2,10 +2,10 @@
 
 import argparse
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, changing, removing
+from certbot_dns_persist.cli import arguments, changing, fleet, removing
 from certbot_dns_persist.cli.removing import Party, Place, Removal
 from certbot_dns_persist.judge.retire import needed_by, not_needed, ours
 from certbot_dns_persist.request.subjects import Subject, only_subjects
@@ -38,23 +38,31 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="remove records even if this other certificate, or this other domain, needs them; "
-        "repeatable",
+        help="remove records even if this other certificate, this other domain, or this other host "
+        "of the inventory needs them; repeatable",
+    )
+    group.add_argument(
+        "--lost-host",
+        metavar="HOST",
+        help="instead of naming domains: remove every record that this host of the inventory "
+        "published, as it no longer exists; with the provider that is given",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Remove every record of the account at the CA; return the exit status."""
+    fleet.require(args)
+    published_by = _published_by(args)
 
     def choose(place: Place) -> dict[str, str]:
         free, _ = _needing(args, place)
-        return dict.fromkeys(free, "revoked")
+        return {value: "revoked" for value in free if not published_by(place.name, value)}
 
     def others(asked: changing.Asked) -> Iterator[Subject]:
         return _who_else(args, asked)
 
     found = removing.Search(args, choose, others, ask_all=True)
-    needed = _needed(args, found.places)
+    needed = _needed(args, found.places, published_by)
     if not found.removals:
         if not found.doubts and not needed:
             changing.say(
@@ -70,7 +78,10 @@ def run(args: argparse.Namespace) -> int:
     left = found.carry_out() or found.wait()
     if not left:
         changing.say(args, "Removed: no name server that we can ask serves them any more.")
-    changing.say(args, _afterwards(found.places))
+    if args.lost_host is None:
+        changing.say(args, _afterwards(found.places))
+    elif not left:
+        _note_revoked(args, found.removals)
     return changing.conclude([*left, *found.doubts, *needed])
 
 
@@ -108,7 +119,32 @@ def _needing(args: argparse.Namespace, place: Place) -> tuple[list[str], list[Pa
     return free, [party for party in others if party.standing in needing]
 
 
-def _needed(args: argparse.Namespace, places: Iterable[Place]) -> list[str]:
+def _published_by(args: argparse.Namespace) -> Callable[[str, str], list[str]]:
+    """Return what tells which other hosts, of those not confirmed, published a record."""
+    found = fleet.holders(args)
+    confirmed = {args.lost_host, *args.also_needed_by}
+    return lambda name, value: [host for host in found(name, value) if host not in confirmed]
+
+
+def _note_revoked(args: argparse.Namespace, removals: Iterable[Removal]) -> None:
+    """Tell the inventory what a lost host no longer has in DNS."""
+    inventory = fleet.inventory(args)
+    if inventory is None:
+        return
+    gone = [(removal.place.name, value) for removal in removals for value in removal.values]
+    inventory.revoked(args.lost_host, gone)
+    changing.say(
+        args,
+        "The inventory has them no longer. If nothing else of that host is needed: "
+        f"certbot-dns-persist inventory forget URL {shlex.quote(args.lost_host)}",
+    )
+
+
+def _needed(
+    args: argparse.Namespace,
+    places: Iterable[Place],
+    published_by: Callable[[str, str], list[str]],
+) -> list[str]:
     """Say which records are left because others need them, and how to remove them as well."""
     lines: list[str] = []
     names: dict[str, None] = {}
@@ -128,6 +164,9 @@ def _needed(args: argparse.Namespace, places: Iterable[Place]) -> list[str]:
                 )
             else:
                 who.append(named)
+        hosts = sorted({host for value in _ours(place) for host in published_by(place.name, value)})
+        names |= dict.fromkeys(hosts)
+        who += [f"the host {host}, as the inventory says" for host in map(printable, hosts)]
         if who:
             lines.append(f"A record at {place.name} stays: it is also needed by {'; '.join(who)}.")
     if names:

@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from certbot_dns_persist.change.ensure import Introduced
 from certbot_dns_persist.change.surroundings import patience
 from certbot_dns_persist.change.words import changes
-from certbot_dns_persist.cli import arguments, changing, report, setting
+from certbot_dns_persist.cli import arguments, changing, fleet, report, setting
 from certbot_dns_persist.cli.changing import Group
 from certbot_dns_persist.errors import ConfigurationError, Error, NotAuthorized
 from certbot_dns_persist.judge.plan import Plan, make_plans
@@ -27,6 +27,7 @@ from certbot_dns_persist.judge.standing import Standing, ends_soon
 from certbot_dns_persist.record import format_time, parse_time
 from certbot_dns_persist.request.accounts import accounts_directory, read_accounts
 from certbot_dns_persist.request.applicants import Given
+from certbot_dns_persist.request.fleet import some_hosts
 from certbot_dns_persist.request.lineages import Lineage, change_lineage, read_lineage
 from certbot_dns_persist.request.renewal import PREFIX
 from certbot_dns_persist.request.request import ValidationRequest
@@ -70,6 +71,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replace the records of the subjects; return the exit status."""
+    fleet.require(args)
     groups = changing.find_groups(args)
     rotations = _find_rotations(args, groups)
     plans = [plan for rotation in rotations for plan in rotation.plans]
@@ -143,8 +145,10 @@ def _find_rotations(args: argparse.Namespace, groups: Sequence[Group]) -> "list[
         rotation.refuse_if_overruled()
     lineages = {lineage.name for rotation in rotations for lineage in rotation.lineages}
     others = changing.standings_of_others(args, but=lineages)
+    published_by = fleet.holders(args, [plan.name for each in rotations for plan in each.plans])
     for rotation in rotations:
         rotation.refuse_if_needed_by(others)
+        rotation.refuse_if_published_by(published_by)
     return rotations
 
 
@@ -292,6 +296,17 @@ class _Rotation:
                     f"{standing.request.account_url}. Name all of them with --cert-name, or use "
                     "--all. Nothing was changed."
                 )
+
+    def refuse_if_published_by(self, published_by: Callable[[str, str], Collection[str]]) -> None:
+        """Raise :class:`ConfigurationError` if another host would lose a record."""
+        for plan in self.plans:
+            for value in plan.retire:
+                if hosts := published_by(plan.name, value):
+                    raise ConfigurationError(
+                        f"The record at {plan.name} with the account that is to be replaced was "
+                        f"published by {printable(some_hosts(hosts))}, as the inventory says, "
+                        "which may need it. Rotate there. Nothing was changed."
+                    )
 
     @property
     def changes_of_lineages(self) -> list[str]:

@@ -18,6 +18,7 @@ from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.change.surroundings import lookup_of
 from certbot_dns_persist.cli import lookups
 from certbot_dns_persist.cli.arguments import CONFIG_DIR, LOGS_DIR, PREFIX
+from certbot_dns_persist.cli.fleet import inventory
 from certbot_dns_persist.errors import ConfigurationError, UsageError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.lookup.found import Found
@@ -34,6 +35,7 @@ from certbot_dns_persist.request.subjects import (
     Trouble,
     Troubles,
     normalize,
+    subjects_of_records,
 )
 from certbot_dns_persist.shown import logger_of, printable
 
@@ -111,7 +113,7 @@ def find_subjects(args: argparse.Namespace) -> Asked:
     with usage():
         # Raise once what is wrong, not for every domain.
         options.options_of(said.options, {}, _providers(said))
-    source = Subjects(Path(args.config_dir), journal(args), said)
+    source = _source(args, said)
     _require_one_way(args)
     if source.without_certbot:
         return _find_subjects(args, source)
@@ -125,8 +127,10 @@ def find_subjects(args: argparse.Namespace) -> Asked:
 def _find_subjects(args: argparse.Namespace, source: Subjects) -> Asked:
     if getattr(args, "left_over", False):
         return _find_left_over(args, source)
+    if getattr(args, "lost_host", None):
+        return _find_lost(args, source)
     if args.all or args.cert_name:
-        if source.without_certbot:
+        if _identity(args) is not None:
             raise UsageError(
                 "--issuer is for domains without Certbot's files: give them with -d or --from-file."
             )
@@ -159,10 +163,11 @@ def find_names(args: argparse.Namespace) -> tuple[Names, Troubles]:
 
 
 def _require_one_way(args: argparse.Namespace) -> None:
-    left_over = getattr(args, "left_over", False)
-    ways = [args.cert_name, args.domains, args.all, args.from_file, left_over]
+    more = [way for way in ("left_over", "lost_host") if hasattr(args, way)]
+    ways = [args.cert_name, args.domains, args.all, args.from_file]
+    ways += [getattr(args, way) for way in more]
     if sum(map(bool, ways)) != 1:
-        known = "-d, --all, --left-over" if hasattr(args, "left_over") else "-d, --all"
+        known = ", ".join(["-d", "--all", *(f"--{way.replace('_', '-')}" for way in more)])
         raise UsageError(f"Give exactly one of --cert-name, {known} and --from-file.")
 
 
@@ -177,6 +182,22 @@ def _given_names(args: argparse.Namespace) -> tuple[Names, Troubles]:
         else:
             names.add(line)
     return names, troubles
+
+
+def _source(args: argparse.Namespace, said: Given) -> Subjects:
+    """Return what makes the subjects: Certbot's files or, with ``--fleet``, the inventory."""
+    if not getattr(args, "fleet", False):
+        return Subjects(Path(args.config_dir), journal(args), said)
+    from certbot_dns_persist.request.fleet import FleetSubjects
+
+    if said.identity is not None:
+        raise UsageError(
+            "--fleet and --issuer exclude each other: --fleet takes the CA and the account from "
+            "the inventory."
+        )
+    opened = inventory(args)
+    assert opened is not None  # noqa: S101 - --fleet needs one
+    return FleetSubjects(opened.fleet(), journal(args), said)
 
 
 def _providers(said: Given) -> list[str] | None:
@@ -214,6 +235,28 @@ def _find_left_over(args: argparse.Namespace, source: Subjects) -> Asked:
                 "is unknown which records it needs."
             )
         )
+    return Asked(found, source, len(found))
+
+
+def _find_lost(args: argparse.Namespace, source: Subjects) -> Asked:
+    """Return the domains for which a host published records that no longer exists."""
+    opened = inventory(args)
+    if opened is None:
+        raise UsageError("--lost-host is about a host of an inventory: add --inventory URL.")
+    opened.require_admin()
+    from certbot_dns_persist.request.fleet import records_of
+    from certbot_dns_persist.request.known_accounts import accounts_of_machine
+
+    holding, accounts = opened.fleet(args.lost_host), opened.accounts()
+    here = accounts_of_machine(Path(args.config_dir), journal(args))
+    records = [*records_of(args.lost_host, holding, accounts, here)]
+    if not records:
+        found: list[Subject | Trouble] = [
+            Trouble(f"The inventory has no record that a host {args.lost_host} published.")
+        ]
+    else:
+        given_options = options.options_of(given(args).options, {})
+        found = [*subjects_of_records(records, given_options)]
     return Asked(found, source, len(found))
 
 
@@ -321,7 +364,7 @@ def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
 
     ``at`` is UNIX seconds. Call this before anything reads them.
     """
-    if _identity(args) is not None:
+    if _identity(args) is not None or getattr(args, "fleet", False):
         return
     from certbot_dns_persist.change.rebuild import rebuild
 
@@ -391,7 +434,7 @@ def preset(args: argparse.Namespace) -> Preset:
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if Certbot cannot use it and the
     arguments do not say what is needed.
     """
-    if _identity(args) is not None:
+    if _identity(args) is not None or getattr(args, "fleet", False):
         return NOTHING_SET
     places = {"--config-dir": args.config_dir, "--logs-dir": args.logs_dir}
     usual = (CONFIG_DIR, LOGS_DIR)

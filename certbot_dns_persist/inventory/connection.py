@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from certbot_dns_persist.errors import (
     ConfigurationError,
     InventoryAway,
+    InventoryBusy,
     InventoryError,
     UsageError,
 )
@@ -158,6 +159,10 @@ class Session:
             ) from error
         except psycopg.errors.QueryCanceled as error:
             raise InventoryAway(f"The inventory takes too long: {_words(error)}.") from error
+        except psycopg.errors.LockNotAvailable as error:
+            raise InventoryBusy(
+                f"The inventory waits for another host: {_words(error)}."
+            ) from error
         except psycopg.OperationalError as error:
             raise InventoryAway(f"The inventory does not answer: {_words(error)}.") from error
         except psycopg.Error as error:

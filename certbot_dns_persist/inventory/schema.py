@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 _FILE = re.compile(r"(\d{4})-.+\.sql")
 
-#: Held while migrations are applied: "dnsp" in ASCII, and a number that no name has.
-_LOCK = (0x646E7370, -1)
+#: The first half of the number of our advisory locks: "dnsp" in ASCII.
+LOCK_CLASS = 0x646E7370
+#: Held while migrations are applied; names have no negative numbers.
+_LOCK = (LOCK_CLASS, -1)
 
 
 def migrations() -> dict[int, str]:

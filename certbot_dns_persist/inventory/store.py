@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from certbot_dns_persist.errors import InventoryError
@@ -21,6 +22,7 @@ from certbot_dns_persist.inventory.holding import (
     Holding,
     Host,
 )
+from certbot_dns_persist.inventory.locks import FleetLocks
 from certbot_dns_persist.inventory.schema import require_current
 
 if TYPE_CHECKING:
@@ -61,6 +63,11 @@ class Inventory:
     def user(self) -> str:
         """The role that we are."""
         return self._session.user
+
+    @cached_property
+    def locks(self) -> FleetLocks:
+        """The locks that keep other hosts from changing the same names."""
+        return FleetLocks(self._session)
 
     @contextlib.contextmanager
     def _transaction(self, *, reading: bool) -> Iterator["Cursor[Any]"]:
@@ -171,6 +178,16 @@ class Inventory:
         with self._transaction(reading=False) as cursor:
             cursor.execute("DELETE FROM dns_persist.host WHERE name = %s", (host,))
             return cursor.rowcount > 0
+
+    def require_admin(self) -> None:
+        """Raise :class:`~certbot_dns_persist.errors.InventoryError` if we may not revoke."""
+        with self._transaction(reading=True) as cursor:
+            cursor.execute("SELECT pg_has_role(session_user, 'dns_persist_admin', 'USAGE')")
+            if cursor.fetchone() != (True,):
+                raise InventoryError(
+                    f"The role {self.user} may not revoke what other hosts have. A member of "
+                    "dns_persist_admin may."
+                )
 
     def revoked(self, host: str, records: Collection[tuple[str, str]]) -> None:
         """Remove records of a host that are no longer in DNS, given as name and value."""

@@ -57,6 +57,10 @@ class Known:
     and value."""
     replaced: Callable[[str], Collection[str]] = lambda name: ()
     """Returns the values at a name that were replaced and are to be removed."""
+    published_by: Callable[[str, str], Collection[str]] = lambda name, value: ()
+    """Returns the other hosts of the fleet that published the record with this name and value."""
+    of_fleet: bool = False
+    """Whether what is needed is what the whole fleet needs, not this machine alone."""
 
     def at(self, name: str, value: str) -> PublishedRecord | None:
         """Return what is noted of a record."""
@@ -104,16 +108,19 @@ def old_names(subject: Subject) -> list[str]:
     return [f"{label}.{subject.request.domain}" for label in NAMES]
 
 
-def not_needed(checked: Iterable[Checked], shared: Collection[str]) -> Iterator[Checked]:
+def not_needed(
+    checked: Iterable[Checked], shared: Collection[str], where: str = "on this machine"
+) -> Iterator[Checked]:
     """Yield each of ``checked``, none of whose domains a certificate needs: nothing can be missing.
 
-    Names that are ``shared``, by an alias, with domains that are needed are left out.
+    Names that are ``shared``, by an alias, with domains that are needed are left out. ``where`` is
+    where the certificates are that we know of.
     """
     for each in checked:
         if each.standing.found.canonical_name in shared:
             continue
         domain = each.subject.request.domain
-        reason = f"No certificate on this machine needs a record for {domain} any more."
+        reason = f"No certificate {where} needs a record for {domain} any more."
         yield dataclasses.replace(each, diagnosis=Diagnosis(Status.OK, reason), needed=False)
 
 
@@ -222,6 +229,9 @@ class _Judge:
         if record.expired(self._standing.at):
             return self._expired(value, record)
         noted = self._known.at(self._name, value)
+        hosts = self._published_by(value, record)
+        if hosts is not None and not self._known.of_fleet:
+            return hosts  # and one of them may need it
         return self._not_needed(
             value,
             record,
@@ -229,6 +239,20 @@ class _Judge:
             server=self._request.server,
             account_url=self._request.account_url,
             provider=noted.provider if noted else None,
+        )
+
+    def _published_by(self, value: str, record: ValidationRecord) -> Notice | None:
+        """Return the notice on a record that other hosts published; ``None`` if none did."""
+        hosts = sorted({*self._known.published_by(self._name, value)})
+        if not hosts:
+            return None
+        more = f" and {len(hosts) - 1} more" if hosts[1:] else ""
+        return self._notice(
+            NoticeKind.KNOWN_ACCOUNT,
+            Severity.OK,
+            value,
+            f"was published by the host {_shown(hosts[0])}{more} in the inventory, for the CA "
+            f"{record.issuer_domain_name}.",
         )
 
     def _not_needed(
@@ -241,6 +265,16 @@ class _Judge:
         account_url: str,
         provider: str | None,
     ) -> Notice:
+        if self._known.of_fleet:
+            hosts = ", ".join(sorted({*self._known.published_by(self._name, value)}))
+            return self._notice(
+                NoticeKind.LEFT_OVER,
+                Severity.WARNING,
+                value,
+                f"is a permission that no certificate in the inventory needs: it lets "
+                f"{_account(record)} get certificates for {self._scope(record, domain)}. To remove "
+                f"all that is left over, on {_shown(hosts)}: certbot-dns-persist prune --left-over",
+            )
         written = f" ({provider} published it)" if provider else ""
         return self._notice(
             NoticeKind.LEFT_OVER,
@@ -303,7 +337,8 @@ class _Judge:
                 f"is ours, and permits more than was requested: policy=wildcard also covers "
                 f"*.{self._request.domain} and every name below it.",
             )
-        if self._known.noted is not None and self._known.at(self._name, value) is None:
+        unknown = self._known.noted is not None and self._known.at(self._name, value) is None
+        if unknown and not self._known.published_by(self._name, value):
             return self._notice(
                 NoticeKind.UNRECORDED,
                 Severity.OK,
@@ -340,11 +375,13 @@ class _Judge:
         noted = self._known.at(self._name, value)
         mine = None if noted is None else self._known.accounts.by_url(noted.account_url)
         account = account or mine
+        if account is None and noted is None and (told := self._published_by(value, record)):
+            return told
         if account is None and (noted or record.account_uri in self._known.published_for):
             url = noted.account_url if noted else record.account_uri
             return self._former(value, record, url)
         if account is not None and account.former:
-            return self._former(value, record, account.url)
+            return self._former(value, record, account.url, account.whose)
         if noted is not None and mine and not self._known.accounts.may_need(noted.domain):
             return self._not_needed(
                 value,
@@ -384,13 +421,19 @@ class _Judge:
             f"declare it: --known-account {_shown(record.account_uri)}",
         )
 
-    def _former(self, value: str, record: ValidationRecord, account_url: str) -> Notice:
-        """Return the notice on a record for an account that Certbot once had here."""
+    def _former(
+        self,
+        value: str,
+        record: ValidationRecord,
+        account_url: str,
+        whose: str = "a former account of this machine",
+    ) -> Notice:
+        """Return the notice on a record for an account that Certbot once had, usually here."""
         place = (self._name, value)
         noted = self._known.at(*place)
         when = (noted and noted.first_published) or self._known.published.get(place)
         published = f", published from here at {when}" if when else ""
-        whose = f"is for a former account of this machine, {_shown(account_url)}{published}"
+        whose = f"is for {whose}, {_shown(account_url)}{published}"
         if record.expired(self._standing.at):
             return self._notice(
                 NoticeKind.EXPIRED,

@@ -20,6 +20,8 @@ from certbot_dns_persist.errors import (
     UnknownAccount,
     UsageError,
 )
+from certbot_dns_persist.inventory.holding import HeldRecord
+from certbot_dns_persist.journal.notes import PublishedRecord
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.options import Options, options_of, too_wide
 from certbot_dns_persist.record import (
@@ -161,25 +163,8 @@ class Subjects:
         saved = next((lineage.options for lineage in self.lineages), {})
         reading = {key: value for key, value in saved.items() if key in ("resolvers", "check")}
         options = options_of(self._given.options, reading)
-        groups: dict[tuple[str, str, str], list[ValidationRecord]] = {}
-        for noted in self._journal.published():
-            if noted.domain in needed:
-                continue
-            with contextlib.suppress(MalformedRecord):  # a value of dns-01
-                record = parse_record(noted.value)
-                key = (noted.domain, noted.server, noted.account_url)
-                groups.setdefault(key, []).append(record)
-        for (domain, server, account_url), records in groups.items():
-            published, *others = dict.fromkeys(record.account_uri for record in records)
-            request = ValidationRequest(
-                domain=domain,
-                wildcard=False,
-                server=server,
-                issuer_domain_names=tuple(sorted({r.issuer_domain_name for r in records})),
-                account_url=account_url,
-                account_uris=AccountUris(published, tuple(others)),
-            )
-            yield Subject(request, options)
+        records = [noted for noted in self._journal.published() if noted.domain not in needed]
+        yield from subjects_of_records(records, options)
 
     @property
     def lineages(self) -> list[Lineage]:
@@ -270,6 +255,28 @@ class Subjects:
                 for domain in bases(lineage.domains):
                     found.setdefault(domain, []).append(lineage)
         return found
+
+
+def subjects_of_records(
+    records: Iterable[PublishedRecord | HeldRecord], options: Options
+) -> Iterator[Subject]:
+    """Yield a subject for each domain and account of ``records``, made from these alone."""
+    groups: dict[tuple[str, str, str], list[ValidationRecord]] = {}
+    for each in records:
+        with contextlib.suppress(MalformedRecord):  # a value of dns-01
+            record = parse_record(each.value)
+            groups.setdefault((each.domain, each.server, each.account_url), []).append(record)
+    for (domain, server, account_url), found in groups.items():
+        published, *others = dict.fromkeys(record.account_uri for record in found)
+        request = ValidationRequest(
+            domain=domain,
+            wildcard=False,
+            server=server,
+            issuer_domain_names=tuple(sorted({r.issuer_domain_name for r in found})),
+            account_url=account_url,
+            account_uris=AccountUris(published, tuple(others)),
+        )
+        yield Subject(request, options)
 
 
 def only_subjects(found: Iterable[Subject | Trouble]) -> Iterator[Subject]:

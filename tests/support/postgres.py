@@ -199,8 +199,11 @@ class Fleet:
             groups = "dns_persist_host, dns_persist_auditor, dns_persist_admin"
             server.execute(f"REVOKE ALL ON DATABASE {self.database} FROM PUBLIC")
             server.execute(f"GRANT CONNECT ON DATABASE {self.database} TO {groups}")
-            for host in hosts:
-                server.add_role(self.role(host), "dns_persist_host")
+            statements = [f'CREATE ROLE "{self.role(host)}" LOGIN' for host in hosts]
+            names = [f'"{self.role(host)}"' for host in hosts]
+            if names:
+                statements.append(f"GRANT dns_persist_host TO {', '.join(names)}")
+                server.execute("; ".join(statements))
             server.add_role(self.role("auditor"), "dns_persist_auditor")
             server.add_role(self.role("admin"), "dns_persist_admin")
 
