@@ -25,7 +25,6 @@ from certbot_dns_persist.options import too_wide
 from certbot_dns_persist.record import MalformedRecord, is_parameter_value, parse_record
 from certbot_dns_persist.request.applicants import Given
 from certbot_dns_persist.request.known_accounts import KnownAccount, KnownAccounts
-from certbot_dns_persist.request.names import Names
 from certbot_dns_persist.request.request import make_request
 from certbot_dns_persist.request.subjects import (
     Subject,
@@ -51,6 +50,11 @@ class FleetSubjects(Subjects):
         """Always, as nothing comes from Certbot's files."""
         return True
 
+    @property
+    def alike(self) -> bool:
+        """Never, as the accounts differ."""
+        return False
+
     def of_lineages(
         self, names: Iterable[str] | None = None, *, but: Collection[str] = ()
     ) -> Iterator[Subject | Trouble]:
@@ -69,22 +73,21 @@ class FleetSubjects(Subjects):
             if self._given.server in (None, server):
                 yield self._made(domain, asked, self._given.account or account_url)
 
-    def of_domains(self, domains: Iterable[str] | Names) -> Iterator[Subject | Trouble]:
-        """Yield ``domains``, each for every account whose certificates have it."""
-        for domain, names in domains if isinstance(domains, Names) else Names(domains):
-            urls = dict.fromkeys(
-                certificate.account_url
-                for certificate in self._by_domain_of_fleet.get(domain, ())
-                if self._given.server in (None, certificate.server)
+    def of_domain(self, domain: str, names: Collection[str]) -> Iterator[Subject | Trouble]:
+        """Yield a domain, and these names of it, for every account whose certificates have it."""
+        urls = dict.fromkeys(
+            certificate.account_url
+            for certificate in self._by_domain_of_fleet.get(domain, ())
+            if self._given.server in (None, certificate.server)
+        )
+        for url in [self._given.account] if self._given.account else urls:
+            yield self._made(domain, names, url)
+        if not urls and not self._given.account:
+            yield Trouble(
+                "No certificate in the inventory has this name. Say whose record it is to be: "
+                "--account with the URL of an account in the inventory.",
+                domain,
             )
-            for url in [self._given.account] if self._given.account else urls:
-                yield self._made(domain, names, url)
-            if not urls and not self._given.account:
-                yield Trouble(
-                    "No certificate in the inventory has this name. Say whose record it is to be: "
-                    "--account with the URL of an account in the inventory.",
-                    domain,
-                )
 
     def left_over(self) -> Iterator[Subject]:
         """Yield the domains with records that no certificate of the fleet needs."""

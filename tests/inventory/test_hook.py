@@ -38,6 +38,7 @@ def silent(fleet: Fleet) -> Iterator[str]:
         yield fleet.url("web1")
 
 
+@pytest.mark.long  # it starts programs, and waits until they give up
 @pytest.mark.parametrize("broken", [away, full, silent])
 def test_the_hook_returns_at_once_whatever_the_database_does_and_the_push_comes_later(
     broken: "Callable[[Fleet], contextlib.AbstractContextManager[str]]",

@@ -35,6 +35,7 @@ from .stoppable import Stoppable
 
 SUPERUSER = "dba"
 _READY = "ready"
+_PLACE = next(place for place in ("/dev/shm", "/tmp") if os.access(place, os.W_OK))  # noqa: S108
 
 _SETTINGS = {
     "autovacuum": "off",
@@ -78,9 +79,10 @@ class Postgres(Stoppable):
         """``longest_file`` is how long a file may become, in octets."""
         place = programs()
         assert place is not None
-        # It does not run as root, and the path of a socket has a hundred characters at most.
+        # It does not run as root, and the path of a socket has a hundred characters at most. Where
+        # there is memory to hold its files, it writes nothing to a disk.
         self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-        self._directory = tempfile.TemporaryDirectory(prefix="pg", dir="/tmp")
+        self._directory = tempfile.TemporaryDirectory(prefix="pg", dir=_PLACE)
         self.directory = Path(self._directory.name)
         os.chown(self.directory, self._user.pw_uid, self._user.pw_gid)
         self.port = free_port()
@@ -197,15 +199,16 @@ class Fleet:
         server.execute(f"CREATE DATABASE {self.database} TEMPLATE {template}")
         if not empty:
             groups = "dns_persist_host, dns_persist_auditor, dns_persist_admin"
-            server.execute(f"REVOKE ALL ON DATABASE {self.database} FROM PUBLIC")
-            server.execute(f"GRANT CONNECT ON DATABASE {self.database} TO {groups}")
-            statements = [f'CREATE ROLE "{self.role(host)}" LOGIN' for host in hosts]
-            names = [f'"{self.role(host)}"' for host in hosts]
-            if names:
-                statements.append(f"GRANT dns_persist_host TO {', '.join(names)}")
-                server.execute("; ".join(statements))
-            server.add_role(self.role("auditor"), "dns_persist_auditor")
-            server.add_role(self.role("admin"), "dns_persist_admin")
+            members = dict.fromkeys(hosts, "host") | {"auditor": "auditor", "admin": "admin"}
+            statements = [
+                f"REVOKE ALL ON DATABASE {self.database} FROM PUBLIC",
+                f"GRANT CONNECT ON DATABASE {self.database} TO {groups}",
+                *(
+                    f'CREATE ROLE "{self.role(name)}" LOGIN IN ROLE dns_persist_{group}'
+                    for name, group in members.items()
+                ),
+            ]
+            server.execute("; ".join(statements))
 
     def role(self, name: str) -> str:
         """Return the role that is called ``name`` here."""
