@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = {"azure", "boto3", "botocore", "cloudflare", "google", "rich", "dns", "asyncio"}
+HEAVY = {"azure", "boto3", "botocore", "cloudflare", "google", "psycopg", "rich", "dns", "asyncio"}
 
 
 def test_importing_the_plugin_loads_nothing_heavy() -> None:

@@ -9,14 +9,14 @@ import pytest
 from support.home import SERVER
 from support.members import Done, Run, add_host, note, places
 from support.nameserver import Nameserver
-from support.postgres import Fleet, Postgres
+from support.postgres import Fleet, Postgres, pooled
 from support.process import free_port
 
 from certbot_dns_persist.change import locks
 from certbot_dns_persist.change.locks import Locks
 from certbot_dns_persist.cli import changing
-from certbot_dns_persist.errors import Busy, CannotLock
-from certbot_dns_persist.inventory.connection import Session, session
+from certbot_dns_persist.errors import Busy
+from certbot_dns_persist.inventory.connection import session
 from certbot_dns_persist.inventory.locks import FleetLocks
 from certbot_dns_persist.record import validation_domain_name
 
@@ -233,14 +233,20 @@ def test_the_locks_of_a_session_that_ends_are_free(postgres: Postgres, tmp_path:
         pass
 
 
-def test_a_pooler_before_the_server_is_refused(
-    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.long  # another server is started
+def test_no_lock_is_taken_through_a_pooler_and_what_takes_none_works(
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fleet = Fleet(postgres, ["web1"])
-    with locks_of(fleet, "web1", tmp_path) as held:
-        monkeypatch.setattr(Session, "is_pooled", True)
-        with pytest.raises(CannotLock, match="connection pooler"), held.hold([NAME]):
-            pass
+    with pooled(world.fleet, "web1", "transaction") as url:
+        assert world.run.inventory("push", url, *places(world.web1)).status == 0
+        done = world("revoke", "--all", "--yes", "--inventory", url)
+        assert done.status == 1
+        assert "Between here and PostgreSQL is a connection pooler" in done.error
+        assert world.values == [world.value]
+        world.nameserver.zones.set_values(NAME, [])
+        assert world("publish", "--all", "--yes", "--inventory", url).status == 0
+    assert world.values == [world.value]
+    assert "connection pooler" in caplog.text
 
 
 def test_removals_wait_for_a_name_that_another_host_changes(

@@ -30,7 +30,8 @@ from psycopg import sql
 from certbot_dns_persist.inventory.connection import session
 from certbot_dns_persist.inventory.schema import migrate
 
-from .process import free_port, wait_until
+from .need import need
+from .process import Process, find_program, free_port, wait_until
 from .stoppable import Stoppable
 
 SUPERUSER = "dba"
@@ -81,10 +82,10 @@ class Postgres(Stoppable):
         assert place is not None
         # It does not run as root, and the path of a socket has a hundred characters at most. Where
         # there is memory to hold its files, it writes nothing to a disk.
-        self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+        self.user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self._directory = tempfile.TemporaryDirectory(prefix="pg", dir=_PLACE)
         self.directory = Path(self._directory.name)
-        os.chown(self.directory, self._user.pw_uid, self._user.pw_gid)
+        os.chown(self.directory, self.user.pw_uid, self.user.pw_gid)
         self.port = free_port()
         self.data = self.directory / "data"
         self.log = self.directory / "log"
@@ -132,7 +133,7 @@ class Postgres(Stoppable):
     def _as_user(self) -> dict[str, Any]:
         if os.geteuid() != 0:
             return {"cwd": self.directory}
-        user = {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+        user = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
         return {**user, "cwd": self.directory}
 
     def _run(self, *command: str) -> None:
@@ -141,11 +142,7 @@ class Postgres(Stoppable):
 
     def _answers(self) -> bool:
         assert self._child.poll() is None, self.log.read_text()
-        try:
-            psycopg.connect(self.url("postgres", SUPERUSER)).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+        return _takes_sessions(self.url("postgres", SUPERUSER))
 
     def url(self, database: str, role: str) -> str:
         """Return the URL of a database on the socket, for a role."""
@@ -231,6 +228,40 @@ class Fleet:
         """Run a statement as one of the roles or, else, as the superuser."""
         role = self.role(name) if name else SUPERUSER
         return self.server.execute_as(role, statement, *values, database=self.database)
+
+
+@contextlib.contextmanager
+def pooled(fleet: Fleet, name: str, mode: str) -> Iterator[str]:
+    """Run PgBouncer before the server; yield the URL for the role called ``name``."""
+    program = find_program("pgbouncer")
+    need(program is not None, "PgBouncer (Debian: pgbouncer) is not installed")
+    server, port = fleet.server, free_port()
+    users, settings = server.directory / "users", server.directory / "pgbouncer.ini"
+    users.write_text(f'"{fleet.role(name)}" ""\n')
+    settings.write_text(
+        f"[databases]\n* = host={server.directory} port={server.port}\n[pgbouncer]\n"
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = trust\nauth_file = {users}\npool_mode = {mode}\n"
+    )
+    process = Process(
+        [str(program), settings],
+        log=server.directory / "pgbouncer.log",
+        user=server.user.pw_uid if os.geteuid() == 0 else None,
+    )
+    url = f"postgresql://{fleet.role(name)}@127.0.0.1:{port}/{fleet.database}"
+    try:
+        process.wait_until(lambda: _takes_sessions(url))
+        yield url
+    finally:
+        process.stop()
+
+
+def _takes_sessions(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

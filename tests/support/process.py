@@ -30,7 +30,9 @@ class Process(Stoppable):
         log: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        user: int | None = None,
     ) -> None:
+        """``user`` is the number of another user to run as, which only root can."""
         self.name = Path(command[0]).name
         self.log = log
         with log.open("ab") as output:
@@ -41,6 +43,7 @@ class Process(Stoppable):
                 stderr=subprocess.STDOUT,
                 env=env,
                 cwd=cwd,
+                user=user,
             )
 
     @property
