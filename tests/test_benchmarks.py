@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from support.bootstrap import ROOT
 
-BENCHMARKS = ["certificate", "check", "first-issue", "growth", "startup"]
+BENCHMARKS = ["certificate", "check", "first-issue", "growth", "judge", "startup"]
 
 
 def output(*command: str) -> str:

@@ -109,6 +109,7 @@ class World:
         companion, _, *places = Companion(self.certbot).command("check")
         others = f"""case "$1" in
             ca) set -- "$@" --server={server} ;;
+            names) ;;
             record) set -- "$@" --server={server} {shlex.join(self._reading)} ;;
             inventory) ;;
             *) set -- "$@" {shlex.join(self._reading)} ;;
@@ -160,6 +161,19 @@ class World:
         saved = {"authenticator": "dns-rfc2136", "renew_hook": "true"}
         file = {"dns_rfc2136_credentials": str(self.write_credentials())}
         add_lineage(self.certbot, DOMAIN, [DOMAIN], {**saved, **file})
+
+    def collect(self, file: str, program: str) -> None:
+        """Let a program have collected answers, and be one that prints them once more."""
+        printed = ROOT / "tests" / "answers" / f"{program}.ndjson"
+        shutil.copy(printed, self.home / file)
+        (self.home / "domains.txt").write_text("ok.answers.test\nother-account.answers.test\n")
+        path = self._bin / program
+        path.write_text(
+            f"#!{sys.executable}\nimport sys\n"
+            "assert sys.stdin.readline() == '_validation-persist.ok.answers.test\\n'\n"
+            f"sys.stdout.write(open({str(printed)!r}).read())\n"
+        )
+        path.chmod(0o755)
 
     def add_account(self) -> tuple[str, str]:
         """Make a second account; return Certbot's id of it and its URL."""
@@ -474,6 +488,26 @@ def world(
     nameserver.zones.set_values(RECORD, [])
     postgres = partial(request.getfixturevalue, "postgres")
     return World(tmp_path, nameserver, ca.directory_url, ca.ca_bundle, postgres)
+
+
+@scene("certbot-dns-persist names --from-file domains.txt | zdns TXT")
+def answers_of_zdns(world: World, commands: str) -> None:
+    world.collect("answers.json", "zdns")
+    with world.start(commands) as screen:
+        result = screen.finish()
+    assert result.returncode == 2
+    assert "1 of 2 domains ok" in " ".join(result.output.split())
+    assert "They do not tell" in result.output
+
+
+@scene("certbot-dns-persist audit --from-file domains.txt --quiet")
+def answers_from_two_places(world: World, commands: str) -> None:
+    world.collect("answers.json", "zdns")
+    world.collect("more.json", "massdns")
+    with world.start(commands) as screen:
+        result = screen.finish()
+    assert result.returncode == 2
+    assert "unknown-account" in result.output
 
 
 COMMANDS = [block for block in blocks("sh") if not block.text.startswith(tuple(NOT_RUN))]

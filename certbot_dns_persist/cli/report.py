@@ -68,7 +68,7 @@ def show(
         with progress(asked.count) as advance:
             for each in checked:
                 severities.add(each.severity)
-                accounts.add(each.subject.request.account_url)
+                accounts.add(each.account_url)
                 for one in reports:
                     one.add(each)
                 advance()

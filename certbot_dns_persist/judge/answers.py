@@ -195,10 +195,17 @@ class _Judge:
     def __call__(
         self, domain: str, names: tuple[str, ...], answers: tuple[Collected | None, ...]
     ) -> Iterable[Checked]:
-        if not self._alike or any(answer and answer[0] != answer[1] for answer in answers):
+        key: tuple[object, ...] = (len(names) if names[0] == domain else -len(names),)
+        alike = self._alike
+        for answer in answers:
+            if answer is None:
+                key += (None,)
+            elif answer[0] != answer[1]:  # an alias is somebody's own
+                alike = False
+            else:
+                key += answer[2:]
+        if not alike:
             return self._judge(self._subjects(domain, names), answers)
-        kind = len(names) if names[0] == domain else -len(names)
-        key = (kind, *(answer and answer[2:] for answer in answers))
         first = self._firsts.get(key)
         if first is not None:
             return (Alike(first, domain),)

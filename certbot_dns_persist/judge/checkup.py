@@ -44,6 +44,11 @@ class Checked:
         return self.subject.request.wildcard
 
     @property
+    def account_url(self) -> str:
+        """The account that the record must be for."""
+        return self.subject.request.account_url
+
+    @property
     def status(self) -> Status:
         """The state, in a word."""
         return self.diagnosis.status
@@ -128,6 +133,10 @@ class Alike(Checked):
         return self._first.checked.wildcard
 
     @property
+    def account_url(self) -> str:
+        return self._first.account_url
+
+    @property
     def status(self) -> Status:
         return self._first.status
 
@@ -199,6 +208,7 @@ class First:
         self.checked = judge(PLACE)
         self.status, self.severity = self.checked.status, self.checked.severity
         self.end, self.kinds = self.checked.end, self.checked.kinds
+        self.account_url = self.checked.account_url
         self.written: dict[Callable[[Checked], str], str] = {}
 
 
