@@ -84,6 +84,11 @@ def normalize_domain_name(name: str) -> str:
     return _in_a_labels(name.casefold(), name)
 
 
+def is_normal_domain_name(name: str) -> bool:
+    """Whether ``name`` is as :func:`normalize_domain_name` returns it: for millions of names."""
+    return _NORMAL_NAME.fullmatch(name) is not None
+
+
 def _in_a_labels(folded: str, name: str) -> str:
     """Return ``folded``, which is ``name`` in lower case, in A-labels, or raise ValueError."""
     # Ideographic full stops are label separators, too (RFC 3490 section 3.1).

@@ -63,10 +63,27 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
 
 
-def python(code: str, environment: dict[str, str]) -> str:
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    ).stdout
+READ = """
+import sys, pyarrow.parquet
+for row in pyarrow.parquet.read_table(sys.argv[1] + "/results").to_pylist():
+    print(row["domain"], row["wildcard"], row["status"], row["severity"])
+"""
+
+ASK = """
+import sys, os, pathlib, duckdb
+queries = pathlib.Path(sys.argv[1]).read_text()
+os.chdir(sys.argv[2])
+database = duckdb.connect()
+for query in duckdb.extract_statements(queries):
+    print(database.execute(query).fetchall())
+"""
+
+
+def python(code: str, environment: dict[str, str], *arguments: Path) -> str:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_cluster_finds_what_one_process_does_and_loses_nothing_with_a_worker(
@@ -78,63 +95,39 @@ def test_a_cluster_finds_what_one_process_does_and_loses_nothing_with_a_worker(
     file.write_text("".join(f"{name}\n" for name in names))
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
-    dask = [sys.executable, "-m", "distributed.cli"]
-    scheduler = Process(
-        [*dask[:2], "distributed.cli.dask_scheduler", "--host=127.0.0.1", f"--port={port}"]
-        + ["--no-dashboard", "--no-jupyter"],
-        log=tmp_path / "scheduler.log",
-        env=environment,
-        cwd=tmp_path,
-    )
-    running = [scheduler]
+
+    def start(log: str, *command: str | Path) -> Process:
+        line = [sys.executable, *command]
+        return Process(line, log=tmp_path / log, env=environment, cwd=tmp_path)
+
+    scheduler = ("-m", "distributed.cli.dask_scheduler", "--host=127.0.0.1", f"--port={port}")
+    running = [start("scheduler", *scheduler, "--no-dashboard", "--no-jupyter")]
     try:
-        for number in range(2):
-            running.append(
-                Process(
-                    [*dask[:2], "distributed.cli.dask_worker", address, "--host=127.0.0.1"]
-                    + ["--nthreads=1", "--no-nanny", "--no-dashboard", f"--name=w{number}"],
-                    log=tmp_path / f"worker{number}.log",
-                    env=environment,
-                    cwd=tmp_path,
-                )
-            )
-        program = Process(
-            [sys.executable, FLEET / "check_names.py", f"--scheduler={address}"]
-            + [f"--issuer={ISSUER}", f"--account-uri={URI}"]
-            + [f"--resolver={served.resolver.address}:53", "--names-per-partition=20"]
-            + ["--queries-per-second=60", str(file), str(results)],
-            log=tmp_path / "program.log",
-            env=environment,
+        worker = ("-m", "distributed.cli.dask_worker", address, "--host=127.0.0.1", "--nthreads=1")
+        running += [start(f"worker{n}", *worker, "--no-nanny", "--no-dashboard") for n in (0, 1)]
+        program = start(
+            "program",
+            *(FLEET / "check_names.py", f"--scheduler={address}", f"--issuer={ISSUER}"),
+            *(f"--account-uri={URI}", f"--resolver={served.resolver.address}:53"),
+            *("--names-per-partition=20", "--queries-per-second=60", str(file), str(results)),
         )
         running.append(program)
         # In the middle of the work.
-        program.wait_until(lambda: any(results.glob("*.parquet")), "writes", seconds=120)
+        wait_until(lambda: program.ended or any(results.glob("*.parquet")), "it writes", 120)
+        assert not program.ended, (tmp_path / "program").read_text()
         os.kill(running[1].pid, signal.SIGKILL)
-        wait_until(lambda: program.ended, "the program ends", seconds=180)
+        wait_until(lambda: program.ended, "the program ends", 180)
     finally:
         for process in reversed(running):
             process.stop()
-    told = (tmp_path / "program.log").read_text()
-    rows = python(
-        f'import duckdb; [print(*row) for row in duckdb.sql("select domain, wildcard, status, '
-        f"severity from '{results}/*.parquet'\").fetchall()]",
-        environment,
-    )
-    alone = check(
-        names,
-        issuer_domain_names=[ISSUER],
-        account_uri=URI,
-        resolvers=[(served.resolver.address, 53)],
-    )
+    told = (tmp_path / "program").read_text()
+    rows = python(READ, environment, tmp_path)
+    resolvers = [(served.resolver.address, 53)]
+    alone = check(names, issuer_domain_names=[ISSUER], account_uri=URI, resolvers=resolvers)
     expected = [f"{r.domain} {r.wildcard} {r.status} {r.severity}" for r in alone]
     assert sorted(rows.splitlines()) == sorted(expected), told
     assert {line.split()[2] for line in expected} == {"ok", "expired", "missing", "mismatch"}
-    queries = (FLEET / "queries.sql").read_text()
-    asked = python(
-        f"import duckdb, os; os.chdir({str(tmp_path)!r}); print(duckdb.sql({queries!r}).fetchall())",
-        environment,
-    )
-    assert "n0.zone0.test" in asked
+    assert "n9.zone3.test" not in python(ASK, environment, FLEET / "queries.sql", tmp_path)
 
 
 def test_a_server_in_several_partitions_gets_its_share_in_each(

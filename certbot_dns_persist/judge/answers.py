@@ -14,7 +14,7 @@ from certbot_dns_persist.lookup.collected import BadLine, Collected, read
 from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.record import (
     VALIDATION_LABEL,
-    normalize_domain_name,
+    is_normal_domain_name,
     validation_domain_name,
 )
 from certbot_dns_persist.request.subjects import Subject
@@ -61,10 +61,7 @@ class Everything:
 
     def wanted(self, domain: str) -> tuple[str, ...] | None:
         """Return the domain, if it is one."""
-        try:
-            return (domain,) if normalize_domain_name(domain) == domain else None
-        except ValueError:
-            return None
+        return (domain,) if is_normal_domain_name(domain) else None
 
     take = wanted
 

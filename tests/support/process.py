@@ -50,6 +50,10 @@ class Process(Stoppable):
     def pid(self) -> int:
         return self._child.pid
 
+    @property
+    def ended(self) -> bool:
+        return self._child.poll() is not None
+
     def wait_until(self, ready: Callable[[], bool], what: str = "answers") -> None:
         """Poll until ``ready()``; if that fails, raise an error with the process's log."""
         try:
