@@ -119,6 +119,12 @@ def test_of_a_hundred_names_the_key_may_write_99_and_others_write_meanwhile(
     assert caplog.messages == []
 
 
+def add_until_it_ends(place: Place, names: list[str]) -> None:
+    # Where the tests run in the background, their shell may have set it to be ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    place.add(names)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_what_a_run_that_ends_between_two_updates_has_noted_is_true_of_each_name(
     bind: Bind, place: Place, domain: str, number: signal.Signals
@@ -126,7 +132,8 @@ def test_what_a_run_that_ends_between_two_updates_has_noted_is_true_of_each_name
     """In a process, so that it can be ended as by anybody else."""
     names = [f"_validation-persist.b{number}.{domain}" for number in range(5)]
     wanted = [*names, FORBIDDEN]
-    run = multiprocessing.get_context("spawn").Process(target=place.add, args=(wanted,))
+    context = multiprocessing.get_context("spawn")
+    run = context.Process(target=add_until_it_ends, args=(place, wanted))
 
     def end(update: int) -> None:
         # The first one is refused as a whole, and sent as two halves.

@@ -154,24 +154,24 @@ def test_nothing_stands_before_the_first_change(
     assert not files.config.exists()
 
 
-def _write_fifty(root: Path, writer: int) -> None:
-    for number in range(50):
+def _write_twenty(root: Path, writer: int) -> None:
+    for number in range(20):
         value = f"writer {writer}, value {number}"
         Files(root).done(dataclasses.replace(ADDED, value=value))
 
 
 def test_processes_that_write_at_once_lose_nothing(files: Files, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write_fifty, args=(tmp_path, n)) for n in range(4)]
+    writers = [context.Process(target=_write_twenty, args=(tmp_path, n)) for n in range(4)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
         assert writer.exitcode == 0
 
-    expected = {f"writer {writer}, value {n}" for writer in range(4) for n in range(50)}
+    expected = {f"writer {writer}, value {n}" for writer in range(4) for n in range(20)}
     assert {line["value"] for line in files.lines()} == expected
-    assert len(files.lines()) == 400
+    assert len(files.lines()) == 160
     assert {record.value for record in files.journal().published()} == expected
 
 
