@@ -50,14 +50,14 @@ def checked(
     """
     faults = Faults()
     pool, subjects = _pool(asked, besides)
-    *some, last = UNTOLD.values()
-    print(
-        f"Judged by answers that were collected elsewhere. They do not tell {', '.join(some)} or "
-        f"{last}: check without --answers looks at these, too.",
-        file=sys.stderr,
-    )
     with contextlib.ExitStack() as stack:
         sources = {name: stack.enter_context(_opened(path)) for name, path in _files(args).items()}
+        *some, last = UNTOLD.values()
+        print(
+            "Judged by answers that were collected elsewhere. They do not tell "
+            f"{', '.join(some)} or {last}: check without --answers looks at these, too.",
+            file=sys.stderr,
+        )
         yield from judge(
             {name: _lines(file, name) for name, file in sources.items()},
             pool,

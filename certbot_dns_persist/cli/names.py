@@ -9,9 +9,11 @@ from certbot_dns_persist.record import validation_domain_name
 from certbot_dns_persist.shown import printable
 
 EXAMPLES = """\
-  certbot-dns-persist names --all | zdns TXT > answers.json
-  certbot-dns-persist names --from-file domains.txt > names.txt
-  massdns -r resolvers.txt -t TXT -o J names.txt > answers.json
+  certbot-dns-persist names --all
+  certbot-dns-persist names -d example.com -d www.example.com
+
+Feed them to zdns TXT, or to massdns -t TXT -o J:
+  zdns TXT --input-file=names.txt --output-file=answers.json
 
 check and audit judge what these programs print: see their --answers. With --all, we also print the
 names of records in our notes that no certificate needs any more.

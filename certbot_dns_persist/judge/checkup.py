@@ -121,8 +121,8 @@ class Alike(Checked):
 
     def __init__(self, first: "First", domain: str) -> None:
         """``domain`` is normalised."""
-        self.__dict__["_first"] = first
-        self.__dict__["_domain"] = domain
+        own = self.__dict__  # attributes cannot be set here
+        own["_first"], own["_domain"] = first, domain
 
     @property
     def domain(self) -> str:

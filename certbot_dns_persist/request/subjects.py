@@ -25,10 +25,13 @@ from certbot_dns_persist.journal.notes import PublishedRecord
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.options import Options, options_of, too_wide
 from certbot_dns_persist.record import (
+    MAX_NAME_OCTETS,
     MalformedRecord,
     ValidationRecord,
+    is_normal_domain_name,
     normalize_domain_name,
     parse_record,
+    validation_domain_name,
 )
 from certbot_dns_persist.request.applicants import Applicants, Given
 from certbot_dns_persist.request.lineages import Lineage, our_lineages, read_lineage
@@ -45,6 +48,10 @@ _NAMED = 5
 
 #: The longest name that a message repeats in full: every valid one.
 _SHOWN = 255
+
+
+#: The longest domain that surely has a record's name.
+_SHORT = MAX_NAME_OCTETS - len(validation_domain_name(""))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,8 +362,10 @@ def normalize(name: str) -> str:
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError`.
     """
     base = name.removeprefix("*.")
+    if len(base) <= _SHORT and is_normal_domain_name(base) and not base[-1].isdigit():
+        return name  # as most are
     shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
-    if ":" in base or base[-1:].isdigit():  # saves time for most names
+    if ":" in base or base[-1:].isdigit():
         with contextlib.suppress(ValueError):
             ipaddress.ip_address(base)
             raise ConfigurationError(

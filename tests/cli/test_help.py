@@ -1,6 +1,7 @@
 """What ``--help`` promises: the examples of every command work as they stand there."""
 
 import argparse
+import json
 import re
 import shlex
 import subprocess
@@ -96,6 +97,9 @@ def test_the_examples_of_each_command_work(
     takes = subparser(name)._option_string_actions
     for value in FOREIGN:  # which would be told
         bind.delete_txt(issued.name, value)
+    bind.settle()
+    for file in ("answers.json", "a.json", "b.json"):
+        (tmp_path / file).write_text(collected(issued.name, bind))
     for example in examples(name):
         for theirs, ours in stands_for.items():
             example = re.sub(rf"(?<![\w-]){re.escape(theirs)}", ours, example)
@@ -122,6 +126,14 @@ def test_the_examples_of_each_command_work(
             cwd=tmp_path,
         )
         assert done.returncode == 0, f"{example}\n{done.output}"
+
+
+def collected(name: str, bind: Bind) -> str:
+    """Return what massdns would print of a name."""
+    values = bind.resolver.values(name)
+    answers = [{"type": "TXT", "name": f"{name}.", "data": value} for value in values]
+    told = {"name": f"{name}.", "type": "TXT", "status": "NOERROR", "data": {"answers": answers}}
+    return json.dumps(told) + "\n"
 
 
 def output_of(command: str, bind: Bind) -> str:
