@@ -11,6 +11,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 from support.members import Run, add_host, places
+from support.pebble import make_certificate
 from support.postgres import Fleet, Postgres, stopped
 from support.process import free_port
 
@@ -97,6 +98,37 @@ def test_a_password_file_a_service_file_and_tls_are_those_of_libpq(
     # A server that does not offer TLS is not talked to without it.
     with pytest.raises(InventoryAway, match="server does not support SSL"):
         session(f"{url}?sslmode=verify-full&sslrootcert=/x.pem", "test").__enter__()
+
+
+@pytest.mark.long  # another server is started
+def test_tls_verifies_the_server_and_a_connection_in_plain_text_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Postgres(tls=True) as server:
+        fleet = Fleet(server, [])
+        role = fleet.role("web1")
+        server.add_role(role, "dns_persist_host", SECRET)
+        passwords = tmp_path / "pgpass"
+        passwords.write_text(f"*:*:*:{role}:{SECRET}\n")
+        passwords.chmod(0o600)
+        monkeypatch.setenv("PGPASSFILE", str(passwords))
+        where = f":{server.port}/{fleet.database}?sslrootcert={quote(str(server.ca), safe='')}"
+        verified = f"{where}&sslmode=verify-full"
+
+        with opened(f"postgresql://{role}@localhost{verified}", "test") as inventory:
+            assert inventory.hosts() == []
+        with pytest.raises(InventoryAway, match=r'does not match host name "db.example"'):
+            session(
+                f"postgresql://{role}@db.example{verified}&hostaddr=127.0.0.1", "test"
+            ).__enter__()
+        make_certificate(server.ca, tmp_path / "cert.pem", tmp_path / "key.pem")  # another CA
+        with pytest.raises(InventoryAway, match="certificate verify failed"):
+            session(f"postgresql://{role}@localhost{verified}", "test").__enter__()
+
+        assert "is not encrypted" not in caplog.text
+        with opened(f"postgresql://{role}@127.0.0.5{where}&sslmode=disable", "test"):
+            pass
+        assert "The connection to the inventory at 127.0.0.5 is not encrypted" in caplog.text
 
 
 def test_a_server_that_is_away_is_said_to_be(run: Run) -> None:

@@ -31,6 +31,7 @@ from certbot_dns_persist.inventory.connection import session
 from certbot_dns_persist.inventory.schema import migrate
 
 from .need import need
+from .pebble import make_certificate
 from .process import Process, find_program, free_port, wait_until
 from .stoppable import Stoppable
 
@@ -42,7 +43,7 @@ _SETTINGS = {
     "autovacuum": "off",
     "fsync": "off",
     "full_page_writes": "off",
-    "listen_addresses": "127.0.0.1",
+    "listen_addresses": "127.0.0.1,127.0.0.5",
     "log_connections": "on",
     "log_min_messages": "warning",
     "max_connections": "260",
@@ -76,8 +77,11 @@ def missing() -> str | None:
 class Postgres(Stoppable):
     """A server, from construction to :meth:`stop`."""
 
-    def __init__(self, *, longest_file: int | None = None) -> None:
-        """``longest_file`` is how long a file may become, in octets."""
+    def __init__(self, *, longest_file: int | None = None, tls: bool = False) -> None:
+        """``longest_file`` is how long a file may become, in octets.
+
+        With ``tls``, ``ca`` has issued the certificate of localhost, and of nothing else.
+        """
         place = programs()
         assert place is not None
         # It does not run as root, and the path of a socket has a hundred characters at most. Where
@@ -95,8 +99,16 @@ class Postgres(Stoppable):
             *("--auth-local", "trust", "--auth-host", "scram-sha-256"),
             *("--encoding", "UTF8", "--locale", "C.UTF-8"),
         )
+        self.ca = self.directory / "ca.pem"
+        encrypted = {"ssl_cert_file": self.data / "cert.pem", "ssl_key_file": self.data / "key.pem"}
+        if tls:
+            make_certificate(self.ca, *encrypted.values())
+            for path in encrypted.values():
+                path.chmod(0o600)
+                os.chown(path, self.user.pw_uid, self.user.pw_gid)
         settings = {
             **_SETTINGS,
+            **({"ssl": "on"} | {k: str(path) for k, path in encrypted.items()} if tls else {}),
             "port": str(self.port),
             "unix_socket_directories": str(self.directory),
         }
