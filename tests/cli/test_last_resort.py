@@ -155,14 +155,21 @@ def test_no_command_and_an_unknown_one_end_with_3(
     assert capsys.readouterr().err.startswith("usage: ")
 
 
-@pytest.mark.parametrize("name", WITH_SUBJECTS)
+WRONG = [
+    ([], "Give exactly one of"),
+    (["-d", "example.com", "--all"], "Give exactly one of"),
+    (["-d", "not a name"], "'not a name' is not a domain name"),
+    (["-d", "example.com", "--dns-persist-resolvers=nobody"], "--dns-persist-resolvers"),
+]
+
+
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("name", "wrong", "words"),
     [
-        ([], "Give exactly one of"),
-        (["-d", "example.com", "--all"], "Give exactly one of"),
-        (["-d", "not a name"], "'not a name' is not a domain name"),
-        (["-d", "example.com", "--dns-persist-resolvers=nobody"], "--dns-persist-resolvers"),
+        (name, *wrong)
+        for name in WITH_SUBJECTS
+        for wrong in WRONG
+        if wrong is not WRONG[-1] or name != "names"  # which asks nobody
     ],
 )
 def test_wrong_usage_ends_with_3_in_every_command_with_subjects(
