@@ -125,6 +125,7 @@ def add_until_it_ends(place: Place, names: list[str]) -> None:
     place.add(names)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_what_a_run_that_ends_between_two_updates_has_noted_is_true_of_each_name(
     bind: Bind, place: Place, domain: str, number: signal.Signals
