@@ -135,6 +135,7 @@ def bind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bind]:
 def postgres() -> Iterator[Postgres]:
     """PostgreSQL; each test takes a ``support.postgres.Fleet`` of its own."""
     need(not postgres_support.missing(), str(postgres_support.missing()))
+    os.environ["PGCONNECT_TIMEOUT"] = "100"  # of a busy machine
     with Postgres() as running:
         yield running
 

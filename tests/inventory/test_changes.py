@@ -179,7 +179,7 @@ def test_the_records_of_a_lost_host_are_revoked_and_others_stay(world: World) ->
 
 
 @contextlib.contextmanager
-def locks_of(fleet: Fleet, name: str, directory: Path, seconds: float = 5.0) -> Iterator[Locks]:
+def locks_of(fleet: Fleet, name: str, directory: Path, seconds: float = 60.0) -> Iterator[Locks]:
     with session(fleet.url(name), f"revoke by {name}") as connected:
         yield Locks(directory / name, seconds, FleetLocks(connected))
 
@@ -211,10 +211,11 @@ def test_whoever_holds_a_name_too_long_is_named(postgres: Postgres, tmp_path: Pa
     fleet = Fleet(postgres, ["web1", "web2"])
     with (
         locks_of(fleet, "web1", tmp_path) as first,
+        locks_of(fleet, "web2", tmp_path, 60) as patient,
         locks_of(fleet, "web2", tmp_path, 0.3) as second,
         first.hold([NAME]),
     ):
-        with second.hold(["another.example.test"]):
+        with patient.hold(["another.example.test"]):
             pass
         role = fleet.role("web1")
         with (
@@ -252,12 +253,13 @@ def test_no_lock_is_taken_through_a_pooler_and_what_takes_none_works(
 def test_removals_wait_for_a_name_that_another_host_changes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "SECONDS", 0.5)
     number = locks._number(NAME)
     with (
+        monkeypatch.context() as impatient,
         session(world.fleet.url("web2"), "rotate") as connected,
         FleetLocks(connected).hold({number: NAME}, 1),
     ):
+        impatient.setattr(locks, "SECONDS", 0.5)
         done = world("revoke", "--all", "--yes", "--inventory", world.fleet.url("web1"))
         assert done.status == 1
         assert f"{NAME} is being changed by {world.fleet.role('web2')}" in done.error

@@ -151,6 +151,7 @@ def test_a_server_that_accepts_and_never_answers_is_left_in_time(
 
 
 def test_no_setting_makes_a_connection_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGCONNECT_TIMEOUT", raising=False)
     seconds = connection._connect_seconds
     assert seconds({}) == 10
     assert seconds({"connect_timeout": "3"}) == 3
@@ -161,8 +162,11 @@ def test_no_setting_makes_a_connection_wait_for_ever(monkeypatch: pytest.MonkeyP
     assert seconds({}) == 10
 
 
-def test_a_statement_that_takes_too_long_is_ended_by_the_server(postgres: Postgres) -> None:
+def test_a_statement_that_takes_too_long_is_ended_by_the_server(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fleet = Fleet(postgres, [])
+    monkeypatch.setattr(connection, "GRACE_SECONDS", 60.0)
     with (
         session(fleet.url("auditor"), "test") as connected,
         pytest.raises(InventoryAway, match="takes too long: canceling statement"),
