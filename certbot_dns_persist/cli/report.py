@@ -15,6 +15,7 @@ from certbot_dns_persist.judge.checkup import Checked, worst
 from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF, Severity
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.console import console
+from certbot_dns_persist.render.evidence import Evidence, Scope
 from certbot_dns_persist.render.lines import Lines
 from certbot_dns_persist.render.plugin_output import PluginOutput
 from certbot_dns_persist.shown import printable
@@ -43,8 +44,47 @@ def file_reports(args: argparse.Namespace, *, at: int) -> list["Report"]:
 
         # For its owner only: it shows which hashed account is whose.
         file = OutputFile("--html", Path(args.html))
-        reports.append(Html(file.write, at=at))
+        reports.append(Html(file.write, at=at, evidence=_evidence(args)))
     return reports
+
+
+#: What of the command line says where things go, not what is looked at.
+_OUTPUTS = frozenset(["command", "debug", "html", "json", "logs_dir", "metrics", "quiet", "since"])
+#: What has a place of its own in the scope.
+_SUBJECTS = frozenset(["all", "cert_name", "domains", "from_file"])
+
+
+def _evidence(args: argparse.Namespace) -> Evidence:
+    """Return what the report says of this run."""
+    import importlib.metadata
+    import socket
+
+    scope = Scope(
+        command=args.command,
+        certificates=tuple(args.cert_name),
+        domains=tuple(each.strip() for given in args.domains for each in given.split(",")),
+        all=args.all,
+        from_file=args.from_file,
+        options=tuple(_options(args)),
+    )
+    release = importlib.metadata.version("certbot-dns-persist")
+    return Evidence(
+        scope,
+        program=f"certbot-dns-persist {release}",
+        host=socket.gethostname(),
+        asks_dns=not args.answers,
+    )
+
+
+def _options(args: argparse.Namespace) -> Iterator[str]:
+    """Yield the options that say how or with what the subjects are judged, sorted."""
+    for name, value in sorted(vars(args).items()):
+        an_option = isinstance(value, (bool, int, str, list)) and name not in _OUTPUTS | _SUBJECTS
+        if not an_option or value == args.parser.get_default(name):
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        for each in value if isinstance(value, list) else [value]:
+            yield flag if each is True else f"{flag}={each}"
 
 
 def show(
@@ -102,7 +142,8 @@ class Report(Protocol):
 
 def _report(args: argparse.Namespace, at: int) -> Report:
     if args.json:
-        return Json(sys.stdout, at=at, untold=list(UNTOLD) if args.answers else ())
+        untold = list(UNTOLD) if args.answers else ()
+        return Json(sys.stdout, at=at, untold=untold, evidence=_evidence(args))
     if not sys.stdout.isatty() and args.quiet:
         return PluginOutput(sys.stdout, command=args.command, at=at, warn_days=args.warn_days)
     if not sys.stdout.isatty():

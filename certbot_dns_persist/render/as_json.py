@@ -12,6 +12,7 @@ from certbot_dns_persist.judge.diagnosis import Severity
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import ServerAnswer
 from certbot_dns_persist.record import format_time
+from certbot_dns_persist.render.evidence import Evidence
 from certbot_dns_persist.value.txt import to_octets
 
 #: The version of the form: of what is in it, nothing is renamed, removed or given another meaning.
@@ -21,22 +22,40 @@ VERSION = 1
 class Json:
     """One JSON object."""
 
-    def __init__(self, out: TextIO, *, at: int, untold: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        out: TextIO,
+        *,
+        at: int,
+        untold: Sequence[str] = (),
+        evidence: Evidence | None = None,
+    ) -> None:
         """``at`` is when the check began, in UNIX seconds; ``untold`` is what nobody looked at."""
         self._out = out
+        self._evidence = evidence
         self._separator = "\n"
         out.write(f'{{"version": {VERSION}, "checked_at": "{format_time(at)}", ')
+        if evidence is not None:
+            out.write(f"{_members(evidence.begun())}, ")
         out.write(f'"untold": {json.dumps(untold)}, "records": [' if untold else '"records": [')
 
     def add(self, checked: Checked) -> None:
         """Write one record."""
+        if self._evidence is not None:
+            self._evidence.add(checked)
         self._out.write(f"{self._separator}  {checked.written(_dumped)}")
         self._separator = ",\n"
 
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Write what is only known at the end."""
-        errors = json.dumps(list(troubles))
-        self._out.write(f'\n], "errors": {errors}, "status": {json.dumps(severity)}}}\n')
+        ended = self._evidence.ended() if self._evidence is not None else {}
+        last = {**ended, "errors": list(troubles), "status": severity}
+        self._out.write(f"\n], {_members(last)}}}\n")
+
+
+def _members(some: dict[str, Any]) -> str:
+    """Return the members of an object, without its braces."""
+    return json.dumps(some)[1:-1]
 
 
 def _dumped(checked: Checked) -> str:

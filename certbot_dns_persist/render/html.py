@@ -22,6 +22,7 @@ from certbot_dns_persist.judge.diagnosis import SEVERITIES, Severity
 from certbot_dns_persist.judge.notice import Notice
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.render.as_json import server_status
+from certbot_dns_persist.render.evidence import Evidence
 from certbot_dns_persist.shown import printable
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -44,14 +45,16 @@ _VERDICTS = {
 class Html:
     """Collects results, and writes the page at the end."""
 
-    def __init__(self, write: Callable[[bytes], None], *, at: int, host: str | None = None) -> None:
+    def __init__(
+        self, write: Callable[[bytes], None], *, at: int, evidence: Evidence | None = None
+    ) -> None:
         """``write`` takes the page at the end.
 
-        ``at`` is when the audit began, in UNIX seconds; ``host`` is where, by default this machine.
+        ``at`` is when the audit began, in UNIX seconds.
         """
         self._write = write
         self._at = at
-        self._host = socket.gethostname() if host is None else host
+        self._evidence = evidence
         self._strings: dict[str, int] = {}
         self._records: list[list[Any]] = []
         self._severities: Counter[Severity] = Counter()
@@ -59,6 +62,8 @@ class Html:
 
     def add(self, checked: Checked) -> None:
         """Add one domain."""
+        if self._evidence is not None:
+            self._evidence.add(checked)
         severity = checked.severity
         self._severities[severity] += 1
         if severity != Severity.OK and len(self._listed) < MOST_LISTED:
@@ -133,10 +138,12 @@ class Html:
             "strings": list(self._strings),
             "records": self._records,
         }
+        host = socket.gethostname() if self._evidence is None else self._evidence.host
         page = _page(
             {
-                "title": html.escape(f"dns-persist-01 on {self._host}"),
-                "host": html.escape(self._host),
+                "title": html.escape(f"dns-persist-01 on {host}"),
+                "host": html.escape(host),
+                "facts": self._facts(),
                 "moment": format_time(self._at),
                 "when": format_time(self._at).replace("T", " ").replace("Z", " UTC"),
                 "severity": severity,
@@ -146,6 +153,14 @@ class Html:
             }
         )
         self._write(page.encode())
+
+    def _facts(self) -> str:
+        facts = self._evidence.facts() if self._evidence is not None else []
+        told = [
+            (term, "".join(f"<dd>{html.escape(printable(line))}</dd>\n" for line in lines))
+            for term, lines in facts
+        ]
+        return "".join(f"<dt>{term}</dt>{lines}" for term, lines in told)
 
     def _verdict(self, severity: Severity) -> str:
         total = self._severities.total()

@@ -24,6 +24,7 @@ from certbot_dns_persist.judge.diagnosis import Severity, diagnose
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.options import options_of
+from certbot_dns_persist.render.evidence import Evidence, Scope
 from certbot_dns_persist.render.html import Html
 from certbot_dns_persist.request.known_accounts import KnownAccounts
 from certbot_dns_persist.request.request import make_request
@@ -64,7 +65,11 @@ def checked(domain: str, *values: str, ours: str | None = "", wildcard: bool = F
     found = Found(request.name, request.name, "example", servers)
     standing = Standing(request, found, AT)
     diagnosis = diagnose(standing, Inspection(domain, found, bogus=False), warn_days=30)
-    result = Checked(Subject(request, options_of({}, {})), standing, diagnosis)
+    result = Checked(
+        Subject(request, options_of({"resolvers": "192.0.2.53,[2001:db8::53]:5353"}, {})),
+        standing,
+        diagnosis,
+    )
     return dataclasses.replace(result, notices=notices(result, Known(KnownAccounts([]), None)))
 
 
@@ -102,7 +107,11 @@ def many(count: int) -> Iterator[Checked]:
 
 
 def write(path: Path, audited: list[Checked], troubles: list[str] | None = None) -> Path:
-    page = Html(OutputFile("--html", path).write, at=AT, host="web-1.example.com")
+    scope = Scope(
+        "audit", domains=("*.example", "<i>"), options=("--known-account=https://x.example/",)
+    )
+    evidence = Evidence(scope, program="certbot-dns-persist 1.2.3", host="web-1.example.com")
+    page = Html(OutputFile("--html", path).write, at=AT, evidence=evidence)
     for each in audited:
         page.add(each)
     severity = worst(each.severity for each in audited)
@@ -159,6 +168,25 @@ def test_the_gravest_come_first_and_are_counted(page: Browser) -> None:
     assert page.texts("#shown") == ["All 8 domains."]
     assert "web-1.example.com" in page.texts("header")[0]
     assert "2027-01-15 08:00:00 UTC" in page.texts("header")[0]
+
+
+def test_the_page_says_what_was_asked_of_whom_and_by_which_release(page: Browser) -> None:
+    (facts,) = page.texts("#facts")
+    assert facts.splitlines() == [
+        "Program",
+        "certbot-dns-persist 1.2.3",
+        "Scope",
+        "audit of *.example, <i> with --known-account=https://x.example/",
+        "Accounts",
+        f"{URL} at https://acme-v02.api.example/directory",
+        "Resolvers",
+        "192.0.2.53, [2001:db8::53]:5353",
+    ]
+
+
+def test_what_never_expires_is_not_shown_as_good(page: Browser) -> None:
+    assert page.one("[data-slot=never]").get_attribute("class") == "plain"
+    assert page.one("[data-slot='2027-08']").get_attribute("class") == "ok"
 
 
 def test_a_column_sorts_both_ways_by_the_keyboard_and_says_so(page: Browser) -> None:
@@ -263,14 +291,36 @@ def test_whatever_is_printed_shows_the_findings(page: Browser) -> None:
 
 
 @pytest.mark.browser
-def test_in_a_narrow_window_nothing_is_cut_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("dark", "color"), [(True, 230), (False, 27)])
+def test_on_a_phone_reasons_are_visible_and_nothing_is_cut_off(
+    tmp_path: Path, dark: bool, color: int
+) -> None:
     need(not browser_support.missing(), str(browser_support.missing()))
-    with Browser(tmp_path / "profile", dark=True, width=400) as narrow:
+    with Browser(tmp_path / "profile", dark=dark, width=390) as narrow:
         narrow.open(write(tmp_path / "report.html", SOME))
-        narrow.one("#expand").click()
         script = "return [document.documentElement.scrollWidth, innerWidth]"
-        assert narrow.run(script) == [400, 400]
-        assert narrow.run("return getComputedStyle(document.body).color") == "rgb(230, 233, 237)"
+        assert narrow.run(script) == [390, 390]
+        reasons = narrow.texts(".why")
+        assert len(reasons) == 5
+        assert "There is no TXT record" in reasons[0]
+        assert "unknown account" in reasons[2]
+        narrow.one("#expand").click()
+        assert narrow.run(script) == [390, 390]
+        assert not any(each.is_displayed() for each in narrow.all(".why"))
+        text = narrow.run("return getComputedStyle(document.body).color")
+        assert text.startswith(f"rgb({color}, ")
+
+
+def test_on_paper_a_long_finding_begins_right_below_and_leaves_no_page_half_empty(
+    browser: Browser, tmp_path: Path
+) -> None:
+    long = [
+        checked(f"hostile-{number}.example", HOSTILE, TRICKY, "v=spf1 -all") for number in range(6)
+    ]
+    browser.open(write(tmp_path / "report.html", long))
+    pages = browser.printed_pages()
+    browser.run("document.styleSheets[0].insertRule('.detail { break-inside: avoid !important }')")
+    assert pages < browser.printed_pages()
 
 
 def test_every_control_has_a_name(page: Browser) -> None:

@@ -1,6 +1,8 @@
 """A real Chromium, without a window or connections of its own."""
 
+import base64
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -111,6 +113,13 @@ class Browser(Stoppable):
             "Emulation.setDeviceMetricsOverride", {**size, "mobile": False}
         )
         self._driver.save_screenshot(str(path))
+
+    def printed_pages(self) -> int:
+        """Return on how many sheets of A4 the page prints."""
+        sheet = {"paperWidth": 8.27, "paperHeight": 11.69}
+        printed = self._driver.execute_cdp_cmd("Page.printToPDF", sheet)
+        pdf = base64.b64decode(printed["data"])
+        return len(re.findall(rb"/Type\s*/Page\b", pdf))
 
     def _log(self, kind: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._driver.get_log(kind)  # type: ignore[no-untyped-call]
