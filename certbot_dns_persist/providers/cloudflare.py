@@ -20,6 +20,7 @@ The SDK takes ``HTTPS_PROXY`` and ``CLOUDFLARE_BASE_URL`` from the environment.
 import contextlib
 import dataclasses
 import functools
+import math
 import os.path
 import re
 import time
@@ -31,10 +32,19 @@ from zope.interface import implementer
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.common import (
     file_of,
+    is_loopback,
     likely_zones,
     missing_package,
+    one_line,
     some,
     value_of,
+)
+from certbot_dns_persist.providers.http import (
+    EndlessError,
+    FailedError,
+    asked_pause,
+    retried,
+    within,
 )
 from certbot_dns_persist.providers.interface import (
     Addition,
@@ -48,7 +58,8 @@ from certbot_dns_persist.value.txt import quoted, unquoted
 from certbot_dns_persist.wait import look_until
 
 if TYPE_CHECKING:
-    from cloudflare import APIError, APIResponse
+    import httpx
+    from cloudflare import APIError, APIResponse, APIStatusError
     from cloudflare import Cloudflare as Client
 
 _T = TypeVar("_T")
@@ -60,9 +71,10 @@ _ACCOUNT_TOKEN = "cfat_"  # noqa: S105 - how a token begins that belongs to an a
 _STATUS_PAGE = "https://www.cloudflarestatus.com"
 
 _TIMEOUT = 30.0  # seconds: to connect, and each time that we wait for data
-_PAUSES = (1.0, 2.0, 4.0)  # seconds between tries, if Cloudflare does not say how long
-_PATIENCE = 330.0  # seconds of waiting in all; it locks out clients that ask too much for 300
-_WORTH_TELLING = 10.0  # seconds of waiting after which we tell the user
+_WHOLE = 120.0  # seconds for a whole answer, however it trickles in
+_MOST_OCTETS = 16 * 2**20  # of an answer; a page of the largest records has less than one
+_MOST_PAGES = 1000
+_LISTING = 330.0  # seconds for all pages
 _SETTLE = 10.0  # seconds within which the API must show what it accepted
 _PAGE = 100  # records per answer
 _BATCH = 200  # records in one batch in a zone of the plan Free; others take more
@@ -93,6 +105,10 @@ class _RefusedError(errors.ProviderError):
 
 class _UndocumentedError(Exception):
     """An answer is not what the API's documentation says."""
+
+
+class _EndlessListingError(_UndocumentedError):
+    """So it is, and to ask again would take as long."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +271,7 @@ class Cloudflare:
             self._client.dns.records.with_raw_response.batch(
                 zone_id=zone.id, posts=[_post(*each) for each in lacking]
             )
-            lacking, ttls = look_until(missing, lambda now: not now[0], _SETTLE, pauses=(0.5, 0.5))
+            lacking, ttls = self._looked(missing, lambda now: not now[0])
             if lacking:
                 raise self._not_made(zone, some([each.name for each in lacking]))
             return ttls
@@ -377,8 +393,8 @@ class Cloudflare:
                 _Zone(
                     _text(row, "id"),
                     _text(row, "name"),
-                    _text(row, "status"),
-                    row.get("type", "full"),
+                    one_line(_text(row, "status")),
+                    _text({**row, "type": row.get("type") or "full"}, "type"),
                 )
                 for row in rows
             ]
@@ -445,14 +461,14 @@ class Cloudflare:
                 )
             return
         except APIStatusError as error:
-            codes = _Failure.of(error).codes
+            codes = _codes(error)
             too_short = _BAD_TTL in codes and ttl < _MIN_TTL
             if not too_short and codes.isdisjoint(_ALIAS_IN_THE_WAY):
                 raise
         if too_short:  # so it is no Enterprise zone
             self._create(zone, name, value, _MIN_TTL)
             return
-        targets = [_text(row, "content") for row in self._rows(zone, [name], "CNAME")]
+        targets = [one_line(_text(row, "content")) for row in self._rows(zone, [name], "CNAME")]
         raise errors.ProviderError(
             f"No TXT record can be added at {name} in the zone {zone.name} at Cloudflare: the name "
             f"is an alias (CNAME) for {', '.join(targets) or 'another'}. The record belongs there."
@@ -460,15 +476,16 @@ class Cloudflare:
 
     def _settled(self, zone: _Zone, name: str, value: str, *, there: bool) -> list[_Record]:
         """Return the records whose value is ``value``, as soon as there are some, or none."""
-        found = look_until(
-            lambda: self._reading(zone, name, value),
-            lambda found: bool(found) == there,
-            _SETTLE,
-            pauses=(0.5, 0.5),
+        found = self._looked(
+            lambda: self._reading(zone, name, value), lambda found: bool(found) == there
         )
         if bool(found) == there:
             return found
         raise self._not_made(zone, name)
+
+    def _looked(self, look: Callable[[], _T], done: Callable[[_T], bool]) -> _T:
+        """Return what there is after a change that was accepted, as soon as it is ``done``."""
+        return self._tried(lambda: look_until(look, done, _SETTLE, pauses=(0.5, 0.5)), changed=True)
 
     def _not_made(self, zone: _Zone, where: str) -> errors.ProviderError:
         return errors.ProviderError(
@@ -487,32 +504,29 @@ class Cloudflare:
         Raises :class:`~certbot_dns_persist.errors.ProviderError` if it failed for good, too often,
         or for too long.
         """
+        return retried(
+            lambda: self._tried(work), lambda failed: self._failed(task, failed), self._tell
+        )
+
+    def _tried(self, work: Callable[[], _T], *, changed: bool = False) -> _T:
+        """Return what ``work`` returns; ``changed`` says that something was changed before it.
+
+        Raises :class:`FailedError`.
+        """
         from cloudflare import APIError
 
-        pauses, patience = iter(_PAUSES), _PATIENCE
-        while True:
-            try:
-                return work()
-            except APIError as error:
-                errors.let_signals_through(error)
-                failure = _Failure.of(error)
-            except _UndocumentedError as error:
-                failure = _Failure(
-                    f"answered what its API does not document: {error}",
-                    "Check that nothing in between, such as the proxy in HTTPS_PROXY or the server "
-                    "in CLOUDFLARE_BASE_URL, answers in its place",
-                )
-            # Outside the except clauses, so that no exception is chained: the SDK's hold the
-            # request's headers, and so the credentials.
-            pause = next(pauses, None) if failure.retry_after is None else failure.retry_after
-            if not failure.may_pass or pause is None or pause > patience:
-                raise self._failed(task, failure)
-            patience -= pause
-            if pause >= _WORTH_TELLING:
-                self._settings.notify(
-                    self._without_secrets(f"Cloudflare {failure.words}. Waiting {pause:g} seconds.")
-                )
-            time.sleep(pause)
+        try:
+            return work()
+        except APIError as error:
+            errors.let_signals_through(error)
+            failed = self._failure(error)
+        except _UndocumentedError as error:
+            failed = self._undocumented(str(error))
+            failed.may_pass = not isinstance(error, _EndlessListingError)
+        failed.unknown = failed.unknown or changed
+        # Outside the except clauses, so that no exception is chained: the SDK's hold the
+        # request's headers, and so the credentials.
+        raise failed
 
     def _new_client(self, token: str, email: str, key: str) -> "Client":
         try:
@@ -522,7 +536,9 @@ class Cloudflare:
         try:
             # Its own retries do not know what a lost answer may have changed, and do not wait as
             # long as Cloudflare locks clients out.
-            client = cloudflare.Cloudflare(max_retries=0, timeout=_TIMEOUT)
+            client = cloudflare.Cloudflare(
+                max_retries=0, timeout=_TIMEOUT, http_client=_http_client()
+            )
         except Exception as error:  # noqa: BLE001 - the HTTP client may raise anything
             errors.let_signals_through(error)
             fault = type(error).__name__  # its message may quote a proxy's password
@@ -532,7 +548,13 @@ class Cloudflare:
                 credential or None for credential in (token, email, key)
             )
             client.user_service_key = None
-            return client
+            if client.base_url.scheme == "https" or is_loopback(client.base_url.host):
+                return client
+            raise errors.ConfigurationError(
+                "The environment variable CLOUDFLARE_BASE_URL must begin with https://: otherwise "
+                f"everybody on the way to {client.base_url.host} would see the {self._whose}. "
+                "Correct it, or remove it to use Cloudflare's own API."
+            )
         raise errors.ConfigurationError(
             f"The Cloudflare SDK cannot be used with this environment ({fault}). Check the "
             "variables HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and CLOUDFLARE_BASE_URL."
@@ -540,12 +562,72 @@ class Cloudflare:
 
     # What is said to the user.
 
-    def _failed(self, task: str, failure: "_Failure") -> errors.ProviderError:
+    def _failed(self, task: str, failed: FailedError) -> errors.ProviderError:
         kinds = {400: _RefusedError, 403: _ForbiddenError}
-        kind = kinds.get(failure.status or 0, errors.ProviderError)
-        words = self._without_secrets(failure.words)
-        advice = failure.advice.format(whose=self._whose, page=self._page, verify=self._verify)
-        return kind(f"Cannot {task}: Cloudflare at {self._client.base_url.host} {words}. {advice}.")
+        kind = kinds.get(failed.status or 0, failed.kind)
+        host = self._client.base_url.host
+        return kind(f"Cannot {task}: Cloudflare at {host} {failed.words}. {failed.advice}.")
+
+    def _tell(self, failed: FailedError, pause: float) -> None:
+        self._settings.notify(f"Cloudflare {failed.words}. Waiting {pause:.0f} seconds.")
+
+    def _failure(self, error: "APIError") -> FailedError:
+        """Return what an exception of the SDK means; nothing of the request itself."""
+        from cloudflare import APIStatusError
+
+        may_have_changed = error.request.method != "GET"
+        if not isinstance(error, APIStatusError):
+            failed = self._unanswered(error)
+            failed.unknown = may_have_changed
+            return failed
+        status = error.status_code
+        if 300 <= status < 400:
+            # Not followed: elsewhere the credentials are nobody's business.
+            return self._undocumented(f"a redirection (status {status})")
+        faults = _faults(error.body)
+        said = "; ".join(f"{message} ({code})" for code, message in faults)
+        words = f"answered {status}" + (f": {self._quoted(said)}" if said else "")
+        retry_after = asked_pause(error.response.headers)
+        if retry_after is not None:
+            words += f", and asks to retry after {retry_after:.0f} seconds"
+        return FailedError(
+            words,
+            _advice(status, _codes(error), said).format(
+                whose=self._whose, page=self._page, verify=self._verify
+            ),
+            status=status,
+            may_pass=status in (408, 409, 429) or status >= 500,
+            retry_after=retry_after,
+            unknown=may_have_changed and status >= 500,
+        )
+
+    def _unanswered(self, error: "APIError") -> FailedError:
+        """Return what it means that no answer came, or none that could be read."""
+        from cloudflare import APITimeoutError
+
+        cause = error.__cause__
+        if isinstance(cause, EndlessError):
+            return self._undocumented(f"more than {_MOST_OCTETS} octets")
+        if isinstance(error, APITimeoutError):
+            words = f"gave no answer within {_TIMEOUT:g} seconds"
+        elif isinstance(cause, TimeoutError):
+            words = f"gave no whole answer within {_WHOLE:g} seconds"
+        else:
+            words = f"cannot be reached ({self._quoted(str(cause) or type(cause).__name__)})"
+        return FailedError(
+            words,
+            "Check this machine's network, HTTPS_PROXY if it needs a proxy, and "
+            f"{_STATUS_PAGE}; then try again",
+            may_pass=True,
+        )
+
+    def _undocumented(self, what: str) -> FailedError:
+        return FailedError(
+            f"answered what its API does not document: {self._quoted(what)}",
+            "Check that nothing in between, such as the proxy in HTTPS_PROXY or the server in "
+            "CLOUDFLARE_BASE_URL, answers in its place",
+            may_pass=True,
+        )
 
     @property
     def _page(self) -> str:
@@ -557,11 +639,11 @@ class Cloudflare:
         """What the API calls its own word on whether a token is active."""
         return f"/{'accounts/ACCOUNT_ID' if self._account_owned else 'user'}/tokens/verify"
 
-    def _without_secrets(self, words: str) -> str:
-        """Return ``words`` without secrets: an answer may quote anything."""
+    def _quoted(self, words: str) -> str:
+        """Return a stranger's ``words`` as one short line without secrets."""
         for secret in self._secrets:
             words = words.replace(secret, "(secret)")
-        return words
+        return one_line(words)
 
     def _get(self, key: str) -> str:
         """Return a key's value; empty if there is none."""
@@ -575,53 +657,36 @@ class Cloudflare:
         return found
 
 
-@dataclasses.dataclass(frozen=True)
-class _Failure:
-    """Why a request failed, and what to do; nothing of the request itself."""
+def _http_client() -> "httpx.Client":
+    """Return the SDK's HTTP client, which is not sent elsewhere, and reads nothing without end."""
+    import httpx
 
-    words: str
-    """Follows the name of the service."""
-    advice: str
-    """``{whose}`` stands for the credentials, ``{page}`` for where they are managed, ``{verify}``
-    for what the API says of a token.
-    """
-    status: int | None = None
-    codes: frozenset[int] = frozenset()
-    retry_after: float | None = None
-    """Seconds."""
-    may_pass: bool = False
+    class Bounded(httpx.Client):
+        def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+            """Return an answer that is read to its end.
 
-    @classmethod
-    def of(cls, error: "APIError") -> "_Failure":
-        """Return what an exception of the SDK means."""
-        from cloudflare import APIStatusError, APITimeoutError
+            Raises what httpx raises, :class:`TimeoutError` or :class:`EndlessError`.
+            """
+            options |= {"stream": True, "follow_redirects": False}
+            return within(_WHOLE, lambda: self._whole(request, options))
 
-        if not isinstance(error, APIStatusError):
-            cause = str(error.__cause__) or type(error.__cause__).__name__
-            return cls(
-                f"gave no answer within {_TIMEOUT:g} seconds"
-                if isinstance(error, APITimeoutError)
-                else f"cannot be reached ({cause})",
-                "Check this machine's network, HTTPS_PROXY if it needs a proxy, and "
-                f"{_STATUS_PAGE}; then try again",
-                may_pass=True,
+        def _whole(self, request: httpx.Request, options: dict[str, Any]) -> httpx.Response:
+            response = super().send(request, **options)
+            content = bytearray()
+            try:
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > _MOST_OCTETS:
+                        raise EndlessError
+            finally:
+                response.close()
+            headers = response.headers.copy()
+            headers.pop("Content-Encoding", None)  # it is decoded
+            return httpx.Response(
+                response.status_code, headers=headers, content=bytes(content), request=request
             )
-        status = error.status_code
-        faults = list(_faults(error.body))
-        codes = frozenset(code for code, _ in faults)
-        said = "; ".join(f"{message} ({code})" for code, message in faults)
-        words = f"answered {status}" + (f": {said}" if said else "")
-        retry_after = error.response.headers.get("retry-after", "")
-        if retry_after.isdecimal():
-            words += f", and asks to retry after {retry_after} seconds"
-        return cls(
-            words,
-            _advice(status, codes, said),
-            status,
-            codes,
-            max(float(retry_after), 1.0) if retry_after.isdecimal() else None,
-            may_pass=status in (408, 409, 429) or status >= 500,
-        )
+
+    return Bounded(timeout=_TIMEOUT)
 
 
 @contextlib.contextmanager
@@ -632,7 +697,7 @@ def _taken_for_success(*codes: int) -> Iterator[None]:
     try:
         yield
     except APIStatusError as error:
-        if not _Failure.of(error).codes.intersection(codes):
+        if not _codes(error).intersection(codes):
             raise
 
 
@@ -691,13 +756,23 @@ def _post(name: str, value: str, ttl: int) -> Any:
     }
 
 
-def _faults(body: Any) -> Iterator[tuple[int, str]]:
+def _codes(error: "APIStatusError") -> frozenset[int]:
+    return frozenset(code for code, _ in _faults(error.body))
+
+
+def _faults(body: Any) -> list[tuple[int, str]]:
     """Return the codes and messages of an error, each before those that explain it."""
-    chain = body.get("errors", body.get("error_chain")) if isinstance(body, dict) else None
-    for fault in chain if isinstance(chain, list) else ():
-        if isinstance(fault, dict) and isinstance(fault.get("code"), int):
-            yield fault["code"], str(fault.get("message", "")).rstrip(".")
-        yield from _faults(fault)
+    found: list[tuple[int, str]] = []
+    left = [body]
+    while left:
+        fault = left.pop()
+        if not isinstance(fault, dict):
+            continue
+        if isinstance(fault.get("code"), int):
+            found.append((fault["code"], str(fault.get("message", "")).rstrip(".")))
+        chain = fault.get("errors", fault.get("error_chain"))
+        left += reversed(chain) if isinstance(chain, list) else ()
+    return found
 
 
 def _all_pages(fetch: "Callable[[int], APIResponse[Any]]") -> list[Any]:
@@ -707,11 +782,14 @@ def _all_pages(fetch: "Callable[[int], APIResponse[Any]]") -> list[Any]:
     """
     found: list[Any] = []
     page = pages = 1
+    end = time.monotonic() + _LISTING
     while page <= pages:
+        if page > _MOST_PAGES or time.monotonic() > end:
+            raise _EndlessListingError(f"pages without end ({page - 1} so far)")
         response = fetch(page).http_response
         try:
             answer = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not (isinstance(answer, dict) and isinstance(answer.get("result"), list)):
             kind = response.headers.get("content-type", "of no type")
@@ -732,6 +810,6 @@ def _text(row: Any, key: str) -> str:
 
 def _number(row: Any, key: str) -> int:
     value = row.get(key) if isinstance(row, dict) else None
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or not math.isfinite(value):
         raise _UndocumentedError(f"no number {key!r}")
     return int(value)

@@ -100,6 +100,7 @@ class FailedError(Exception):
         code: str = "",
         may_pass: bool = False,
         retry_after: float | None = None,
+        unknown: bool = False,
     ) -> None:
         """``words`` follow the name of the service; ``advice`` is a sentence without full stop."""
         super().__init__(words)
@@ -112,6 +113,13 @@ class FailedError(Exception):
         self.may_pass = may_pass
         self.retry_after = retry_after
         """Seconds."""
+        self.unknown = unknown
+        """Whether a change may have been made nevertheless."""
+
+    @property
+    def kind(self) -> type[errors.ProviderError]:
+        """The error that the user gets."""
+        return errors.OutcomeUnknown if self.unknown else errors.ProviderError
 
 
 class RacedError(Exception):
@@ -298,12 +306,19 @@ class HttpProvider:
         except RacedError as error:
             error.found = before
             raise
-        found = look_until(
-            lambda: self._read(zone, name),
-            lambda now: bool(now.having(value)) == adding,
-            _SETTLE,
-            pauses=(0.2, 1.0),
-        )
+        except FailedError as failed:
+            failed.unknown = failed.may_pass and (failed.status is None or failed.status >= 500)
+            raise
+        try:
+            found = look_until(
+                lambda: self._read(zone, name),
+                lambda now: bool(now.having(value)) == adding,
+                _SETTLE,
+                pauses=(0.2, 1.0),
+            )
+        except FailedError as failed:
+            failed.unknown = True
+            raise
         if bool(found.having(value)) == adding:
             return found
         words = f"accepted the change, but does not show it {_SETTLE:g} seconds later"
@@ -380,25 +395,12 @@ class HttpProvider:
         Raises :class:`~certbot_dns_persist.errors.ProviderError` if it failed for good, too often,
         or for too long; and :class:`RacedError`.
         """
-        pauses, end = iter(_PAUSES), time.monotonic() + _PATIENCE
-        while True:
-            try:
-                return work()
-            except FailedError as error:
-                failed = error
-            # Outside the except clause, so that no exception is chained: others' hold requests.
-            pause = next(pauses, None)
-            if pause is not None and failed.retry_after is not None:
-                pause = failed.retry_after
-            if not failed.may_pass or pause is None or time.monotonic() + pause > end:
-                raise self._failed(task, failed)
-            if pause >= _WORTH_TELLING:
-                self._settings.notify(
-                    self._without_secrets(
-                        f"{self.SERVICE} {failed.words}. Waiting {pause:.0f} seconds."
-                    )
-                )
-            time.sleep(pause)
+        return retried(work, lambda failed: self._failed(task, failed), self._tell)
+
+    def _tell(self, failed: FailedError, pause: float) -> None:
+        self._settings.notify(
+            self._without_secrets(f"{self.SERVICE} {failed.words}. Waiting {pause:.0f} seconds.")
+        )
 
     def _request(
         self,
@@ -414,8 +416,8 @@ class HttpProvider:
         ``path`` is below the API's URL. Raises :class:`FailedError`.
         """
         try:
-            answer = _within(_WHOLE, lambda: self._answered(method, path, query, body, headers))
-        except _EndlessError:
+            answer = within(_WHOLE, lambda: self._answered(method, path, query, body, headers))
+        except EndlessError:
             failed = self._undocumented(f"more than {_MOST_OCTETS} octets")
         except OSError as error:  # also a file of CAs that is missing, which requests does not wrap
             failed = self._not_reached(error)
@@ -462,7 +464,7 @@ class HttpProvider:
             for chunk in response.iter_content(2**16):
                 content += chunk
                 if len(content) > _MOST_OCTETS:
-                    raise _EndlessError
+                    raise EndlessError
             return _Answer(response.status_code, response.headers, bytes(content))
 
     def _refused(self, answer: "_Answer") -> FailedError:
@@ -476,7 +478,7 @@ class HttpProvider:
         words = f"answered {status}"
         if said or code:
             words += f": {said or code}" + (f" ({code})" if said and code else "")
-        retry_after = _retry_after(answer.headers)
+        retry_after = asked_pause(answer.headers)
         if retry_after is not None:
             words += f", and asks to retry after {retry_after:.0f} seconds"
         failed = FailedError(
@@ -541,7 +543,7 @@ class HttpProvider:
     # What is said to the user.
 
     def _failed(self, task: str, failed: FailedError) -> errors.ProviderError:
-        kind = _ForbiddenError if failed.status == 403 else errors.ProviderError
+        kind = _ForbiddenError if failed.status == 403 else failed.kind
         host = urlsplit(self._url).hostname
         return kind(
             self._without_secrets(
@@ -619,7 +621,7 @@ class _Answer:
     content: bytes
 
 
-class _EndlessError(Exception):
+class EndlessError(Exception):
     """An answer is longer than any that we can use."""
 
 
@@ -634,7 +636,39 @@ class _Headers(requests.auth.AuthBase):
         return request
 
 
-def _within(seconds: float, work: Callable[[], _T]) -> _T:
+def retried(
+    work: Callable[[], _T],
+    error_of: Callable[[FailedError], errors.ProviderError],
+    tell: Callable[[FailedError, float], None],
+) -> _T:
+    """Return what ``work`` returns, tried again after a :class:`FailedError` that may pass.
+
+    Work that changes something must look first. ``tell`` gets a failure and the seconds of a pause
+    that is long. Raises ``error_of`` the last failure, if it failed for good, too often, or for
+    too long; and what else ``work`` raises.
+    """
+    pauses, end = iter(_PAUSES), time.monotonic() + _PATIENCE
+    unknown = False
+    while True:
+        try:
+            return work()
+        except FailedError as error:
+            failed = error
+        # Outside the except clause, so that no exception is chained: others' hold requests.
+        unknown = unknown or failed.unknown
+        pause = next(pauses, None)
+        if pause is not None and failed.retry_after is not None:
+            pause = failed.retry_after
+        if not failed.may_pass or pause is None or time.monotonic() + pause > end:
+            # An answer that is final came after a look, which settles it.
+            failed.unknown = unknown and (failed.may_pass or failed.status is None)
+            raise error_of(failed)
+        if pause >= _WORTH_TELLING:
+            tell(failed, pause)
+        time.sleep(pause)
+
+
+def within(seconds: float, work: Callable[[], _T]) -> _T:
     """Return what ``work`` returns, or raise what it raises.
 
     Raises :class:`TimeoutError` after ``seconds``, and leaves it alone then: the limits of requests
@@ -659,7 +693,7 @@ def _within(seconds: float, work: Callable[[], _T]) -> _T:
     return cast("_T", result)
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def asked_pause(headers: Mapping[str, str]) -> float | None:
     """Return the seconds to wait, from ``Retry-After`` or ``RateLimit-Reset`` (UNIX seconds)."""
     after = headers.get("Retry-After", "").strip()
     if after.isdecimal():

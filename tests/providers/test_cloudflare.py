@@ -1,8 +1,10 @@
 """The real SDK against a small Cloudflare: the traps of the API, and the words for each failure."""
 
+import gzip
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +18,9 @@ from support.cloudflare_api import WRITES, CloudflareApi, Faults
 from support.nameserver import Nameserver
 from support.pebble import ISSUER, Pebble
 from support.process import free_port
+from support.raw_http import HEAD, dripping, serving, whole
 
-from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.errors import ConfigurationError, OutcomeUnknown, ProviderError
 from certbot_dns_persist.providers import credentials, loader
 from certbot_dns_persist.providers.cloudflare import Cloudflare
 from certbot_dns_persist.providers.interface import Addition, Seen, Served, Settings
@@ -36,6 +39,8 @@ FOREIGN = sorted([*THEIRS, OLD])
 EMAIL = "hostmaster@example.test"
 NEVER_A_TOKEN = "cfut_this-is-well-formed-and-nobody-has-it-12345"
 
+MODULE = "certbot_dns_persist.providers.cloudflare"
+
 Make = Callable[..., Cloudflare]
 
 
@@ -50,9 +55,8 @@ def _without_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "certbot_dns_persist.providers.cloudflare"
-    monkeypatch.setattr(f"{module}._PAUSES", (0.01, 0.02, 0.04))
-    monkeypatch.setattr(f"{module}._SETTLE", 0.0)
+    monkeypatch.setattr("certbot_dns_persist.providers.http._PAUSES", (0.01, 0.02, 0.04))
+    monkeypatch.setattr(f"{MODULE}._SETTLE", 0.0)
 
 
 @pytest.fixture
@@ -71,6 +75,16 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudflareApi]:
 def token(api: CloudflareApi) -> str:
     """An API token that is confined to one zone."""
     return api.token("example.test")
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made, for which the clock goes on and nobody waits."""
+    pauses: list[float] = []
+    now = time.monotonic
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr("time.monotonic", lambda: now() + sum(pauses))
+    return pauses
 
 
 @pytest.fixture
@@ -720,11 +734,11 @@ def test_a_secret_that_an_answer_quotes_is_not_shown(
     api: CloudflareApi,
     token: str,
     told: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    slept: list[float],
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
     api.faults = Faults(status=429, code=1, message=f"Who is {token}", retry_after=200)
     fails(lambda: provider.list_values(NAME), r"Who is \(secret\)", token)
+    assert slept == [200.0]
     assert len(told) == 1
     assert "Who is (secret)" in told[0]
 
@@ -742,6 +756,9 @@ def test_a_secret_that_an_answer_quotes_is_not_shown(
         {"body": b'{"success": true, "result": [1]}'},
         {"body": b'{"success": true, "result": [{"id": 1, "name": "example.test"}]}'},
         {"body": b'{"success": true, "result": [], "result_info": {"total_pages": "x"}}'},
+        {"body": b'{"success": true, "result": [], "result_info": {"total_pages": Infinity}}'},
+        {"body": b'{"result": ' + b"[" * 100_000},
+        {"status": 307},
         {"body": b'{"success": true, "result": [{"type": "TXT", "name": null}]}'},
     ],
 )
@@ -858,16 +875,15 @@ def test_a_network_that_is_down_is_told(
 def test_a_proxy_of_the_environment_is_used(
     make: Make, api: CloudflareApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(f"{MODULE}.is_loopback", lambda host: True)
     monkeypatch.setenv("CLOUDFLARE_BASE_URL", "http://cloudflare.invalid/client/v4")
     monkeypatch.setenv("http_proxy", api.url)
     assert sorted(make().list_values(NAME)) == FOREIGN
 
 
 def test_the_wait_that_cloudflare_asks_for_is_kept(
-    provider: Cloudflare, api: CloudflareApi, monkeypatch: pytest.MonkeyPatch, told: list[str]
+    provider: Cloudflare, api: CloudflareApi, slept: list[float], told: list[str]
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("time.sleep", slept.append)
     api.faults = Faults(status=429, code=971, message="Slow down", retry_after=299, times=1)
     assert provider.add_value(NAME, OURS, 300) == 300
     assert slept == [299.0]
@@ -876,24 +892,124 @@ def test_the_wait_that_cloudflare_asks_for_is_kept(
     assert "Waiting 299 seconds" in told[0]
 
 
-@pytest.mark.parametrize(("asked", "waits"), [(3600, 0), (200, 1), (0, 330)])
+@pytest.mark.parametrize(("asked", "waits"), [(3600, 0), (200, 1), (1, 3)])
 def test_nobody_waits_for_ever(
     provider: Cloudflare,
     api: CloudflareApi,
-    monkeypatch: pytest.MonkeyPatch,
+    slept: list[float],
     token: str,
     asked: int,
     waits: int,
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("time.sleep", slept.append)
     api.faults = Faults(status=429, retry_after=asked)
     words = f"answered 429, and asks to retry after {asked} seconds.*Try again later"
     fails(lambda: provider.zone_for("example.test"), words, token)
-    assert slept == [max(asked, 1)] * waits
+    assert slept == [asked] * waits
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(
+    make: Make, api: CloudflareApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = make()
+    provider.zone_for(NAME)
+    drip = dripping(HEAD + b"Content-Length: 1000\r\n\r\n", b" ")
+    with serving(drip) as url, monkeypatch.context() as patch:
+        patch.setenv("CLOUDFLARE_BASE_URL", url)
+        patch.setattr(f"{MODULE}._WHOLE", 0.2)
+        fails(lambda: make().zone_for(NAME), "gave no whole answer within 0.2 seconds")
+    monkeypatch.setattr(f"{MODULE}._MOST_OCTETS", 1000)
+    api.faults = Faults(body=b" " * 1001)
+    fails(lambda: provider.list_values(NAME), "does not document: more than 1000 octets")
+
+
+def test_an_answer_that_grows_when_it_is_unpacked_is_not_read_to_its_end(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = gzip.compress(b" " * 2**25)
+    with serving(whole(packed, b"Content-Encoding: gzip")) as url:
+        monkeypatch.setenv("CLOUDFLARE_BASE_URL", url)
+        fails(lambda: make().zone_for(NAME), "more than 16777216 octets")
+
+
+def test_pages_that_never_end_are_not_all_asked_for(
+    provider: Cloudflare, api: CloudflareApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.zone_for(NAME)
+    api.requests.clear()
+    api.faults = Faults(body=b'{"result": [], "result_info": {"total_pages": 1000000000}}')
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{MODULE}._MOST_PAGES", 5)
+        fails(lambda: provider.list_values(NAME), r"pages without end \(5 so far\)")
+    assert len(api.requests) == 5
+    monkeypatch.setattr(f"{MODULE}._LISTING", -1.0)
+    fails(lambda: provider.list_values(NAME), r"pages without end \(0 so far\)")
+
+
+def test_the_words_of_an_error_are_short_and_of_one_line(
+    provider: Cloudflare, api: CloudflareApi
+) -> None:
+    api.faults = Faults(status=400, code=1, message="Zone\n\x1b[31m" + "x" * 100_000)
+    message = fails(lambda: provider.list_values(NAME), "answered 400: Zone")
+    assert len(message) < 1000
+    assert message.isprintable()
+
+
+def test_a_redirection_is_told_and_the_credentials_go_nowhere_else(
+    make: Make, api: CloudflareApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = api.global_key(EMAIL)
+    elsewhere = f"Location: {api.url}/zones?name=example.test".encode()
+    redirection = b"HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\n" + elsewhere
+    with serving(lambda client: client.sendall(redirection + b"\r\n\r\n")) as url:
+        monkeypatch.setenv("CLOUDFLARE_BASE_URL", url)
+        provider = make(email=EMAIL, api_key=key)
+        words = r"a redirection \(status 307\)\. Check that nothing in between"
+        fails(lambda: provider.zone_for("example.test"), words, key)
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("reset", ["before", "after"])
+def test_a_change_whose_outcome_nobody_sees_is_called_unknown(
+    provider: Cloudflare, api: CloudflareApi, many: bool, reset: Literal["before", "after"]
+) -> None:
+    """Nothing answers from the change on."""
+    provider.zone_for(NAME)
+
+    def vanish() -> None:
+        api.faults = Faults(reset="before")
+
+    api.faults = Faults(methods=WRITES, reset=reset)
+    if reset == "after":
+        api.meanwhile = vanish
+    additions = [Addition(NAME, OURS, 300), Addition(f"a.{NAME}", OURS, 300)]
+    for outcome in provider.add_many(additions if many else additions[:1]):
+        assert isinstance(outcome, OutcomeUnknown)
+
+
+def test_a_change_that_is_refused_or_never_sent_is_not_called_unknown(
+    provider: Cloudflare, api: CloudflareApi
+) -> None:
+    api.faults = Faults(reset="before")
+    with pytest.raises(ProviderError) as unsent:
+        provider.add_value(NAME, OURS, 300)
+    api.faults = Faults(methods=WRITES, status=403)
+    with pytest.raises(ProviderError) as refused:
+        provider.add_value(NAME, OURS, 300)
+    for caught in (unsent, refused):
+        assert not isinstance(caught.value, OutcomeUnknown)
 
 
 # Settings.
+
+
+@pytest.mark.parametrize("url", ["http://api.cloudflare.invalid/client/v4", "http://192.0.2.1/"])
+def test_an_api_elsewhere_must_be_asked_with_tls(
+    make: Make, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("CLOUDFLARE_BASE_URL", url)
+    with pytest.raises(ConfigurationError, match="CLOUDFLARE_BASE_URL must begin with https://"):
+        make()
 
 
 @pytest.mark.parametrize(

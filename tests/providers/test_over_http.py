@@ -19,7 +19,7 @@ from support.need import need
 from support.powerdns import Powerdns, missing
 from support.process import free_port
 
-from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.errors import ConfigurationError, OutcomeUnknown, ProviderError
 from certbot_dns_persist.providers import credentials, loader
 from certbot_dns_persist.providers.http import HttpProvider
 from certbot_dns_persist.providers.interface import Served, Settings
@@ -145,6 +145,31 @@ def test_a_change_is_made_once_although_its_answer_is_lost(service: Service) -> 
     service.api.faults = Faults(methods=WRITES, times=1, reset="after")
     provider.remove_value(NAME, OURS)
     assert service.values() == FOREIGN
+
+
+def test_a_change_whose_outcome_nobody_sees_is_called_unknown(service: Service) -> None:
+    provider = service.make()
+    provider.zone_for(NAME)
+    service.api.faults = Faults(methods=WRITES, reset="before")
+    with pytest.raises(OutcomeUnknown):
+        provider.add_value(NAME, OURS, 300)
+
+    def vanish() -> None:
+        service.api.faults = Faults(reset="before")
+
+    service.api.faults = Faults(methods=WRITES, meanwhile=vanish)
+    with pytest.raises(OutcomeUnknown):
+        provider.add_value(NAME, OURS, 300)
+
+
+def test_a_change_that_is_refused_or_never_sent_is_not_called_unknown(service: Service) -> None:
+    provider = service.make()
+    provider.zone_for(NAME)
+    for fault in (Faults(reset="before"), Faults(methods=WRITES, status=400)):
+        service.api.faults = fault
+        with pytest.raises(ProviderError) as caught:
+            provider.add_value(NAME, OURS, 300)
+        assert not isinstance(caught.value, OutcomeUnknown)
 
 
 def test_what_passes_is_tried_again(service: Service) -> None:
