@@ -294,6 +294,8 @@ FORMATS = [
     "terraform-cloudflare",
     "route53",
     "octodns",
+    "ansible",
+    "dnscontrol",
 ]
 
 

@@ -22,7 +22,9 @@ from certbot_dns_persist.judge.prepared import (
 )
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.render import (
+    ansible,
     copy_paste,
+    dnscontrol,
     nsupdate,
     octodns,
     records_json,
@@ -44,10 +46,12 @@ FORMATS: dict[str, Callable[[Sequence[PreparedRecord]], str]] = {
     "terraform-cloudflare": terraform.render_cloudflare,
     "route53": route53.render,
     "octodns": octodns.render,
+    "ansible": ansible.render,
+    "dnscontrol": dnscontrol.render,
 }
 
 #: Those that replace all TXT values at a name, so they must include the values of others.
-OWNING = ("terraform-route53", "route53", "octodns")
+OWNING = ("terraform-route53", "route53", "octodns", "ansible", "dnscontrol")
 
 EXAMPLES = """\
   certbot-dns-persist record -d example.com -d '*.example.com'
@@ -107,17 +111,14 @@ def run(args: argparse.Namespace) -> int:
     else:
         standings, obstacles = _placed(standings)
     records = prepare(standings)
-    printed = FORMATS[args.format](records) if records else ""
-    blind = [record.name for record in records if not record.looked]
-    if blind and args.format in OWNING:
-        logger.warning(
-            "We do not know which other values %s has. The format %s replaces them: add them "
-            "first.",
-            _some(blind),
-            args.format,
-        )
-    sys.stdout.write(printed)
     troubles = [*asked.troubles, *([refusal(obstacles)] if obstacles else [])]
+    if args.format in OWNING:
+        blind = dict.fromkeys(record.name for record in records if not record.looked)
+        records = [record for record in records if record.name not in blind]
+        if blind:
+            troubles.append(_refusal_of_unread(list(blind), args))
+    if records:
+        sys.stdout.write(FORMATS[args.format](records))
     for trouble in troubles:
         print(trouble, file=sys.stderr)
     if not records and not troubles:
@@ -168,6 +169,19 @@ def _placed(
         placed.append((subject, dataclasses.replace(standing, found=found)))
     _warn_of_wildcards(unchecked, "because the authoritative servers cannot be reached")
     return placed, obstacles
+
+
+def _refusal_of_unread(names: Sequence[str], args: argparse.Namespace) -> str:
+    if args.offline:
+        why, advice = "because of --offline", "Leave out --offline"
+    else:
+        why, advice = "because no server answers", "Run this again when DNS answers"
+    single = ", ".join(form for form in FORMATS if form not in (*OWNING, "text", "json"))
+    return (
+        f"Not printed: {_some(names)}. The format {args.format} replaces all TXT values at a name, "
+        f"and it is unknown, {why}, which values of others are there. {advice}, or choose a format "
+        f"of single records: {single}."
+    )
 
 
 def _warn_of_wildcards(domains: Sequence[str], why: str) -> None:

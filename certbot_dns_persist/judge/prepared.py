@@ -50,37 +50,40 @@ class RecordSet:
 
     name: str
     ttl: int
-    values: tuple[str, ...]
+    ours: tuple[str, ...]
+    """Values of prepared records, at least one."""
+    others: tuple[str, ...]
+    """The other values that are there and stay there."""
     domains: tuple[str, ...]
     zone: str | None
-    looked: bool
-    """Whether ``values`` are known to be all that should be there."""
 
 
 def record_sets(records: Iterable[PreparedRecord]) -> list[RecordSet]:
-    """Return what should be at each name: the records, and what else is there."""
+    """Return what should be at each name: the records, and what else is there, both sorted.
+
+    DNS must have been asked about all of them.
+    """
     named: dict[str, list[PreparedRecord]] = {}
     for record in records:
         named.setdefault(record.name, []).append(record)
-    return [
-        RecordSet(
-            name=name,
-            ttl=together[0].ttl,
-            values=tuple(
-                dict.fromkeys(
-                    [r.value for r in together] + [value for r in together for value in r.beside]
-                )
-            ),
-            domains=tuple(dict.fromkeys(domain for r in together for domain in r.domains)),
-            zone=together[0].zone,
-            looked=all(r.looked for r in together),
-        )
-        for name, together in named.items()
-    ]
+    return [_record_set(name, together) for name, together in sorted(named.items())]
+
+
+def _record_set(name: str, together: Sequence[PreparedRecord]) -> RecordSet:
+    ours = {record.value for record in together}
+    others = {value for record in together for value in record.beside} - ours
+    return RecordSet(
+        name=name,
+        ttl=together[0].ttl,
+        ours=tuple(sorted(ours)),
+        others=tuple(sorted(others)),
+        domains=tuple(dict.fromkeys(domain for record in together for domain in record.domains)),
+        zone=together[0].zone,
+    )
 
 
 def prepare(standings: Iterable[tuple[Subject, Standing]]) -> list[PreparedRecord]:
-    """Return the records for subjects; several that lead to one name may share one.
+    """Return the records for subjects, sorted; several that lead to one name may share one.
 
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if an option forbids a record.
     """
@@ -98,7 +101,7 @@ def prepare(standings: Iterable[tuple[Subject, Standing]]) -> list[PreparedRecor
     alike: dict[tuple[str, str], list[Plan]] = {}
     for plan in plans:
         alike.setdefault((plan.name, plan.value), []).append(plan)
-    return [_prepared(together, retired) for together in alike.values()]
+    return [_prepared(together, retired) for _, together in sorted(alike.items())]
 
 
 def not_looked_up(subject: Subject, at: int) -> Standing:
@@ -114,8 +117,11 @@ def zone_to_change(found: Found) -> str | None:
 
 def _prepared(plans: Sequence[Plan], retired: set[tuple[str, str]]) -> PreparedRecord:
     first = plans[0]
-    standings = [standing for plan in plans for standing in plan.standings]
-    values = dict.fromkeys(value for standing in standings for value in standing.found.own_values)
+    standings = sorted(
+        (standing for plan in plans for standing in plan.standings),
+        key=lambda standing: standing.request.domain,
+    )
+    values = {value for standing in standings for value in standing.found.own_values}
     return PreparedRecord(
         name=first.name,
         value=first.value,
@@ -134,7 +140,9 @@ def _prepared(plans: Sequence[Plan], retired: set[tuple[str, str]]) -> PreparedR
             for server in standing.found.answers
         ),
         beside=tuple(
-            value for value in values if value != first.value and (first.name, value) not in retired
+            value
+            for value in sorted(values)
+            if value != first.value and (first.name, value) not in retired
         ),
     )
 

@@ -10,16 +10,21 @@ from collections.abc import Sequence
 
 from certbot_dns_persist.judge.prepared import PreparedRecord, RecordSet, record_sets
 from certbot_dns_persist.record import VALIDATION_LABEL
+from certbot_dns_persist.render.whole_sets import ALREADY_THERE, require_text
 
 
 def render(records: Sequence[PreparedRecord]) -> str:
-    """Return the content of each zone's file, with the file's name in a comment."""
+    """Return the content of each zone's file, with the file's name in a comment.
+
+    Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if a value is not text.
+    """
     zones: dict[tuple[str, bool], list[RecordSet]] = {}
     for each in record_sets(records):
+        require_text(each, "octodns")
         zones.setdefault((each.zone or _presumed(each.name), each.zone is not None), []).append(
             each
         )
-    return "".join(_file(zone, known, sets) for (zone, known), sets in zones.items())
+    return "".join(_file(zone, known, sets) for (zone, known), sets in sorted(zones.items()))
 
 
 def _presumed(name: str) -> str:
@@ -36,7 +41,9 @@ def _file(zone: str, known: bool, sets: Sequence[RecordSet]) -> str:
         f"{_scalar(name)}:\n"
         f"  ttl: {each.ttl}\n"
         "  type: TXT\n"
-        "  values:\n" + "".join(f"  - {_scalar(_escaped(value))}\n" for value in each.values)
+        "  values:\n"
+        + "".join(f"  - {_scalar(_escaped(value))}\n" for value in each.ours)
+        + "".join(f"  - {_scalar(_escaped(value))}  # {ALREADY_THERE}\n" for value in each.others)
         for name, each in sorted(names.items(), key=lambda item: _natural(item[0]))
     )
 

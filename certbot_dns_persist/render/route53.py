@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.judge.prepared import PreparedRecord, RecordSet, record_sets
+from certbot_dns_persist.render.whole_sets import ALREADY_THERE
 from certbot_dns_persist.value.txt import quoted
 
 
@@ -45,9 +46,9 @@ def _several(places: Mapping[str, Sequence[RecordSet]]) -> str:
 
 
 def _comment(place: str, sets: Sequence[RecordSet]) -> str:
-    kept = all(each.looked for each in sets)
-    others = "other values are kept" if kept else "other values are unknown, and would be lost"
-    return f"{others}: dns-persist-01 for {place}"[:256]  # AWS takes no more
+    others = sum(len(each.others) for each in sets)
+    kept = f"; {others} {ALREADY_THERE}" if others else ""
+    return f"dns-persist-01 for {place}"[: 256 - len(kept)] + kept  # AWS takes no more
 
 
 def _record_set(each: RecordSet) -> dict[str, object]:
@@ -55,5 +56,7 @@ def _record_set(each: RecordSet) -> dict[str, object]:
         "Name": f"{each.name}.",
         "Type": "TXT",
         "TTL": each.ttl,
-        "ResourceRecords": [{"Value": quoted(value, octal=True)} for value in each.values],
+        "ResourceRecords": [
+            {"Value": quoted(value, octal=True)} for value in (*each.ours, *each.others)
+        ],
     }

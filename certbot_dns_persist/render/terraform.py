@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from certbot_dns_persist.judge.prepared import PreparedRecord, RecordSet, record_sets
 from certbot_dns_persist.record import VALIDATION_LABEL
+from certbot_dns_persist.render.whole_sets import ALREADY_THERE
 from certbot_dns_persist.value.txt import quoted
 
 
@@ -18,8 +19,6 @@ def render_route53(records: Sequence[PreparedRecord]) -> str:
     unique = _unique()
     blocks = _variables(records, "hosted zone")
     for each in record_sets(records):
-        # The provider adds the outermost quotes; its manual says how to separate strings within.
-        values = [quoted(value, octal=True)[1:-1].replace('" "', '""') for value in each.values]
         blocks.append(
             f"# For {' and '.join(each.domains)}\n"
             f'resource "aws_route53_record" "{unique(each.name)}" {{\n'
@@ -27,7 +26,10 @@ def render_route53(records: Sequence[PreparedRecord]) -> str:
             f"  name    = {_string(each.name)}\n"
             '  type    = "TXT"\n'
             f"  ttl     = {each.ttl}\n"
-            "  records = [\n" + "".join(f"    {_string(value)},\n" for value in values) + "  ]\n"
+            "  records = [\n"
+            + "".join(f"    {_route53_string(value)},\n" for value in each.ours)
+            + "".join(f"    {_route53_string(value)}, # {ALREADY_THERE}\n" for value in each.others)
+            + "  ]\n"
             "}\n"
         )
     return "\n".join(blocks)
@@ -49,6 +51,11 @@ def render_cloudflare(records: Sequence[PreparedRecord]) -> str:
         for record in records
     ]
     return "\n".join(blocks)
+
+
+def _route53_string(value: str) -> str:
+    # The provider adds the outermost quotes; its manual says how to separate strings within.
+    return _string(quoted(value, octal=True)[1:-1].replace('" "', '""'))
 
 
 def _string(text: str) -> str:

@@ -16,7 +16,7 @@ from support.need import need
 from support.pebble import Pebble
 from support.zones import zone_text
 
-from certbot_dns_persist.cli.record import FORMATS
+from certbot_dns_persist.cli.record import FORMATS, OWNING
 from certbot_dns_persist.record import validation_domain_name
 
 DOMAIN = "example.test"
@@ -326,19 +326,22 @@ def test_offline_nobody_is_asked_and_that_is_said(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_offline_an_explicit_identity_is_enough_for_every_format(tmp_path: Path, form: str) -> None:
-    names = ["-d", "example.com", "-d", "*.example.com"]
-    if form != "route53":  # of which one batch is for one zone, and nobody is asked for that
-        names += ["-d", "example.org"]
+def test_offline_an_explicit_identity_is_enough_for_every_format_of_single_records(
+    tmp_path: Path, form: str
+) -> None:
+    names = ["-d", "example.com", "-d", "*.example.com", "-d", "example.org"]
     done = run(
         [PROGRAM, "record", *names, *EXPLICIT, "--offline", "--format", form],
         env={"LC_ALL": "C"},
         keep=tmp_path / "output.log",
     )
+    if form in OWNING:  # of the values of others
+        assert (done.returncode, done.out) == (1, "")
+        assert "Leave out --offline, or choose a format of single records: zone" in done.error
+        return
     assert done.returncode == 0, done.output
     assert "_validation-persist" in done.out
     assert "policy=wildcard" in done.out
-    assert ("replaces them" in done.error) == (form in ("terraform-route53", "route53", "octodns"))
 
 
 def test_names_may_come_from_a_file(tmp_path: Path) -> None:
@@ -402,21 +405,17 @@ def test_a_zone_with_bad_signatures_is_warned_of(
     assert "WARNING" in done.error
 
 
-def test_without_a_resolver_that_answers_the_record_is_printed_with_a_warning(
+def test_without_a_resolver_that_answers_only_a_single_record_is_printed_with_a_warning(
     companion: Companion, ca: TestCa, certbot: Certbot
 ) -> None:
-    done = companion(
-        "record",
-        "--server",
-        certbot.server,
-        "-d",
-        DOMAIN,
-        "--format=octodns",
-        "--dns-persist-resolvers=127.0.0.1:1",
-    )
+    asked = ["--server", certbot.server, "-d", DOMAIN, "--dns-persist-resolvers=127.0.0.1:1"]
+    done = companion("record", *asked, "--format=zone")
     assert ok(done).out.count(NAME.partition(".")[0]) == 1
     assert "cannot be looked up" in flat(done.error)
-    assert "replaces them" in flat(done.error)
+    refused = companion("record", *asked, "--format=octodns")
+    assert (refused.returncode, refused.out) == (1, "")
+    assert f"Not printed: {NAME}." in flat(refused.error)
+    assert "because no server answers" in flat(refused.error)
 
 
 def test_what_cannot_be_told_of_one_name_does_not_keep_others_from_being_printed(

@@ -1,5 +1,6 @@
 """Prepared records in each format, read back by the tool that the format is for."""
 
+import dataclasses
 import json
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import dns.zone
 import hcl2
 import jsonschema
 import pytest
+import yaml
 from octodns.provider.yaml import YamlProvider
 from octodns.zone import Zone as OctoZone
 from support.aws import Aws, read
@@ -21,9 +23,20 @@ from support.process import find_program
 from support.zones import zone_text
 
 from certbot_dns_persist import render
+from certbot_dns_persist.cli.record import FORMATS
+from certbot_dns_persist.cli.record import OWNING as OWNING_FORMATS
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.judge.prepared import PreparedRecord
-from certbot_dns_persist.render import nsupdate, octodns, records_json, route53, terraform, zone
+from certbot_dns_persist.render import (
+    ansible,
+    dnscontrol,
+    nsupdate,
+    octodns,
+    records_json,
+    route53,
+    terraform,
+    zone,
+)
 
 URI = "https://ca.example/acct/1"
 PLAIN = f"ca.example; accounturi={URI}"
@@ -155,8 +168,8 @@ def test_route53_takes_the_batches_and_keeps_what_others_have(aws: Aws) -> None:
 
 
 def test_a_name_whose_zone_is_not_known_has_a_batch_of_its_own() -> None:
-    unknown = [PreparedRecord(name, PLAIN, 1, ("x",), looked=False) for name in ("a.b.c", "d.b.c")]
-    assert "would be lost" in json.loads(route53.render(unknown[:1]))["Comment"]
+    unknown = [PreparedRecord(name, PLAIN, 1, ("x",)) for name in ("a.b.c", "d.b.c")]
+    assert "a.b.c" in json.loads(route53.render(unknown[:1]))["Comment"]
     with pytest.raises(ConfigurationError, match=r"d\.b\.c \(its zone is unknown\): -d x"):
         route53.render(unknown)
 
@@ -190,10 +203,136 @@ def test_octodns_reads_ours_without_leniency(tmp_path: Path) -> None:
 
 def test_a_record_at_the_apex_and_one_in_an_unknown_zone_have_a_name() -> None:
     apex = PreparedRecord("fleet.test", PLAIN, 300, ("a.test",), "fleet.test")
-    unknown = PreparedRecord("_validation-persist.a.test", PLAIN, 300, ("a.test",), looked=False)
+    unknown = PreparedRecord("_validation-persist.a.test", PLAIN, 300, ("a.test",))
     written = octodns.render([apex, unknown])
     assert '\n"":\n' in written
     assert "# a.test.yaml (the zone is unknown" in written
+
+
+# Ansible
+
+
+class _Unsafe(str):
+    """A string that Ansible does not take for a template."""
+
+
+class _Tasks(yaml.SafeLoader):  # type: ignore[misc]  # it has no types
+    """Reads ``!unsafe`` as Ansible does."""
+
+
+def _unsafe(loader: _Tasks, node: yaml.ScalarNode) -> _Unsafe:
+    return _Unsafe(loader.construct_scalar(node))
+
+
+_Tasks.add_constructor("!unsafe", _unsafe)
+
+HOSTILE = (
+    "{{ lookup('pipe', 'id') }}{% raw %}{# x #}",
+    '"]\n- name: x # */ // ${x} \u2028 </script>',
+    "'); process.exit(7); ('",
+    "\x1b[31m\x9b\0\x7f\\",
+    "é \U0001f600",
+)
+"""Values of strangers that try to be more than a value."""
+
+HOSTILE_RECORDS = [
+    PreparedRecord(BASE, PLAIN, 300, ("example.test",), "example.test", beside=(*OTHERS, *HOSTILE)),
+    *RECORDS[1:],
+]
+EXPECTED = {**ALL, "example.test": {**ALL["example.test"], BASE: [PLAIN, *OTHERS, *HOSTILE]}}
+
+
+def test_tasks_of_ansible_have_each_value_as_it_is_and_no_templates_of_others() -> None:
+    written = ansible.render(HOSTILE_RECORDS)
+    found: dict[str, dict[str, list[str]]] = {}
+    for task in yaml.load(written, _Tasks):  # noqa: S506 a safe one
+        arguments = task["community.general.nsupdate"]
+        given = [task["name"], arguments["record"], arguments["zone"], *arguments["value"]]
+        assert {type(each) for each in given} == {_Unsafe}
+        assert arguments["type"] == "TXT"
+        # The module puts quotes around what has none, and hands it to dnspython.
+        values = [txt(value) for value in arguments["value"]]
+        found.setdefault(arguments["zone"][:-1], {})[arguments["record"][:-1]] = values
+    assert sorted_values(found) == sorted_values(EXPECTED)
+    assert written.count("# there already, kept\n") == len(OTHERS) + len(HOSTILE)
+
+
+def sorted_values(zones: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
+    return {
+        origin: {name: sorted(values) for name, values in names.items()}
+        for origin, names in zones.items()
+    }
+
+
+# DNSControl
+
+_DSL = """
+var found = {}, D_EXTEND = function(zone) {
+  for (const [name, value, ttl] of [].slice.call(arguments, 1)) {
+    const full = name === '@' ? zone : name + '.' + zone;
+    ((found[zone] = found[zone] || {})[full] = found[zone][full] || []).push(value);
+    if (ttl !== 300 && ttl !== 60) throw ttl;
+  }
+}, TXT = (...parts) => parts, TTL = seconds => seconds;
+"""
+
+
+def test_dnscontrol_has_each_value_as_it_is(tmp_path: Path) -> None:
+    program = find_program("node")
+    need(program, "node is not installed")
+    written = dnscontrol.render(HOSTILE_RECORDS)
+    assert written.isascii()
+    assert written.count("// there already, kept\n") == len(OTHERS) + len(HOSTILE)
+    script = tmp_path / "dnsconfig.js"
+    script.write_text(f"{_DSL}{written}console.log(JSON.stringify(found));")
+    done = subprocess.run([str(program), script], capture_output=True, text=True, check=True)
+    assert sorted_values(json.loads(done.stdout)) == sorted_values(EXPECTED)
+
+
+def test_dnscontrol_is_ecmascript_5_with_names_relative_to_the_zone() -> None:
+    apex = PreparedRecord("fleet.test", PLAIN, 300, ("a.test",), "fleet.test", beside=(OTHERS[0],))
+    unknown = PreparedRecord("_validation-persist.a.test", PLAIN, 60, ("a.test",))
+    assert dnscontrol.render([apex, unknown]) == (
+        "// Below the D() of a.test, and without these names there.\n"
+        "// The zone is unknown; if it is a parent of this, make the names longer.\n"
+        'D_EXTEND("a.test",\n'
+        "  // For a.test\n"
+        f'  TXT("_validation-persist", "{PLAIN}", TTL(60))\n'
+        ");\n"
+        "\n"
+        "// Below the D() of fleet.test, and without these names there.\n"
+        'D_EXTEND("fleet.test",\n'
+        "  // For a.test\n"
+        f'  TXT("@", "{PLAIN}", TTL(300)),\n'
+        "  // there already, kept\n"
+        f'  TXT("@", "{OTHERS[0]}", TTL(300))\n'
+        ");\n"
+    )
+
+
+# Those that own a record set, and those of single records
+
+REMARKING = ("text", "json")
+"""Those that tell people of other values, beside the record."""
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_whatever_order_dns_answers_in_the_same_is_printed_and_others_only_where_sets_are_owned(
+    form: str,
+) -> None:
+    together = [record for record in RECORDS if record.zone == "example.test"]
+    again = [dataclasses.replace(each, beside=each.beside[::-1]) for each in together]
+    if form in OWNING_FORMATS:
+        again.reverse()
+        assert FORMATS[form](together) == FORMATS[form](again)
+    assert ("other.example" in FORMATS[form](together)) == (form in (*OWNING_FORMATS, *REMARKING))
+
+
+@pytest.mark.parametrize("form", ["octodns", "dnscontrol"])
+def test_a_value_that_a_file_of_text_cannot_hold_is_not_replaced_by_another(form: str) -> None:
+    odd = PreparedRecord(BASE, PLAIN, 300, ("example.test",), "example.test", beside=("\udcff",))
+    with pytest.raises(ConfigurationError, match=f"{BASE} is not UTF-8"):
+        FORMATS[form]([odd])
 
 
 # Terraform
@@ -214,8 +353,9 @@ def test_terraform_has_the_attributes_of_the_providers_manual_for_route53() -> N
             read('"' + value.replace('""', '" "') + '"') for value in each["records"]
         ]
         assert each["zone_id"] == f"${{var.zone_id_of_{each['name'].split('.')[-2]}_test}}"
-    expected = {name: values for names in ALL.values() for name, values in names.items()}
-    assert found == expected
+    assert sorted_values({"": found}) == sorted_values(
+        {"": {name: values for names in ALL.values() for name, values in names.items()}}
+    )
 
 
 def test_terraform_has_the_attributes_of_the_providers_manual_for_cloudflare() -> None:
@@ -233,7 +373,7 @@ def test_names_that_look_alike_to_terraform_have_resources_of_their_own() -> Non
     alike = [PreparedRecord(name, PLAIN, 300, (name,), "example.test") for name in names]
     for written in (terraform.render_route53(alike), terraform.render_cloudflare(alike)):
         (resources,) = parse(written)["resource"].values()
-        assert list(resources) == ["a_b_example_test", "a_b_example_test_2", "_1_example_test"]
+        assert set(resources) == {"a_b_example_test", "a_b_example_test_2", "_1_example_test"}
 
 
 def parse(written: str) -> dict[str, Any]:
