@@ -32,6 +32,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from zope.interface import implementer
@@ -43,6 +44,7 @@ from certbot_dns_persist.providers.watched import Watched
 
 _SECONDS = 300
 _SHOWN = 2000  # characters of a program's output
+_READ = 5 * _SHOWN  # octets of it: a character has up to four
 
 
 @implementer(IUntriedProvider)
@@ -111,15 +113,19 @@ class Script(Watched):
         }
         task = f"The program {self._command[0]}, called to {action} the TXT record {name},"
         try:
-            done = subprocess.run(  # noqa: S603 - the user's own command, and no shell
-                self._command,
-                env={**os.environ, **described},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=_SECONDS,
-                check=False,
-            )
+            # No pipe: what it leaves running in the background would keep that open.
+            with tempfile.TemporaryFile() as printed:
+                done = subprocess.run(  # noqa: S603 - the user's own command, and no shell
+                    self._command,
+                    env={**os.environ, **described},
+                    stdin=subprocess.DEVNULL,
+                    stdout=printed,
+                    stderr=subprocess.STDOUT,
+                    timeout=_SECONDS,
+                    check=False,
+                )
+                printed.seek(max(printed.seek(0, os.SEEK_END) - _READ, 0))
+                output = printed.read(_READ).decode("utf-8", "replace").strip()
         except subprocess.TimeoutExpired as error:
             raise errors.ProviderError(
                 f"{task} did not end within {_SECONDS} seconds and was stopped. Run it by hand "
@@ -130,7 +136,6 @@ class Script(Watched):
                 f"{task} cannot be run: {error.strerror}. Check --dns-persist-script and that the "
                 "file is executable."
             ) from error
-        output = done.stdout.decode("utf-8", "replace").strip()
         if len(output) > _SHOWN:
             output = f"…{output[-_SHOWN:]}"
         if done.returncode:

@@ -140,6 +140,21 @@ def test_a_program_that_hangs_is_stopped(make: Make, monkeypatch: pytest.MonkeyP
         make("exec sleep 60").remove_value(NAME, "v")
 
 
+def test_a_program_that_leaves_something_running_has_ended(
+    make: Make, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certbot_dns_persist.providers.script._SECONDS", 10)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    end = os.open(fifo, os.O_RDWR)
+    try:
+        make(f"cat '{fifo}' &", "echo done").add_value(NAME, "v", 300)
+    finally:
+        os.write(end, b"x")
+        os.close(end)
+    assert said[0].endswith("done")
+
+
 @pytest.mark.parametrize("command", ["", "  ", "'half a quote"])
 def test_a_command_that_is_none_is_refused(command: str) -> None:
     with pytest.raises(ConfigurationError, match="--dns-persist-script"):
