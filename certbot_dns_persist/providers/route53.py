@@ -43,6 +43,7 @@ from certbot_dns_persist.providers.common import (
     file_of,
     likely_zones,
     missing_package,
+    one_line,
     some,
     value_of,
     zones_above,
@@ -504,15 +505,25 @@ class Route53:
                 HostedZoneId=zone.id, ChangeBatch={"Changes": batch}
             )["ChangeInfo"]["Id"],
             zone_id=zone.id,
+            unanswered=errors.OutcomeUnknown,
         )
         return change_id
 
     def _change_status(self, task: str, change: str) -> Any:
         return self._ask(task, lambda client: client.get_change(Id=change)["ChangeInfo"]["Status"])
 
-    def _ask(self, task: str, ask: Callable[[Any], _T], zone_id: str | None = None) -> _T:
-        """Return what ``ask`` returns for the client; raises our own error."""
-        from botocore.exceptions import BotoCoreError, ClientError
+    def _ask(
+        self,
+        task: str,
+        ask: Callable[[Any], _T],
+        zone_id: str | None = None,
+        unanswered: type[errors.ProviderError] = errors.ProviderError,
+    ) -> _T:
+        """Return what ``ask`` returns for the client; raises our own error.
+
+        That is ``unanswered`` if AWS may have got the request, and gave no answer to it.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
         from botocore.parsers import ResponseParserError
 
         kind: type[errors.ProviderError] = errors.ProviderError
@@ -521,11 +532,16 @@ class Route53:
         except ClientError as error:
             if error.response["Error"].get("Code") == "InvalidChangeBatch":
                 kind = _BatchRefused
+            elif error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+                kind = unanswered
             fault = self._refusal(error, zone_id)
         except BotoCoreError as error:
             errors.let_signals_through(error)
+            if isinstance(error, HTTPClientError):
+                kind = unanswered
             fault = self._trouble(error)
         except (ResponseParserError, KeyError, ValueError):
+            kind = unanswered
             fault = (
                 "the answer is not from Route 53. Check whether a proxy is in between, and "
                 "AWS_ENDPOINT_URL or endpoint_url in AWS's files, if one of them is set"
@@ -551,7 +567,7 @@ class Route53:
     def _refusal(self, error: Any, zone_id: str | None) -> str:
         """Return what AWS answered (botocore.exceptions.ClientError), and what to do."""
         code = error.response["Error"].get("Code") or "no code"
-        words = " ".join(error.response["Error"].get("Message", "").split()).rstrip(".")
+        words = one_line(error.response["Error"].get("Message", "")).rstrip(".")
         request = error.response.get("ResponseMetadata", {}).get("RequestId") or "unknown"
         source = self._source
         if code in _UNKNOWN_KEY:

@@ -20,7 +20,7 @@ from support.nameserver import Nameserver
 from support.pebble import ISSUER, Pebble
 from support.process import free_port
 
-from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.errors import ConfigurationError, OutcomeUnknown, ProviderError
 from certbot_dns_persist.providers import loader, route53
 from certbot_dns_persist.providers.interface import Addition, Seen, Served, Settings
 from certbot_dns_persist.providers.route53 import Route53
@@ -722,6 +722,26 @@ def test_a_name_that_aws_escapes_is_the_same_name(provider: Route53, aws: Aws, z
 
     assert provider.list_values(name) == [OURS, "more"]
     assert aws.count("ChangeResourceRecordSets") == 2
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_change_that_gets_no_answer_is_called_unknown(
+    provider: Route53, aws: Aws, zone: str, many: bool
+) -> None:
+    aws.faults.append(Fault("ChangeResourceRecordSets", hang_up=True))
+    additions = [Addition(NAME, OURS, 300), Addition(f"a.{NAME}", OURS, 300)]
+    for outcome in provider.add_many(additions if many else additions[:1]):
+        assert isinstance(outcome, OutcomeUnknown)
+
+
+def test_a_change_that_was_never_sent_is_not_called_unknown(
+    provider: Route53, aws: Aws, zone: str
+) -> None:
+    provider.zone_for(NAME)
+    aws.faults.append(Fault("ListResourceRecordSets", hang_up=True))
+    with pytest.raises(ProviderError) as unsent:
+        provider.add_value(NAME, OURS, 300)
+    assert not isinstance(unsent.value, OutcomeUnknown)
 
 
 # Waiting for all of Route 53's servers.
