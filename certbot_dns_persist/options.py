@@ -270,6 +270,14 @@ class Options:
         "classic dns-01 through the same provider, cleaned up afterwards).",
     )
 
+    log: str = _option(
+        "log",
+        metavar="WHERE",
+        default="file",
+        check=_one_of("file", "syslog", "both"),
+        help="Where changes of DNS are logged: file (dns-persist-changes.jsonl in the logs "
+        "directory), syslog (the system's log, a line of at most 1 kB each) or both.",
+    )
     may_hide: tuple[str, ...] = _option(
         "may-hide",
         metavar="NAME[,NAME...]",

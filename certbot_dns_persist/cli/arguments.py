@@ -23,7 +23,7 @@ SHAPING = ("policy", "valid-for", "until", "issuer-domain-name", "shared")
 LOOKING = ("resolvers", "check")
 READING = (*SHAPING, *LOOKING)
 #: Those that are needed only to remove or publish records.
-REMOVING = ("provider", "credentials", "script", "propagation-seconds")
+REMOVING = ("provider", "credentials", "script", "propagation-seconds", "log")
 WRITING = (*REMOVING, "ttl")
 
 

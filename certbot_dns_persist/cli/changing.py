@@ -131,7 +131,7 @@ class Group:
     @cached_property
     def journal(self) -> Journal:
         """The change log."""
-        return setting.journal(self.args)
+        return setting.journal(self.args, self.options.log)
 
     @cached_property
     def publisher(self) -> Publisher:

@@ -324,14 +324,18 @@ def lookup_for(args: argparse.Namespace) -> lookups.LookupFor:
     return functools.partial(lookup_of, queries_per_second=rate)
 
 
-def journal(args: argparse.Namespace) -> Journal:
-    """Return the journal of the Certbot installation that ``args`` name."""
-    return _journal(args.logs_dir, args.config_dir)
+def journal(args: argparse.Namespace, log: str | None = None) -> Journal:
+    """Return the journal of the Certbot installation that ``args`` name.
+
+    ``log`` is where it logs changes, if the certificate's options say it.
+    """
+    where = log or getattr(args, "dns_persist_log", None) or "file"
+    return _journal(args.logs_dir, args.config_dir, where)
 
 
 @functools.cache  # so that it warns of each fault once
-def _journal(logs_dir: str, config_dir: str) -> Journal:
-    return Journal(logs_dir, config_dir)
+def _journal(logs_dir: str, config_dir: str, log: str) -> Journal:
+    return Journal(logs_dir, config_dir, log=log)
 
 
 def require_valid_account(args: argparse.Namespace, server: str, account_url: str) -> None:

@@ -37,11 +37,7 @@ class Log:
 
         Raises :class:`OSError` if they cannot be written.
         """
-        host, user = socket.gethostname(), _user()
-        octets = b"".join(
-            json.dumps(_line(identity, change, result, time, host, user)).encode() + b"\n"
-            for identity, change, result in entries
-        )
+        octets = b"".join(json.dumps(entry).encode() + b"\n" for entry in lines_of(entries, time))
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._alone() as file:
             size = os.fstat(file).st_size
@@ -174,6 +170,13 @@ class Log:
                             yield entry
         except OSError:
             return
+
+
+def lines_of(entries: Iterable[tuple[str, Change, str]], time: str) -> Iterator[dict[str, object]]:
+    """Yield the line for each id, change and result; ``time`` as in :meth:`Log.append`."""
+    host, user = socket.gethostname(), _user()
+    for identity, change, result in entries:
+        yield _line(identity, change, result, time, host, user)
 
 
 def _line(

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.journal.database import Unusable
-from certbot_dns_persist.journal.log import Log
+from certbot_dns_persist.journal.log import Log, lines_of
 from certbot_dns_persist.journal.notes import (
     INTENDED,
     NOT_MADE,
@@ -36,6 +36,8 @@ logger = logger_of(__name__)
 
 _T = TypeVar("_T")
 
+SYSLOG_SOCKET = Path("/dev/log")
+
 
 class Journal:
     """The log and the state of one Certbot installation.
@@ -44,13 +46,25 @@ class Journal:
     """
 
     def __init__(
-        self, logs_dir: str, config_dir: str, clock: Callable[[], float] = time.time
+        self,
+        logs_dir: str,
+        config_dir: str,
+        clock: Callable[[], float] = time.time,
+        *,
+        log: str = "file",
+        syslog_socket: Path = SYSLOG_SOCKET,
     ) -> None:
-        """Open nothing yet. ``clock`` returns UNIX seconds."""
+        """Open nothing yet.
+
+        ``clock`` returns UNIX seconds. ``log`` is where changes are logged: ``file``, ``syslog`` or
+        ``both``. The file also gets what nothing else has noted.
+        """
         self._log = Log(Path(logs_dir) / "dns-persist-changes.jsonl")
         path = Path(config_dir) / "dns-persist" / "state.sqlite"
         self._state = State(path, self._log.exists, self._now)
         self._clock = clock
+        self._in_file, self._in_syslog = log != "syslog", log in ("syslog", "both")
+        self._syslog_socket = syslog_socket
         self._warned: set[str] = set()
 
     @property
@@ -325,6 +339,13 @@ class Journal:
 
         What the state has is on the disk already.
         """
+        if self._in_syslog:
+            from certbot_dns_persist.journal import syslog  # hardly anybody needs logging.handlers
+
+            to = self._syslog_socket
+            self._noted(to, changes, lambda: syslog.send(lines_of(lines, now), to))
+        if in_state and not self._in_file:
+            return False
         in_log = self._noted(
             self._log.path, changes, lambda: self._log.append(lines, now, sync=not in_state)
         )

@@ -312,4 +312,5 @@ def kinds_of_errors(achalls: "Iterable[AnnotatedChallenge]") -> dict[str, set[st
 
 def journal(config: "NamespaceConfig") -> Journal:
     """Return the change log of this Certbot installation."""
-    return Journal(config.logs_dir, config.config_dir)
+    log = getattr(config, "dns_persist_log", None) or "file"
+    return Journal(config.logs_dir, config.config_dir, log=log)
