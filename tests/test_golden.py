@@ -36,7 +36,7 @@ from support.zones import zone_text
 PACKAGE = "certbot_dns_persist"
 COMMANDS = [
     *("record", "check", "audit", "list", "publish", "rotate", "revoke", "prune", "migrate"),
-    *("rollover", "inventory", "explain", "ca", "names"),
+    *("rollover", "inventory", "explain", "ca", "names", "wait"),
 ]
 WIDE = {"COLUMNS": "10000", "NO_COLOR": "1"}
 LOOPBACK = re.compile(r"\b127(\.\d+){3}\b")

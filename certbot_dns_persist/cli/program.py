@@ -26,6 +26,7 @@ from certbot_dns_persist.cli import (
     rollover,
     rotate,
     signals,
+    wait,
 )
 from certbot_dns_persist.cli import list as listing
 from certbot_dns_persist.cli.terminal import fitted
@@ -34,7 +35,7 @@ from certbot_dns_persist.shown import ShownStream
 
 COMMANDS = (
     *(record, check, audit, listing, publish, rotate, revoke, prune, migrate, rollover),
-    *(inventory, explain, ca, names),
+    *(inventory, explain, ca, names, wait),
 )
 
 DESCRIPTION = """\

@@ -1,0 +1,114 @@
+"""``certbot-dns-persist wait``: return when the records are served, for instance after a merge."""
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from certbot_dns_persist import options
+from certbot_dns_persist.cli import arguments, lookups, report, setting
+from certbot_dns_persist.judge.checkup import Checked, check
+from certbot_dns_persist.lookup.found import Found
+from certbot_dns_persist.shown import printable
+
+#: Seconds between two looks: the first pause, and the longest one that we choose ourselves.
+FIRST_PAUSE, LONGEST_PAUSE = 2, 60
+#: Seconds.
+USUAL_TIMEOUT = 1800
+
+EXAMPLES = """\
+  certbot-dns-persist wait --cert-name example.com
+  certbot-dns-persist wait -d example.com --timeout 3600 --issuer letsencrypt.org \\
+      --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1
+
+exit status: 0 every server that answers serves a record that authorises, 1 not in time, 3 wrong
+usage or an unexpected error
+"""
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = arguments.command(
+        commands,
+        "wait",
+        summary="Wait until the records are served everywhere, whoever publishes them.",
+        examples=EXAMPLES,
+    )
+    arguments.add_subject(parser)
+    group = parser.add_argument_group("how long")
+    group.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=USUAL_TIMEOUT,
+        metavar="SECONDS",
+        help="wait no longer than this (default: %(default)s); 0 looks once",
+    )
+    arguments.add_rate(group)
+    arguments.add_certbot(parser)
+    arguments.add_identity(parser)
+    arguments.add_options(parser, arguments.READING)
+    parser.set_defaults(run=run, failed=1)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look until all records are served or time is up; return the exit status."""
+    deadline = time.monotonic() + args.timeout
+    asked = setting.find_subjects(args)
+    waiting = list(asked)
+    count, looks = len(waiting), 0
+    lookup_for = setting.lookup_for(args)
+    while True:
+        inspected = lookups.inspect(waiting, lookup_for, caa=False)
+        missing = [
+            checked
+            for checked in check(inspected, at=int(time.time()), warn_days=0)
+            if not checked.standing.everywhere
+        ]
+        waiting = [checked.subject for checked in missing]
+        left = deadline - time.monotonic()
+        if not missing or left <= 0:
+            break
+        if not looks:
+            print(f"Waiting for {len(missing)} of {count} records.", file=sys.stderr)
+        time.sleep(min(left, pause(looks, (checked.standing.found for checked in missing))))
+        looks += 1
+    _tell(missing, count)
+    for trouble in asked.troubles:
+        print(trouble, file=sys.stderr)
+    if not count and not asked.troubles:
+        print("There is nothing to wait for: no domain was given or found.", file=sys.stderr)
+    if asked.usage:
+        return report.UNKNOWN
+    return int(bool(missing or asked.troubles or not count))
+
+
+def pause(looks: int, found: Iterable[Found]) -> float:
+    """Return how many seconds to wait before the next look, after ``looks`` earlier pauses.
+
+    Each is twice the one before. Where only resolvers can be asked, no answer changes before their
+    caches forget the one they have.
+    """
+    grown = min(FIRST_PAUSE * 2.0 ** min(looks, 10), LONGEST_PAUSE)
+    kept = (
+        0 if each.zone else max([each.negative_ttl, *(server.ttl for server in each.answers)])
+        for each in found
+    )
+    return max(grown, min(kept, default=0))
+
+
+def _tell(missing: Iterable[Checked], count: int) -> None:
+    late = [(each.domain, str(each.status), each.reason) for each in missing]
+    for parts in late:
+        print(*map(printable, parts), sep="\t")
+    if late:
+        print(f"{len(late)} of {count} records are not served everywhere yet.", file=sys.stderr)
+    elif count:
+        print(f"Every server that answers serves the records: {count} of {count}.")
+
+
+def _seconds(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        return options.whole_number(text, 0, 999_999)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 999999")
