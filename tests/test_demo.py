@@ -58,7 +58,7 @@ def test_where_the_tests_are_installed_nothing_else_is_installed() -> None:
     assert "Result" in done.stdout
 
 
-@pytest.mark.long  # it installs and builds all of it, as nothing else shows what that leaves
+@pytest.mark.packages  # it installs and builds all of it, as nothing else shows what that leaves
 def test_a_first_run_keeps_what_it_says_and_a_second_one_needs_no_network(
     user: pwd.struct_passwd, home: Path
 ) -> None:

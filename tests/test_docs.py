@@ -525,7 +525,7 @@ def test_each_block_has_a_scene() -> None:
 @pytest.mark.parametrize(
     "block",
     [
-        pytest.param(block, marks=() if block.page == "README.md" else pytest.mark.long)
+        pytest.param(block, marks=() if block.page == "README.md" else pytest.mark.docs)
         for block in COMMANDS
     ],
     ids=str,

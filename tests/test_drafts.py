@@ -51,14 +51,19 @@ ONE, WILDCARD, SEVERAL = [DOMAIN], [f"*.{DOMAIN}"], [DOMAIN, f"*.{DOMAIN}", "x.o
 @pytest.mark.parametrize(
     ("draft", "jit", "names"),
     [  # each with each, by pairs
-        *[("00", False, ONE), ("00", True, WILDCARD), ("00", False, SEVERAL)],
-        *[("01", True, ONE), ("01", False, WILDCARD), ("01", True, SEVERAL)],
-        *[("02", False, ONE), ("02", True, WILDCARD), ("02", False, SEVERAL)],
-        *[
-            ("transition", True, ONE),
-            ("transition", False, WILDCARD),
-            ("transition", True, SEVERAL),
-        ],
+        ("00", False, ONE),
+        ("01", False, WILDCARD),
+        ("02", True, WILDCARD),
+        ("transition", True, SEVERAL),
+        *(
+            pytest.param(*combination, marks=pytest.mark.long)
+            for combination in (
+                *[("00", True, WILDCARD), ("00", False, SEVERAL)],
+                *[("01", True, ONE), ("01", True, SEVERAL)],
+                *[("02", False, ONE), ("02", False, SEVERAL)],
+                *[("transition", True, ONE), ("transition", False, WILDCARD)],
+            )
+        ),
     ],
 )
 def test_issue_and_renew_without_credentials_in_every_draft(

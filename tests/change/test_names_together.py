@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Collection, Iterator
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,7 @@ def test_what_a_run_that_ends_between_two_updates_has_noted_is_true_of_each_name
         # The first one is refused as a whole, and sent as two halves.
         if update == 3:
             os.kill(run.pid or 0, number)
-            run.join(20)
+            wait([run.sentinel], 20)  # not join, as the test itself does
 
     with answering(bind, place, end):
         run.start()

@@ -217,6 +217,7 @@ def _rebuild_or_record(root: Path, writer: int) -> None:
             journal.rebuild([_standing(f"lost {n}") for n in range(5)], complete=True)
 
 
+@pytest.mark.long
 def test_who_rebuilds_and_who_writes_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     (tmp_path / "etc" / "dns-persist").mkdir(parents=True)
     journal = Journal(str(tmp_path / "log"), str(tmp_path / "etc"))

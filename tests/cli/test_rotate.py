@@ -155,6 +155,7 @@ def test_the_policy_and_the_end_can_be_rotated(issued: Issued, companion: Compan
     assert renewed.returncode == 0, renewed.output
 
 
+@pytest.mark.long
 def test_an_end_that_moves_is_not_rotated_for_its_own_sake_until_it_is_near(
     issued: Issued, companion: Companion, other_account: tuple[str, str]
 ) -> None:
