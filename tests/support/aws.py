@@ -28,7 +28,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import boto3
-import botocore.loaders
+import botocore.session
 import dns.exception
 import dns.rdata
 from botocore.config import Config
@@ -43,7 +43,7 @@ from .nameserver import Zones
 from .stoppable import Stoppable
 
 # What each session would read anew, for a tenth of a second.
-botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 ADMIN = "AKIAADMIN"
 """The access key of the test itself."""
