@@ -49,6 +49,7 @@ def home(user: pwd.struct_passwd) -> Iterator[Path]:
         yield home
 
 
+@pytest.mark.long
 def test_where_the_tests_are_installed_nothing_else_is_installed() -> None:
     need(Path(sys.prefix) == VENV, "tests/run has not installed these tests")
     command = [sys.executable, str(ROOT / "examples" / "demo")]

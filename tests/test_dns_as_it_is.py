@@ -341,6 +341,7 @@ def test_an_order_asks_the_resolver_that_the_c_library_would_ask(
 # What strangers may cost.
 
 
+@pytest.mark.long
 def test_a_zone_with_a_thousand_addresses_and_long_values_stops_no_order(
     start_pebble: StartPebble, tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ from support.nameserver import Nameserver
 
 from certbot_dns_persist.record import validation_domain_name
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.rollover
 
 DOMAIN, OTHER = "example.test", "x.other.test"
 NAME, OTHER_NAME = map(validation_domain_name, (DOMAIN, OTHER))

@@ -74,6 +74,7 @@ def test_an_order_and_explain_tell_every_slip_in_a_value_with_its_correction(
     assert certbot.journal() == []
 
 
+@pytest.mark.long
 def test_a_record_at_a_wrong_name_is_told_with_the_right_one(
     certbot: Certbot, companion: Companion, bind: Bind, domain: str, bind_reading: list[str]
 ) -> None:

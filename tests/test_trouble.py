@@ -184,6 +184,7 @@ def test_a_domain_that_is_not_in_dns_is_told(certbot: Certbot, reading: list[str
     refused(done, "no zone holds", "the domain is not in DNS")
 
 
+@pytest.mark.long
 @pytest.mark.port_53_blocked
 def test_without_any_authoritative_server_the_resolvers_are_asked_with_a_warning(
     certbot: Certbot, writing: list[str]
@@ -217,6 +218,7 @@ def test_a_resolver_that_refuses_to_tell_of_zones_stops_no_order(
     assert output.count(told) == output.count("The resolvers were asked instead") == 1
 
 
+@pytest.mark.long
 @pytest.mark.port_53_blocked
 def test_it_is_told_for_how_long_resolvers_keep_saying_that_there_is_no_record(
     certbot: Certbot, writing: list[str], nameserver: Nameserver
@@ -281,6 +283,7 @@ def test_a_journal_that_cannot_be_written_does_not_cost_the_certificate(
     assert "could not be noted" in done.output
 
 
+@pytest.mark.long
 def test_a_python_without_sqlite_does_not_cost_the_certificate(
     certbot: Certbot, writing: list[str], nameserver: Nameserver, tmp_path: Path
 ) -> None:

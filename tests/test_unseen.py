@@ -156,6 +156,7 @@ def test_in_a_split_view_the_ca_decides_on_dns_01_too(views: Views, tmp_path: Pa
     assert views.server.records(DOMAIN, views.outside) == before
 
 
+@pytest.mark.long
 def test_a_program_that_ends_well_proves_nothing(
     nameserver: Nameserver, nameserver_pebble: Pebble, tmp_path: Path, reading: list[str]
 ) -> None:

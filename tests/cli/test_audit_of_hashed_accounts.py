@@ -80,6 +80,7 @@ def test_a_record_made_with_an_earlier_key_is_ours_and_outdated(
     assert "earlier account key" in audited.out
 
 
+@pytest.mark.long
 def test_records_of_several_domains_at_the_end_of_one_alias_are_all_ours(
     certbot: Certbot, companion: Companion, nameserver: Nameserver, writing: list[str]
 ) -> None:

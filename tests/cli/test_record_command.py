@@ -138,6 +138,7 @@ def test_an_end_that_moves_is_not_moved_for_what_will_do(
     assert printed["value"] == standing
 
 
+@pytest.mark.long
 def test_names_that_lead_to_one_alias_share_a_record(
     nameserver: Nameserver, record: Record, ca: TestCa
 ) -> None:

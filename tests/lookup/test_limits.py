@@ -89,6 +89,7 @@ class Counting(Nameserver):
         return None
 
 
+@pytest.mark.long
 def test_a_zone_with_thousands_of_addresses_costs_no_more_than_another() -> None:
     port = free_port(ANY)
     hosts = {

@@ -539,6 +539,7 @@ def test_a_slow_server_is_heard(delays: tuple[float, float]) -> None:
             assert not found.silent
 
 
+@pytest.mark.long
 def test_a_resolver_is_not_dead_while_the_servers_behind_it_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

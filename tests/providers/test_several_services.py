@@ -88,6 +88,7 @@ def options(credentials: Path, nameserver: Nameserver) -> list[str]:
     ]
 
 
+@pytest.mark.long
 def test_one_certificate_for_names_at_three_services(
     certbot: Certbot,
     options: list[str],
