@@ -10,11 +10,11 @@ from typing import Any
 from certbot_dns_persist import options
 from certbot_dns_persist.cli import arguments, lookups, report, setting
 from certbot_dns_persist.judge.checkup import Checked, check
-from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.shown import printable
+from certbot_dns_persist.wait import look_until
 
-#: Seconds between two looks: the first pause, and the longest one that we choose ourselves.
-FIRST_PAUSE, LONGEST_PAUSE = 2, 60
+#: Seconds between two looks: at first, and at most.
+PAUSES = (2.0, 60.0)
 #: Seconds.
 USUAL_TIMEOUT = 1800
 
@@ -54,26 +54,25 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look until all records are served or time is up; return the exit status."""
-    deadline = time.monotonic() + args.timeout
     asked = setting.find_subjects(args)
     waiting = list(asked)
-    count, looks = len(waiting), 0
+    count = len(waiting)
     lookup_for = setting.lookup_for(args)
-    while True:
+
+    def look() -> list[Checked]:
         inspected = lookups.inspect(waiting, lookup_for, caa=False)
-        missing = [
-            checked
-            for checked in check(inspected, at=int(time.time()), warn_days=0)
-            if not checked.standing.everywhere
-        ]
-        waiting = [checked.subject for checked in missing]
-        left = deadline - time.monotonic()
-        if not missing or left <= 0:
-            break
-        if not looks:
+        checked = check(inspected, at=int(time.time()), warn_days=0)
+        missing = [each for each in checked if not each.standing.everywhere]
+        waiting[:] = [each.subject for each in missing]  # the others are not asked for again
+        return missing
+
+    def show(missing: list[Checked], _: float) -> None:
+        if len(missing) not in told:
             print(f"Waiting for {len(missing)} of {count} records.", file=sys.stderr)
-        time.sleep(min(left, pause(looks, (checked.standing.found for checked in missing))))
-        looks += 1
+            told.add(len(missing))
+
+    told: set[int] = set()
+    missing = look_until(look, lambda missing: not missing, args.timeout, show, pauses=PAUSES)
     _tell(missing, count)
     for trouble in asked.troubles:
         print(trouble, file=sys.stderr)
@@ -82,20 +81,6 @@ def run(args: argparse.Namespace) -> int:
     if asked.usage:
         return report.UNKNOWN
     return int(bool(missing or asked.troubles or not count))
-
-
-def pause(looks: int, found: Iterable[Found]) -> float:
-    """Return how many seconds to wait before the next look, after ``looks`` earlier pauses.
-
-    Each is twice the one before. Where only resolvers can be asked, no answer changes before their
-    caches forget the one they have.
-    """
-    grown = min(FIRST_PAUSE * 2.0 ** min(looks, 10), LONGEST_PAUSE)
-    kept = (
-        0 if each.zone else max([each.negative_ttl, *(server.ttl for server in each.answers)])
-        for each in found
-    )
-    return max(grown, min(kept, default=0))
 
 
 def _tell(missing: Iterable[Checked], count: int) -> None:

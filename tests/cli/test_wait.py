@@ -1,12 +1,13 @@
 """``certbot-dns-persist wait``: for whoever's pull request publishes the records."""
 
-from collections.abc import Iterable, Iterator
+import time
+import types
+from collections.abc import Iterator
 
 import pytest
 from support.nameserver import Nameserver, serving
 
-from certbot_dns_persist.cli import program, wait
-from certbot_dns_persist.lookup.found import Found, ServerAnswer
+from certbot_dns_persist.cli import program
 
 URI = "https://ca.example/acct/1"
 VALUE = f"ca.example; accounturi={URI}"
@@ -32,20 +33,19 @@ def waited(server: Nameserver, *arguments: str) -> int:
 def test_it_returns_when_the_last_record_is_served(
     server: Nameserver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    published: list[str] = []
+    asked: list[list[str]] = []
 
-    def publish_one(looks: int, missing: Iterable[Found]) -> float:
-        names = [found.name for found in missing]
-        assert names == [[A, B], [B]][looks]  # what is served is not asked for again
-        server.zones.set_values(names[0], [VALUE])
-        published.append(names[0])
-        return 0.0
+    def publish_one(seconds: float) -> None:
+        assert seconds == [2, 3][len(asked)]
+        asked.append([name for name in (A, B) if not server.values(name)])
+        server.zones.set_values(asked[-1][0], [VALUE])
 
-    monkeypatch.setattr(wait, "pause", publish_one)
+    clock = types.SimpleNamespace(monotonic=time.monotonic, sleep=publish_one)
+    monkeypatch.setattr("certbot_dns_persist.wait.time", clock)
     assert waited(server, "--timeout=600") == 0
-    assert published == [A, B]
+    assert asked == [[A, B], [B]]
     told = capsys.readouterr()
-    assert told.err == "Waiting for 2 of 2 records.\n"
+    assert told.err == "Waiting for 2 of 2 records.\nWaiting for 1 of 2 records.\n"
     assert told.out == "Every server that answers serves the records: 2 of 2.\n"
 
 
@@ -58,16 +58,3 @@ def test_if_time_is_up_it_says_what_is_missing(
     assert told.out.startswith("b.example.test\tmissing\t")
     assert told.out.count("\n") == 1
     assert told.err == "1 of 2 records are not served everywhere yet.\n"
-
-
-def test_pauses_grow_and_are_as_long_as_caches_keep_what_they_have() -> None:
-    zone = Found(A, A, "example.test", (ServerAnswer("ns1", "192.0.2.1", (), ttl=900),))
-    assert [wait.pause(looks, [zone]) for looks in (0, 1, 4, 5, 1000)] == [2, 4, 32, 60, 60]
-    resolver = ServerAnswer("192.0.2.2", "192.0.2.2", ())
-    denied = Found(A, A, None, (resolver,), negative_ttl=300)
-    assert wait.pause(0, [denied]) == 300
-    stale = Found(B, B, None, (ServerAnswer("192.0.2.2", "192.0.2.2", ("x",), ttl=90),))
-    assert wait.pause(0, [denied, stale]) == 90
-    assert wait.pause(0, [denied, stale, zone]) == 2
-    unknown = Found(A, A, None, (), trouble="no resolver answers")
-    assert wait.pause(0, [unknown]) == 2
