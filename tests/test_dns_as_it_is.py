@@ -294,7 +294,8 @@ def test_in_signed_zones_nothing_is_hidden_and_no_proof_denies_the_record_to_the
     assert noted(certbot) == [f"{ISSUER}; accounturi={certbot.account_url}"] * 2
 
     # What the look did not ask would have been enough: such a proof denies the next record.
-    signed.resolver.ask(f"other.lb.{SIGNED}", "SOA")
+    denied = signed.resolver.ask(f"other.lb.{SIGNED}", "SOA")
+    assert denied.rcode() == Rcode.NXDOMAIN, denied
     signed.add_txt(validation_domain_name(f"lb.{SIGNED}"), "value")
     denied = signed.resolver.ask(validation_domain_name(f"lb.{SIGNED}"), "TXT")
     assert denied.rcode() == Rcode.NXDOMAIN
