@@ -67,6 +67,7 @@ _NOBODY = 65534
 
 PACKAGES = Path(__file__).with_name("packages")
 PLUGINS = Path(__file__).with_name("plugins")
+PROVIDERS = Path(__file__).with_name("providers")
 
 _numbers = itertools.count(1)
 
@@ -79,6 +80,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("packages")
         if PLUGINS in item.path.parents:
             item.add_marker("plugins")
+        if PROVIDERS in item.path.parents:
+            item.add_marker("services")
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
 

@@ -535,7 +535,6 @@ def test_rfc2136_takes_any_value(rfc2136: Made, nameserver: Nameserver, value: s
     assert nameserver.values(NAME) == []
 
 
-@pytest.mark.long
 def test_a_value_that_is_cut_at_its_blanks_is_tried_in_quotes(
     dnsimple: Made, nameserver: Nameserver
 ) -> None:
@@ -565,7 +564,6 @@ def test_a_removal_in_a_process_of_its_own_finds_out_about_the_quotes(
     assert nameserver.values(NAME) == [THEIRS]
 
 
-@pytest.mark.long
 def test_a_value_that_no_form_saves_is_taken_back_and_both_are_shown(
     dnsimple: Made, nameserver: Nameserver
 ) -> None:
@@ -583,7 +581,6 @@ def test_a_value_that_no_form_saves_is_taken_back_and_both_are_shown(
     assert nameserver.values(NAME) == [THEIRS[:30]]
 
 
-@pytest.mark.long
 def test_what_cannot_be_taken_back_is_shown(
     dnsimple: Made, nameserver: Nameserver, bridge: MakeBridge
 ) -> None:
@@ -1065,7 +1062,6 @@ def test_the_loader_bridges_what_it_has_no_provider_for(observe: Observe, tmp_pa
 # The whole of it.
 
 
-@pytest.mark.long
 def test_certbot_gets_a_certificate_through_a_bridged_plugin(
     certbot: Certbot, bind: Bind, bind_credentials: Path, domain: str
 ) -> None:

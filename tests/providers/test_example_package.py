@@ -45,7 +45,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(target)
 
 
-@pytest.mark.long
 def test_a_certificate_through_the_example_and_its_renewal_without_credentials(
     tmp_path: Path, installed: str, nameserver: Nameserver, nameserver_pebble: Pebble
 ) -> None:

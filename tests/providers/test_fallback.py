@@ -13,7 +13,6 @@ from support.nameserver import Nameserver
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("provider", ["script", "dns-rfc2136"])
 def test_dns_01_is_published_and_taken_away_again(
     tmp_path: Path, nameserver: Nameserver, nameserver_credentials: Path, provider: str

@@ -322,7 +322,6 @@ def test_a_set_that_others_create_first_is_joined(provider: Route53, aws: Aws, z
     assert aws.written(zone, NAME) == sorted([*FOREIGN, OURS_WRITTEN])
 
 
-@pytest.mark.long
 def test_ten_writers_at_once_lose_nothing(make: Make, aws: Aws, zone: str) -> None:
     aws.create(zone, NAME, *FOREIGN, *(f'"old {number}"' for number in range(10)), TTL=7200)
     start = threading.Barrier(10)
@@ -693,7 +692,6 @@ def test_a_batch_has_no_more_than_aws_takes(
         assert aws.written(zone, name) == sorted([*before, OURS_WRITTEN])
 
 
-@pytest.mark.long
 def test_a_zone_full_of_long_values_is_changed_in_batches_that_aws_takes(
     provider: Route53, aws: Aws, zone: str
 ) -> None:

@@ -161,7 +161,6 @@ def test_a_command_that_is_none_is_refused(command: str) -> None:
         Script(Settings({"command": command}, None, print))
 
 
-@pytest.mark.long
 def test_a_certificate_through_a_script_and_its_renewal_without(
     tmp_path: Path, nameserver: Nameserver, nameserver_pebble: Pebble
 ) -> None:

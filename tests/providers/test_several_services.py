@@ -88,7 +88,6 @@ def options(credentials: Path, nameserver: Nameserver) -> list[str]:
     ]
 
 
-@pytest.mark.long
 def test_one_certificate_for_names_at_three_services(
     certbot: Certbot,
     options: list[str],
@@ -118,7 +117,6 @@ def test_one_certificate_for_names_at_three_services(
     assert certbot.certificate("cloud.test").names == sorted(names)
 
 
-@pytest.mark.long
 def test_a_zone_that_two_services_serve_is_written_at_both(
     certbot: Certbot, options: list[str], cloudflare: CloudflareApi, aws: Aws
 ) -> None:
@@ -131,7 +129,6 @@ def test_a_zone_that_two_services_serve_is_written_at_both(
     assert [line["provider"] for line in certbot.journal()] == ["route53", "cloudflare"]
 
 
-@pytest.mark.long
 def test_a_dry_run_takes_its_records_away_at_every_service(
     certbot: Certbot, options: list[str], nameserver: Nameserver
 ) -> None:
@@ -142,7 +139,6 @@ def test_a_dry_run_takes_its_records_away_at_every_service(
         assert nameserver.values(validation_domain_name(name)) == []
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("zone", ["cloud.test", "route.test", "bind.test"])
 def test_the_fallback_to_dns_01_works_with_every_service(
     tmp_path: Path, certbot: Certbot, options: list[str], nameserver: Nameserver, zone: str
@@ -178,7 +174,6 @@ def test_a_misspelt_provider_is_told_with_its_section(
     assert f"in [bind.test] of {credentials} names 'rfc2316'" in done.output
 
 
-@pytest.mark.long
 def test_one_service_that_refuses_does_not_keep_the_others_from_being_written(
     certbot: Certbot, options: list[str], credentials: Path, nameserver: Nameserver
 ) -> None:

@@ -155,7 +155,6 @@ def test_one_certificate_for_names_at_six_services_is_renewed_without_any(
     assert [len(service.requests) for service in services] == asked
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("provider", ["azure", "digitalocean", "google", "hetzner"])
 def test_a_service_alone_brings_a_certificate_that_is_renewed_without_credentials(
     tmp_path: Path,

@@ -66,7 +66,7 @@ def environment() -> dict[str, str]:
 
 def workers() -> int:
     """Return how many tests to run at a time; most of them wait for servers and processes."""
-    return 3 * (os.cpu_count() or 1)
+    return 4 * (os.cpu_count() or 1)
 
 
 def is_current(venv: Path = VENV) -> bool:

@@ -626,7 +626,8 @@ class _UDPHandler(socketserver.BaseRequestHandler):
         wire, sock = self.request
         answer = self.server.nameserver.respond(wire, udp=True)
         if answer is not None:
-            sock.sendto(answer, self.client_address)
+            with contextlib.suppress(OSError):  # stopped meanwhile
+                sock.sendto(answer, self.client_address)
 
 
 def _family(address: str) -> socket.AddressFamily:
