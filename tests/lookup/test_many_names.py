@@ -409,14 +409,14 @@ def test_servers_that_keep_connections_waiting_do_not_use_up_the_time_of_others(
 
 
 def test_a_server_that_is_silent_by_tcp_is_found_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "PATIENCE", 1.0)
+    monkeypatch.setattr(pace, "PATIENCE", 3.0)
     with net({"mute.test": [0]}, kind=Mute) as world:
         start = time.monotonic()
         found = world.find(*numbered(200, "mute.test"))
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 30
         for each in found.values():
-            (warning,) = each.warnings
-            assert "does not answer by TCP within 1 seconds" in warning
+            assert len(each.warnings) == 1, each
+            assert "does not answer by TCP within 3 seconds" in each.warnings[0]
 
 
 def test_an_empty_message_by_tcp_is_no_answer() -> None:

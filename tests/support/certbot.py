@@ -30,7 +30,7 @@ from .stoppable import Stoppable
 SECONDS = 120.0
 """How long one run may take."""
 
-INTERRUPT_AGAIN_SECONDS = 3.0
+INTERRUPT_AGAIN_SECONDS = 10.0
 
 OTHER = os.environ.get("CERTBOT")
 """The command of another version, or the system's, that is to be tested instead of ours."""
