@@ -26,6 +26,8 @@ DOMAIN = "example.test"
 NAME = validation_domain_name(DOMAIN)
 SOON = "--dns-persist-propagation-seconds=1"
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def views(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Views]:
@@ -51,7 +53,7 @@ def noted(certbot: Certbot) -> list[str]:
     return [record["value"] for record in (certbot.records() or {"records": []})["records"]]
 
 
-@pytest.mark.parametrize("what", ["key", pytest.param("address", marks=pytest.mark.long)])
+@pytest.mark.parametrize("what", ["key", "address"])
 def test_in_a_split_view_the_ca_decides_and_revoking_finds_the_record(
     views: Views, start_pebble: StartPebble, tmp_path: Path, what: str
 ) -> None:
@@ -113,7 +115,6 @@ def test_in_a_split_view_the_ca_decides_and_revoking_finds_the_record(
     assert "nothing to revoke" in ok(companion("revoke", *subject)).out
 
 
-@pytest.mark.long
 def test_in_a_split_view_a_certificate_moves_once_its_provider_has_the_record(
     views: Views, start_pebble: StartPebble, tmp_path: Path
 ) -> None:
@@ -135,7 +136,6 @@ def test_in_a_split_view_a_certificate_moves_once_its_provider_has_the_record(
     assert views.values(validation_domain_name(domain)) == [value]
 
 
-@pytest.mark.long
 def test_in_a_split_view_the_ca_decides_on_dns_01_too(views: Views, tmp_path: Path) -> None:
     before = views.server.records(DOMAIN, views.outside)
     credentials = views.key.write_credentials(tmp_path / "dns.ini", views.inside, 53)
@@ -156,7 +156,6 @@ def test_in_a_split_view_the_ca_decides_on_dns_01_too(views: Views, tmp_path: Pa
     assert views.server.records(DOMAIN, views.outside) == before
 
 
-@pytest.mark.long
 def test_a_program_that_ends_well_proves_nothing(
     nameserver: Nameserver, nameserver_pebble: Pebble, tmp_path: Path, reading: list[str]
 ) -> None:
@@ -190,7 +189,6 @@ def test_a_program_that_ends_well_proves_nothing(
     assert noted(certbot) == [value]
 
 
-@pytest.mark.long
 def test_what_a_late_secondary_forwards_is_published_for_all_names_at_once(
     hidden: HiddenPrimary, start_pebble: StartPebble, tmp_path: Path
 ) -> None:

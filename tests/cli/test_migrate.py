@@ -95,6 +95,7 @@ def machine(certbot: Certbot, bind: Bind, domain: str, tmp_path: Path) -> Machin
     return Machine(certbot, bind, domain, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.oldest_certbot
 def test_certificates_move_are_renewed_without_credentials_and_go_back(
     machine: Machine, companion: Companion, bind: Bind, monkeypatch: pytest.MonkeyPatch
