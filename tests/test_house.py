@@ -1,4 +1,4 @@
-"""The layout of the package: its floors hold, and README.md shows all of it."""
+"""The layout of the package: its floors hold, and docs/design.md shows all of it."""
 
 import os
 import re
@@ -38,7 +38,7 @@ def lint(directory: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_the_readme_shows_every_package_and_module_and_no_other() -> None:
+def test_the_page_shows_every_package_and_module_and_no_other() -> None:
     assert sorted(shown()) == sorted(
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
@@ -47,8 +47,8 @@ def test_the_readme_shows_every_package_and_module_and_no_other() -> None:
 
 
 def shown() -> list[str]:
-    """Return the modules in the picture of README.md, as paths below the package."""
-    text = (ROOT / "README.md").read_text("utf-8")
+    """Return the modules in the picture of docs/design.md, as paths below the package."""
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
     picture = text.partition("\n```text\ncertbot_dns_persist/\n")[2].partition("\n```")[0]
     found = []
     for line in re.sub(r"\n {4,}", " ", picture).splitlines():

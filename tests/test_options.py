@@ -2,10 +2,10 @@
 
 import argparse
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
+from support.bootstrap import ROOT
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.options import (
@@ -190,11 +190,11 @@ def test_a_parser_takes_every_option_and_hands_it_on_as_it_was_typed() -> None:
     }
 
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGE = ROOT / "docs" / "reference" / "options.md"
 
 
-def test_the_readme_has_each_option_in_the_order_of_the_help_with_its_default() -> None:
-    _, _, table = README.read_text(encoding="utf-8").partition("\n## Options\n")
+def test_the_page_has_each_option_in_the_order_of_the_help_with_its_default() -> None:
+    table = PAGE.read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(--dns-persist-[^`]+)` \| .* \| (.*) \|$", table, re.MULTILINE)
     assert [term.split()[0] for term, _ in rows] == [option.flag for option in OPTIONS]
     for (term, default), option in zip(rows, OPTIONS, strict=True):

@@ -2,7 +2,7 @@
 
 ``tests/plugins`` installs each of them as pinned here, and tries again what is said of it (what
 the tests' own environment has, ``tests/providers/test_bridge.py`` tries);
-``examples/bridged-plugins.md`` shows this list.
+``docs/providers/other-plugins.md`` shows this list.
 """
 
 import dataclasses

@@ -148,8 +148,9 @@ def _by_hooks(
         shell = "" if words else ", and it needs a shell, which the provider script does not use"
         raise ConfigurationError(
             f"its hook {hook!r} is made for dns-01: it does not read DNS_PERSIST_NAME and "
-            f"DNS_PERSIST_VALUE, which the provider script sets{shell}. Let it do so (the README's "
-            f"provider script says how), then run this again. Or: {_GIVE_ONE}."
+            f"DNS_PERSIST_VALUE, which the provider script sets{shell}. Let it do so "
+            "(docs/providers/script.md of certbot-dns-persist says how), then run this again. "
+            f"Or: {_GIVE_ONE}."
         )
     return Move({"provider": "script", "script": hook, **given})
 

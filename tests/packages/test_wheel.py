@@ -72,8 +72,8 @@ def test_every_link_of_the_description_leads_somewhere_without_the_files_beside_
         for target in targets
         if not target.startswith("https://") and target.removeprefix("#") not in anchors
     ] == []
-    assert "a token for one zone (`examples/cloudflare-token.md`)" in description
-    assert "`examples/provider-package`" in description
+    assert "how CAs differ (`docs/cas.md`)" in description
+    assert "a provider of your own (`examples/provider-package`)" in description
 
 
 def test_every_link_of_the_readme_leads_to_a_file_or_a_heading() -> None:

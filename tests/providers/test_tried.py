@@ -9,7 +9,7 @@ from support.plugin_catalogue import IN_OTHER_TESTS, REFUSED, USED, refused
 
 from certbot_dns_persist.providers.tried import CERTBOT, DATE, TRIED, Outcome, Tried
 
-PAGE = ROOT / "examples" / "bridged-plugins.md"
+PAGE = ROOT / "docs" / "providers" / "other-plugins.md"
 
 BEGIN = "<!-- What follows is certbot_dns_persist/providers/tried.py, shown by a test. -->\n"
 END = "<!-- The end of that. -->\n"
