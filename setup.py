@@ -32,11 +32,14 @@ ROUTE53 = ["boto3>=1.26.0"]  # Debian 12
 
 COMPLETION = ["shtab>=1.5.5"]  # Debian 12
 
+DOCS = ["furo", "myst-parser>=4", "sphinx>=8"]  # what makes a site of docs, on Python 3.10, too
+
 TEST = [
     *ANSWERS,
     *AZURE,
     *CLOUDFLARE,
     *COMPLETION,
+    *DOCS,
     *FLEET,
     *GOOGLE,
     *METRICS,
@@ -102,7 +105,7 @@ setup(
     url=URL,
     project_urls={
         "Changelog": f"{URL}/blob/main/CHANGELOG.md",
-        "Documentation": f"{URL}/blob/main/docs/README.md",
+        "Documentation": f"{URL}/blob/main/docs/index.md",
         "Issues": f"{URL}/issues",
         "Security": f"{URL}/blob/main/SECURITY.md",
         "Source": URL,
@@ -131,6 +134,7 @@ setup(
         "cloudflare": CLOUDFLARE,
         "completion": COMPLETION,
         "digitalocean": [],  # what is installed anyway is enough, here and where nothing is named
+        "docs": DOCS,
         "fleet": FLEET,
         "google": GOOGLE,
         "hetzner": [],

@@ -1,17 +1,12 @@
 """The options: what they take, and how they refuse the rest."""
 
 import argparse
-import re
 from typing import Any
 
 import pytest
-from support.bootstrap import ROOT
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.options import (
-    MANUAL_PROPAGATION_SECONDS,
-    OPTIONS,
-    PROPAGATION_SECONDS,
     Options,
     add_arguments,
     check_options,
@@ -188,24 +183,3 @@ def test_a_parser_takes_every_option_and_hands_it_on_as_it_was_typed() -> None:
         "ttl": " 60",
         "shared": True,
     }
-
-
-PAGE = ROOT / "docs" / "reference" / "options.md"
-
-
-def test_the_page_has_each_option_in_the_order_of_the_help_with_its_default() -> None:
-    table = PAGE.read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(--dns-persist-[^`]+)` \| .* \| (.*) \|$", table, re.MULTILINE)
-    assert [term.split()[0] for term, _ in rows] == [option.flag for option in OPTIONS]
-    for (term, default), option in zip(rows, OPTIONS, strict=True):
-        assert (" " in term) == (option.metavar is not None), term
-        if option.default is not None:
-            assert default.strip("`") == option.default, term
-        for choice in term.partition(" ")[2].split(r"\|"):
-            if choice.islower():  # a value, not what stands for one
-                option.value(choice)
-    wait = dict(rows)["--dns-persist-propagation-seconds N"]
-    assert (
-        wait == f"{PROPAGATION_SECONDS}; `manual`: {MANUAL_PROPAGATION_SECONDS} at a terminal, "
-        "0 without"
-    )
