@@ -1,6 +1,6 @@
 """Make a site from these pages: ``python -m sphinx -W --keep-going -n docs .cache/site``.
 
-The pages are plain Markdown, which forges show as it is. What Sphinx needs beside that is added here
+The pages are plain Markdown, which forges show as it is. What Sphinx needs besides is added here
 while it reads them: the contents come from the lists of the pages called ``index``, and links that
 leave this directory lead to the repository.
 """
@@ -13,10 +13,8 @@ HERE = Path(__file__).resolve().parent
 SETUP = (HERE.parent / "setup.py").read_text("utf-8")
 
 
-def _of_setup(pattern: str) -> str:
-    found = re.search(pattern, SETUP, re.MULTILINE)
-    assert found, pattern
-    return found[1]
+def _of_setup(pattern: str) -> Any:
+    return re.findall(pattern, SETUP, re.MULTILINE)[0]
 
 
 project = "certbot-dns-persist"

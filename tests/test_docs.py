@@ -44,7 +44,7 @@ NOT_RUN = {
     "dig": "asks servers of the Internet",
     "gcloud": "makes a key at Google",
     "certbot certonly --authenticator dns-persist -d example.com \\\n"
-    "    --dns-persist-provider dns-desec": "needs a plugin that tests/plugins installs",
+    "    --dns-persist-provider dns-desec": "tests/plugins installs and tries that plugin",
 }
 """What a block begins with, and why it has no scene."""
 
@@ -229,6 +229,26 @@ def with_a_provider(world: World, commands: str) -> None:
     world.write_credentials()
     world.run(commands)
     assert world.values == [f"{ISSUER}; accounturi={world.certbot.account_url}"]
+
+
+BY_A_SERVICE = "certbot certonly --authenticator dns-persist -d example.com"
+
+
+@scene(f"{BY_A_SERVICE} --dns-persist-provider route53")
+@scene(f"{BY_A_SERVICE} \\\n    --dns-persist-provider azure")
+@scene(f"{BY_A_SERVICE} \\\n    --dns-persist-provider cloudflare")
+@scene(f"{BY_A_SERVICE} \\\n    --dns-persist-provider digitalocean")
+@scene(f"{BY_A_SERVICE} \\\n    --dns-persist-provider google")
+@scene(f"{BY_A_SERVICE} \\\n    --dns-persist-provider hetzner")
+@scene(f"{BY_A_SERVICE} \\\n    --dns-persist-provider powerdns")
+@scene(f"{BY_A_SERVICE} \\\n    --dns-persist-provider script")
+def with_a_service_that_is_not_needed(world: World, commands: str) -> None:
+    """The record is there. What these providers do, tests/providers try with their services."""
+    value = f"{ISSUER}; accounturi={world.certbot.register()}"
+    world.nameserver.zones.set_values(RECORD, [value])
+    world.run(commands)
+    assert world.certbot.certificate(DOMAIN).names == [DOMAIN]
+    assert world.values == [value]
 
 
 @scene("certbot register")
