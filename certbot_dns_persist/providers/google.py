@@ -18,7 +18,8 @@ credentials file. Without keys, credentials come from where Google's programs lo
 
 The service has record sets: all TXT records at a name, with one TTL. A change is atomic: it fails
 unless its deletions are exactly what is there, and its additions are new. So each change deletes
-what was read and adds what should be there; if another program was faster, it starts again.
+what was read and adds what should be there; if another program was faster, it starts again. All
+records that are missing in a zone are added in one change.
 """
 
 import functools
@@ -26,7 +27,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -35,23 +36,24 @@ from certbot_dns_persist import errors, files
 from certbot_dns_persist.providers.common import missing_package, refuse_changeable
 from certbot_dns_persist.providers.http import (
     FailedError,
-    HttpProvider,
+    HttpManyProvider,
     RacedError,
     Text,
     Texts,
     Zone,
 )
-from certbot_dns_persist.providers.interface import Settings
+from certbot_dns_persist.providers.interface import Addition, Settings
 from certbot_dns_persist.value.txt import quoted, unquoted
 
 _SCOPE = "https://www.googleapis.com/auth/ndev.clouddns.readwrite"
+_PAGE = 1000  # record sets; Google may send fewer
 _PERMISSIONS = (
     "dns.changes.create, dns.managedZones.list, dns.resourceRecordSets.create, .delete, .list and "
     ".update"
 )
 
 
-class Google(HttpProvider):
+class Google(HttpManyProvider):
     """The public managed zones of one project."""
 
     LABEL = "google"
@@ -61,7 +63,7 @@ class Google(HttpProvider):
     KEYS = frozenset({"service_account", "project", "managed_zone", "metadata", "api_url"})
 
     def __init__(self, settings: Settings) -> None:
-        """Check the settings, as :class:`HttpProvider` does, and read files of credentials."""
+        """Check the settings, as :class:`HttpManyProvider` does, and read files of credentials."""
         super().__init__(settings)
         for logger in ("google", "urllib3.util.retry"):
             logging.getLogger(logger).setLevel(logging.WARNING)
@@ -191,42 +193,59 @@ class Google(HttpProvider):
             f"{self._key('managed_zone')} = NAME"
         )
 
-    def _read(self, zone: Zone, name: str) -> Texts:
-        answer = self._send(
-            "GET",
-            self._path("managedZones", zone.id, "rrsets"),
-            query={"name": f"{name}.", "type": "TXT"},
-        )
-        here = f"{name}."
+    def _read_many(self, zone: Zone, names: Sequence[str]) -> dict[str, Texts]:
+        rows = self._listed(zone, len(names)) if len(names) > 1 else None
+        if rows is None:
+            queries = [{"name": f"{name}.", "type": "TXT"} for name in names]
+            rows = [row for query in queries for row in self._page(zone, query)[0]]
         with self._documented():
-            for row in answer.get("rrsets", []):
-                if row["type"] == "TXT" and row["name"].lower() == here:
-                    ttl = int(row["ttl"])
-                    # With a routing policy they are in there: we see them, and change nothing.
-                    texts = [*row.get("rrdatas", ()), *_rrdatas(row.get("routingPolicy"))]
-                    records = [Text(unquoted(text), ttl, text) for text in texts]
-                    return Texts(records, row)
-        return Texts()
+            sets = {row["name"].lower(): row for row in rows}
+            found = {name: sets.get(f"{name}.") for name in names}
+            return {name: _texts(row) if row else Texts() for name, row in found.items()}
 
-    def _insert(self, zone: Zone, name: str, value: str, ttl: int, found: Texts) -> None:
-        before = found.row or {"name": f"{name}.", "type": "TXT", "ttl": ttl, "rrdatas": []}
-        self._replace(zone, found, before, [*before.get("rrdatas", []), quoted(value)])
+    def _listed(self, zone: Zone, most: int) -> list[Any] | None:
+        """Return the TXT record sets of a zone; ``None`` if there are more than ``most`` pages."""
+        rows: list[Any] = []
+        more: dict[str, str] = {}
+        for _ in range(most):
+            page, token = self._page(zone, {"maxResults": str(_PAGE), **more})
+            rows += page
+            if not token:
+                return rows
+            more = {"pageToken": token}
+        return None
 
-    def _delete(self, zone: Zone, name: str, value: str, found: Texts) -> None:
-        left = [record.row for record in found.records if record.value != value]
-        self._replace(zone, found, found.row, left)
+    def _page(self, zone: Zone, query: Mapping[str, str]) -> tuple[list[Any], str | None]:
+        """Return the TXT record sets on a page, and what the next one is asked for with."""
+        answer = self._send("GET", self._path("managedZones", zone.id, "rrsets"), query=query)
+        with self._documented():
+            rows = [row for row in answer.get("rrsets", []) if row["type"] == "TXT"]
+            return rows, answer.get("nextPageToken")
 
-    def _replace(self, zone: Zone, found: Texts, before: Any, texts: list[str]) -> None:
-        if "routingPolicy" in before:
+    def _check_changeable(self, found: Texts) -> None:
+        if found.row and "routingPolicy" in found.row:
             raise FailedError(
                 "has a routing policy for these records, which a change would undo",
                 "Replace it with a plain record set with the same values, then try again",
             )
-        change: dict[str, Any] = {"deletions": [found.row]} if found.row else {}
-        if texts:
-            change["additions"] = [
-                {key: before[key] for key in ("name", "type", "ttl")} | {"rrdatas": texts}
-            ]
+
+    def _insert_many(
+        self, zone: Zone, additions: Sequence[Addition], found: Mapping[str, Texts]
+    ) -> None:
+        before = [found[each.name].row for each in additions if found[each.name].row]
+        after = [_with(found[each.name].row, each) for each in additions]
+        self._replace(zone, before, after)
+
+    def _delete(self, zone: Zone, name: str, value: str, found: Texts) -> None:
+        self._check_changeable(found)
+        left = [record.row for record in found.records if record.value != value]
+        after = [_set(found.row, left)] if left else []
+        self._replace(zone, [found.row], after)
+
+    def _replace(self, zone: Zone, before: Sequence[Any], after: Sequence[Any]) -> None:
+        """Delete exactly the record sets ``before``, and create those ``after``; all or none."""
+        change = {"deletions": before, "additions": after}
+        change = {kind: sets for kind, sets in change.items() if sets}
         try:
             self._send("POST", self._path("managedZones", zone.id, "changes"), body=change)
         except FailedError as failed:
@@ -251,6 +270,25 @@ class Google(HttpProvider):
     def _path(self, *parts: str) -> str:
         parts = tuple(quote(part, safe="") for part in ("projects", self._project, *parts))
         return "/dns/v1/" + "/".join(parts)
+
+
+def _texts(row: Any) -> Texts:
+    """Return the TXT records of a record set as the API shows it."""
+    ttl = int(row["ttl"])
+    # With a routing policy they are in there: we see them, and change nothing.
+    texts = [*row.get("rrdatas", ()), *_rrdatas(row.get("routingPolicy"))]
+    return Texts([Text(unquoted(text), ttl, text) for text in texts], row)
+
+
+def _with(row: Any, addition: Addition) -> Any:
+    """Return a record set as it was, or a new one if it is ``None``, with one record more."""
+    row = row or {"name": f"{addition.name}.", "type": "TXT", "ttl": addition.ttl}
+    return _set(row, [*row.get("rrdatas", ()), quoted(addition.value)])
+
+
+def _set(row: Any, texts: list[Any]) -> Any:
+    """Return a record set with the name and TTL of another, and these records."""
+    return {key: row[key] for key in ("name", "type", "ttl")} | {"rrdatas": texts}
 
 
 def _rrdatas(node: Any) -> list[Any]:

@@ -2,7 +2,8 @@
 
 :class:`HttpProvider` finds the zone, looks before each change and after it, tries again what may
 pass, waits as long as the service asks, and says what failed without showing a secret. A subclass
-says how its service is asked, and how a change leaves other people's records alone.
+says how its service is asked, and how a change leaves other people's records alone. If the service
+changes many names in one request, it is an :class:`HttpManyProvider`.
 
 Proxies come from the environment (``HTTPS_PROXY``, ``NO_PROXY``), extra CAs from
 ``REQUESTS_CA_BUNDLE``.
@@ -11,12 +12,13 @@ Proxies come from the environment (``HTTPS_PROXY``, ``NO_PROXY``), extra CAs fro
 import contextlib
 import dataclasses
 import email.utils
+import functools
 import json
 import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -31,9 +33,17 @@ from certbot_dns_persist.providers.common import (
     is_loopback,
     likely_zones,
     one_line,
+    some,
     value_of,
 )
-from certbot_dns_persist.providers.interface import IAnsweringProvider, Settings
+from certbot_dns_persist.providers.interface import (
+    Addition,
+    IAnsweringProvider,
+    ILookingProvider,
+    IManyProvider,
+    Seen,
+    Settings,
+)
 from certbot_dns_persist.wait import look_until
 
 _T = TypeVar("_T")
@@ -48,8 +58,9 @@ _SETTLE = 15.0  # seconds within which the API must show what it accepted
 _TRIES = 50  # to make a change while others change the same records
 _STEP_ASIDE = (0.05, 0.5)  # seconds, so that those who collided do not collide again
 _MOST_PAGES = 1000
+_ADD = "add a TXT record at"
 _NO_PROXIES: dict[str, Any] = {"http": None, "https": None, "all": None}
-_OTHER_SHAPE = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError)
+OTHER_SHAPE = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError)
 _MAY_PASS = frozenset({408, 409, 423, 425, 429, 500, 502, 503, 504})
 
 
@@ -61,7 +72,7 @@ class Zone:
     """As the service writes it; in lower case where it is handed to a method of a subclass."""
     id: str
     """What its URLs call it."""
-    row: Any = None
+    row: Any = dataclasses.field(default=None, compare=False)
     """The service's own description."""
 
 
@@ -132,7 +143,11 @@ class RacedError(Exception):
         """What was read."""
 
 
-class _ForbiddenError(errors.ProviderError):
+class _RefusedError(errors.ProviderError):
+    """Nothing of what was asked for was done, be it because of one part of it."""
+
+
+class _ForbiddenError(_RefusedError):
     """Credentials for one zone may get this for every other zone."""
 
 
@@ -250,15 +265,8 @@ class HttpProvider:
         Raises :class:`~certbot_dns_persist.errors.ProviderError` if no zone is found for ``name``,
         or the service cannot be asked, refuses, or accepts and does nothing.
         """
-        least, greatest = self.TTLS
-        found = self._change(name, value, min(max(ttl, least), greatest))
-        used = found.having(value)[0].ttl
-        if used != ttl:
-            self._settings.notify(
-                f"The TTL at {name} is {used} seconds instead of {ttl}: records that are there "
-                f"keep theirs, and {self.SERVICE} takes {least} to {greatest}."
-            )
-        return used
+        found = self._change(name, value, self._allowed(ttl))
+        return self._used(name, found.having(value)[0].ttl, ttl)
 
     def remove_value(self, name: str, value: str) -> None:
         """Remove the TXT records with exactly ``value`` from ``name``; raises as above."""
@@ -269,7 +277,7 @@ class HttpProvider:
     def _change(self, name: str, value: str, ttl: int | None) -> Texts:
         """Add ``value`` with ``ttl``, or remove it if that is ``None``; return what is there."""
         zone = self._zone(name)
-        verb = "remove a TXT record from" if ttl is None else "add a TXT record at"
+        verb = "remove a TXT record from" if ttl is None else _ADD
         task = f"{verb} {name} in the zone {zone.name}"
         latest: Texts | None = None
         end = time.monotonic() + _PATIENCE
@@ -299,39 +307,49 @@ class HttpProvider:
         if bool(before.having(value)) == adding:
             return before
         try:
-            if ttl is None:
-                self._delete(zone, name, value, before)
-            else:
-                self._insert(zone, name, value, ttl, before)
+            with _changing():
+                if ttl is None:
+                    self._delete(zone, name, value, before)
+                else:
+                    self._insert(zone, name, value, ttl, before)
         except RacedError as error:
             error.found = before
             raise
-        except FailedError as failed:
-            failed.unknown = failed.may_pass and (failed.status is None or failed.status >= 500)
-            raise
-        try:
-            found = look_until(
-                lambda: self._read(zone, name),
-                lambda now: bool(now.having(value)) == adding,
-                _SETTLE,
-                pauses=(0.2, 1.0),
-            )
-        except FailedError as failed:
-            failed.unknown = True
-            raise
+        found = _looked(
+            lambda: self._read(zone, name), lambda now: bool(now.having(value)) == adding
+        )
         if bool(found.having(value)) == adding:
             return found
+        raise self._not_shown(value, before, found, adding=adding)
+
+    def _not_shown(self, value: str, before: Texts, found: Texts, *, adding: bool) -> FailedError:
+        """Return what it means that ``found`` is there after a change of what was ``before``."""
         words = f"accepted the change, but does not show it {_SETTLE:g} seconds later"
         others = {record.value for record in before.records}
         new = [record.value for record in found.records if record.value not in others]
         if adding and new:
             # What became of it may authorise somebody; or somebody else added it: we leave it.
             shown = ", ".join(f'"{self._quoted(value)}"' for value in new)
-            raise FailedError(
+            return FailedError(
                 f"{words}; it now shows {shown}",
                 "If that is what became of our value, remove it there, as a CA may accept it",
             )
-        raise FailedError(words, f"{self.HINT}; then try again")
+        return FailedError(words, f"{self.HINT}; then try again")
+
+    def _allowed(self, ttl: int) -> int:
+        """Return the TTL nearest to ``ttl`` that the service takes."""
+        least, greatest = self.TTLS
+        return min(max(ttl, least), greatest)
+
+    def _used(self, name: str, used: int, ttl: int) -> int:
+        """Return the TTL that a record has; tell the user if it is not ``ttl``."""
+        if used != ttl:
+            least, greatest = self.TTLS
+            self._settings.notify(
+                f"The TTL at {name} is {used} seconds instead of {ttl}: records that are there "
+                f"keep theirs, and {self.SERVICE} takes {least} to {greatest}."
+            )
+        return used
 
     # Zones.
 
@@ -472,7 +490,7 @@ class HttpProvider:
         status = answer.status
         try:
             code, said = map(self._quoted, self._said(json.loads(answer.content)))
-        except (*_OTHER_SHAPE, RecursionError):
+        except (*OTHER_SHAPE, RecursionError):
             code = said = ""  # a page of HTML, from something in between
         said = said.rstrip(".")
         words = f"answered {status}"
@@ -519,7 +537,7 @@ class HttpProvider:
         try:
             yield
             return
-        except _OTHER_SHAPE as error:
+        except OTHER_SHAPE as error:
             what = type(error).__name__
         raise self._undocumented(f"JSON of another shape ({what})")
 
@@ -543,7 +561,11 @@ class HttpProvider:
     # What is said to the user.
 
     def _failed(self, task: str, failed: FailedError) -> errors.ProviderError:
-        kind = _ForbiddenError if failed.status == 403 else failed.kind
+        kind = failed.kind
+        if failed.status == 403:
+            kind = _ForbiddenError
+        elif 400 <= (failed.status or 0) < 500 and failed.status != 401 and not failed.may_pass:
+            kind = _RefusedError
         host = urlsplit(self._url).hostname
         return kind(
             self._without_secrets(
@@ -610,6 +632,161 @@ class HttpProvider:
     def _may_be_plain(self, parts: Any) -> bool:
         """Whether the API may be asked without TLS: on this machine."""
         return parts.scheme == "http" and is_loopback(parts.hostname)
+
+
+@implementer(ILookingProvider, IManyProvider)
+class HttpManyProvider(HttpProvider):
+    """One whose service reads and changes many names of a zone in few requests.
+
+    A change of many is done as a whole or not at all.
+    """
+
+    # What a subclass says.
+
+    def _read_many(self, zone: Zone, names: Sequence[str]) -> Mapping[str, Texts]:
+        """Return the TXT records at each of ``names``. Raises :class:`FailedError`."""
+        raise NotImplementedError
+
+    def _insert_many(
+        self, zone: Zone, additions: Sequence[Addition], found: Mapping[str, Texts]
+    ) -> None:
+        """Add records, each at another name, to those that were ``found``; all of them or none.
+
+        Errors as for :meth:`_insert`.
+        """
+        raise NotImplementedError
+
+    def _check_changeable(self, found: Texts) -> None:
+        """Raise :class:`FailedError` if nothing can be added to what was ``found`` at a name."""
+
+    def _read(self, zone: Zone, name: str) -> Texts:
+        return self._read_many(zone, [name])[name]
+
+    def _insert(self, zone: Zone, name: str, value: str, ttl: int, found: Texts) -> None:
+        self._check_changeable(found)
+        self._insert_many(zone, [Addition(name, value, ttl)], {name: found})
+
+    # The provider.
+
+    def look_at_many(self, names: Sequence[str]) -> list[Seen | errors.ProviderError]:
+        """Look at many names together, as :meth:`zone_for` and :meth:`list_values` at one."""
+        seen: dict[str, Seen | errors.ProviderError] = {}
+        zones = self._by_zone(names, seen)
+        for zone, its in zones.items():
+            task = f"list the TXT records at {some(its)} in the zone {zone.name}"
+            try:
+                found = self._ask(task, functools.partial(self._read_many, zone, its))
+            except errors.ProviderError as error:
+                seen |= dict.fromkeys(its, error)
+                continue
+            for name in its:
+                values = [record.value for record in found[name].records]
+                seen[name] = Seen(zone.name, list(dict.fromkeys(values)))
+        return [seen[name] for name in names]
+
+    def add_many(self, additions: Sequence[Addition]) -> list[int | errors.ProviderError]:
+        """Add many records, those of a zone in one change; errors as for :meth:`add_value`.
+
+        A change that the service refuses, or somebody else was faster than, is split, until each
+        record has the answer that it would get alone.
+        """
+        done: dict[Addition, int | errors.ProviderError] = {}
+        left = list(dict.fromkeys(additions))
+        while left:
+            # Of several values for a name, the first one: the next begins with what that leaves.
+            now: dict[str, Addition] = {}
+            for addition in left:
+                now.setdefault(addition.name, addition)
+            left = [addition for addition in left if now[addition.name] is not addition]
+            no_zone: dict[str, errors.ProviderError] = {}
+            for zone, names in self._by_zone([*now], no_zone).items():
+                batch = [now[name] for name in names]
+                done |= zip(batch, self._added(zone, batch), strict=True)
+            done |= {now[name]: error for name, error in no_zone.items()}
+        return [done[addition] for addition in additions]
+
+    def _by_zone(
+        self, names: Sequence[str], failed: MutableMapping[str, Any]
+    ) -> dict[Zone, list[str]]:
+        """Return ``names`` by their zones; put into ``failed`` why others have none."""
+        zones: dict[Zone, list[str]] = {}
+        for name in dict.fromkeys(names):
+            try:
+                zones.setdefault(self._zone(name), []).append(name)
+            except errors.ProviderError as error:
+                failed[name] = error
+        return zones
+
+    def _added(self, zone: Zone, batch: Sequence[Addition]) -> Sequence[int | errors.ProviderError]:
+        """Add records at names of ``zone``; return what :meth:`add_many` does."""
+        if len(batch) == 1:
+            try:
+                return [self.add_value(*batch[0])]
+            except errors.ProviderError as error:
+                return [error]
+        task = f"add TXT records at {some([each.name for each in batch])} in the zone {zone.name}"
+        try:
+            return self._ask(task, lambda: self._added_together(zone, batch))
+        except (RacedError, _RefusedError):
+            middle = len(batch) // 2
+        except errors.ProviderError as error:
+            return [error] * len(batch)
+        return [*self._added(zone, batch[:middle]), *self._added(zone, batch[middle:])]
+
+    def _added_together(
+        self, zone: Zone, batch: Sequence[Addition]
+    ) -> list[int | errors.ProviderError]:
+        """Add in one change what is missing; return what :meth:`add_many` does.
+
+        It looks first: an answer that was lost may have been to this very change.
+        """
+        names = [each.name for each in batch]
+        before = found = self._read_many(zone, names)
+        failures: dict[str, FailedError] = {}
+        adding: list[Addition] = []
+        for each in batch:
+            there = before[each.name]
+            try:
+                if not there.having(each.value):
+                    self._check_changeable(there)
+                    adding.append(each._replace(ttl=self._allowed(each.ttl)))
+            except FailedError as failed:
+                failures[each.name] = failed
+        if adding:
+            with _changing():
+                self._insert_many(zone, adding, before)
+            found = _looked(
+                lambda: self._read_many(zone, names),
+                lambda now: all(now[each.name].having(each.value) for each in adding),
+            )
+        outcomes: list[int | errors.ProviderError] = []
+        for name, value, ttl in batch:
+            there = found[name]
+            if having := there.having(value):
+                outcomes.append(self._used(name, having[0].ttl, ttl))
+                continue
+            why = failures.get(name) or self._not_shown(value, before[name], there, adding=True)
+            outcomes.append(self._failed(f"{_ADD} {name} in the zone {zone.name}", why))
+        return outcomes
+
+
+@contextlib.contextmanager
+def _changing() -> Iterator[None]:
+    """Within the context, a failure says whether the change may have been made all the same."""
+    try:
+        yield
+    except FailedError as failed:
+        failed.unknown = failed.may_pass and (failed.status is None or failed.status >= 500)
+        raise
+
+
+def _looked(look: Callable[[], _T], done: Callable[[_T], bool]) -> _T:
+    """Return what there is after a change that was accepted, as soon as it is ``done``."""
+    try:
+        return look_until(look, done, _SETTLE, pauses=(0.2, 1.0))
+    except FailedError as failed:
+        failed.unknown = True
+        raise
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,33 +15,41 @@ changes the same name in the same moment, what it wrote may be lost. So do we wh
 the name is disabled, as a change of a single one would drop that. On this machine, one process at
 a time changes a name. Where that is not enough, use the provider ``rfc2136``: PowerDNS takes
 dynamic updates, which have conditions.
+
+All records that are missing in a zone are added in one request. Before 5.0, only an answer with the
+whole zone has the records that are disabled, so that is read before each change.
 """
 
+import dataclasses
+import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.common import is_loopback
 from certbot_dns_persist.providers.http import (
+    OTHER_SHAPE,
     FailedError,
-    HttpProvider,
+    HttpManyProvider,
     Text,
     Texts,
     Zone,
 )
-from certbot_dns_persist.providers.interface import Settings
+from certbot_dns_persist.providers.interface import Addition, Settings
 from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.value.txt import quoted, unquoted
 
 logger = logger_of(__name__)
 
+_FEW = 3  # names that are read one by one rather than with the whole zone
+
 _replacing = threading.Lock()
-"""Held while a set is read and replaced."""
+"""Held while sets are read and replaced."""
 
 
-class Powerdns(HttpProvider):
+class Powerdns(HttpManyProvider):
     """The zones of one PowerDNS server."""
 
     LABEL = "powerdns"
@@ -51,7 +59,7 @@ class Powerdns(HttpProvider):
     KEYS = frozenset({"api_url", "api_key", "server_id"})
 
     def __init__(self, settings: Settings) -> None:
-        """Check the settings, as :class:`HttpProvider` does."""
+        """Check the settings, as :class:`HttpManyProvider` does."""
         super().__init__(settings)
         self._api_key = self._secret("api_key")
         if not self._api_key:
@@ -120,82 +128,75 @@ class Powerdns(HttpProvider):
             )
         return None
 
-    def _read(self, zone: Zone, name: str) -> Texts:
-        return self._set(zone, name, {"rrset_name": f"{name}.", "rrset_type": "TXT"})
+    def _read_many(self, zone: Zone, names: Sequence[str]) -> dict[str, Texts]:
+        if len(names) > _FEW:
+            return self._read_whole(zone, names)
+        return {name: self._read_one(zone, name) for name in names}
 
-    def _read_to_replace(self, zone: Zone, name: str) -> Texts:
-        """Return the TXT records at ``name``, their ``row`` with those that are disabled.
+    def _read_to_replace(self, zone: Zone, names: Sequence[str]) -> dict[str, Texts]:
+        """Return the TXT records at ``names``, with those that are disabled in their ``row``."""
+        return (self._read_many if self._shows_disabled else self._read_whole)(zone, names)
 
-        Only an answer with the whole zone has these.
-        """
-        return self._set(zone, name, {})
+    def _read_one(self, zone: Zone, name: str) -> Texts:
+        query = {"rrset_name": f"{name}.", "rrset_type": "TXT", "include_disabled": "true"}
+        return self._sets(zone, [name], query)[name]
 
-    def _set(self, zone: Zone, name: str, query: Mapping[str, str]) -> Texts:
+    def _read_whole(self, zone: Zone, names: Sequence[str]) -> dict[str, Texts]:
+        return self._sets(zone, names, {})
+
+    def _sets(self, zone: Zone, names: Sequence[str], query: Mapping[str, str]) -> dict[str, Texts]:
         answer = self._request("GET", self._path("zones", zone.id), query=query)
-        here = f"{name}."
         with self._documented():
-            for row in answer["rrsets"]:
-                if row["type"] == "TXT" and row["name"].lower() == here:
-                    ttl = int(row["ttl"])
-                    records = [
-                        Text(unquoted(record["content"]), ttl, record)
-                        for record in row["records"]
-                        if not record.get("disabled")
-                    ]
-                    return Texts(records, row)
-        return Texts()
+            sets = {row["name"].lower(): row for row in answer["rrsets"] if row["type"] == "TXT"}
+            found = {name: sets.get(f"{name}.") for name in names}
+            return {name: _texts(row) if row else Texts() for name, row in found.items()}
 
-    def _insert(self, zone: Zone, name: str, value: str, ttl: int, found: Texts) -> None:
-        record = {"content": quoted(value), "disabled": False}
-        with _replacing:
-            found = self._read_to_replace(zone, name)
-            there = found.row["records"] if found.row else []
-            ttl = int(found.row["ttl"]) if there else ttl  # comments may be there without records
-            if not found.having(value):
-                self._put(zone, name, "EXTEND", [record], there, [*there, record], ttl)
+    @functools.cached_property
+    def _shows_disabled(self) -> bool:
+        """Whether an answer about one name has its disabled records, as from 5.0 on."""
+        try:
+            return int(self._request("GET", self._path())["version"].partition(".")[0]) >= 5
+        except (FailedError, *OTHER_SHAPE):  # as from something in between
+            return False
+
+    def _insert_many(
+        self, zone: Zone, additions: Sequence[Addition], found: Mapping[str, Texts]
+    ) -> None:
+        def changes(now: Mapping[str, Texts]) -> Iterator[_Change]:
+            for name, value, ttl in additions:
+                if not now[name].having(value):
+                    yield _Change(name, now[name], ttl, added=[_record(value)])
+
+        self._make(zone, [each.name for each in additions], changes)
 
     def _delete(self, zone: Zone, name: str, value: str, found: Texts) -> None:
-        with _replacing:
-            found = self._read_to_replace(zone, name)
-            gone = [record.row for record in found.having(value)]
-            if gone:
-                there = found.row["records"]
-                left = [record for record in there if record not in gone]
-                self._put(zone, name, "PRUNE", gone, there, left, int(found.row["ttl"]))
+        def changes(now: Mapping[str, Texts]) -> Iterator[_Change]:
+            if gone := [record.row for record in now[name].having(value)]:
+                yield _Change(name, now[name], removed=gone)
 
-    def _put(
+        self._make(zone, [name], changes)
+
+    def _make(
         self,
         zone: Zone,
-        name: str,
-        kind: str,
-        each: list[Any],
-        there: list[Any],
-        left: list[Any],
-        ttl: int,
+        names: Sequence[str],
+        changes: Callable[[Mapping[str, Texts]], Iterable["_Change"]],
     ) -> None:
-        """Add or remove ``each`` singly, or else replace what is ``there`` with what is ``left``.
+        """Make all ``changes`` of what is at ``names``, or none."""
+        with _replacing:
+            while True:
+                wanted = changes(self._read_to_replace(zone, names))
+                rows = [row for change in wanted for row in change.rows(singly=self._singly)]
+                if not rows or self._patched(zone, rows):
+                    return
 
-        Beside records that are disabled we always replace: a server that changes a single record
-        drops them.
-        """
-        singly = self._singly and not any(record.get("disabled") for record in there)
-        if not (singly and all(self._patched(zone, name, kind, [one], ttl) for one in each)):
-            self._patched(zone, name, "REPLACE", left, ttl)
-
-    def _patched(self, zone: Zone, name: str, kind: str, records: list[Any], ttl: int) -> bool:
-        """Change the set; return whether the server knows this ``kind`` of change."""
-        row = {
-            "name": f"{name}.",
-            "type": "TXT",
-            "ttl": ttl,
-            "changetype": kind,
-            "records": records,
-        }
+    def _patched(self, zone: Zone, rows: Sequence[Any]) -> bool:
+        """Change sets; return whether the server knows these kinds of change."""
         try:
-            self._request("PATCH", self._path("zones", zone.id), body={"rrsets": [row]})
+            self._request("PATCH", self._path("zones", zone.id), body={"rrsets": rows})
         except FailedError as failed:
             unknown = failed.status in (400, 422) and "changetype" in failed.words.lower()
-            if kind == "REPLACE" or not unknown:
+            if not (self._singly and unknown):
                 raise
             self._singly = False
             return False
@@ -203,3 +204,53 @@ class Powerdns(HttpProvider):
 
     def _path(self, *parts: str) -> str:
         return "/".join((f"/api/v1/servers/{self._server}", *parts))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Change:
+    """Records to add to those at a name, or to remove from them."""
+
+    name: str
+    there: Texts
+    ttl: int = 0
+    """Of what is added, if nothing is there."""
+    added: Sequence[Any] = ()
+    removed: Sequence[Any] = ()
+
+    def rows(self, *, singly: bool) -> list[Any]:
+        """Return what the API takes: each record by itself if ``singly``, else the whole set.
+
+        Beside records that are disabled it is always the set: a server that changes a single
+        record drops them.
+        """
+        there = self.there.row["records"] if self.there.row else []
+        # Comments may be there without records.
+        same = {
+            "name": f"{self.name}.",
+            "type": "TXT",
+            "ttl": int(self.there.row["ttl"]) if there else self.ttl,
+        }
+        if singly and not any(record.get("disabled") for record in there):
+            kinds = {"EXTEND": self.added, "PRUNE": self.removed}
+            return [
+                {**same, "changetype": kind, "records": [record]}
+                for kind, records in kinds.items()
+                for record in records
+            ]
+        left = [record for record in there if record not in self.removed]
+        return [{**same, "changetype": "REPLACE", "records": [*left, *self.added]}]
+
+
+def _record(value: str) -> Any:
+    return {"content": quoted(value), "disabled": False}
+
+
+def _texts(row: Any) -> Texts:
+    """Return the TXT records of a set as the API shows it; those that are disabled are none."""
+    ttl = int(row["ttl"])
+    records = [
+        Text(unquoted(record["content"]), ttl, record)
+        for record in row["records"]
+        if not record.get("disabled")
+    ]
+    return Texts(records, row)

@@ -172,13 +172,11 @@ def _route53(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
     )
 
 
-def _powerdns(
-    request: pytest.FixtureRequest, stack: ExitStack, *, single_records: bool = False
-) -> Service:
+def _powerdns(request: pytest.FixtureRequest, stack: ExitStack, *, version: str = "") -> Service:
     need(not powerdns_missing(), str(powerdns_missing()))
     directory: Path = request.getfixturevalue("tmp_path")
     server = stack.enter_context(Powerdns(directory, "example.test"))
-    server.single_records = single_records
+    server.version = version
     name = "_validation-persist.example.test"
     return Service(
         lambda: loader.load("powerdns", Settings(server.keys, None, print)),
@@ -188,8 +186,8 @@ def _powerdns(
     )
 
 
-def _powerdns_with_single_records(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
-    return _powerdns(request, stack, single_records=True)
+def _newer_powerdns(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    return _powerdns(request, stack, version="5.0.2")
 
 
 def _over_http(provider: str, api: HttpApi, keys: dict[str, str]) -> Service:
@@ -324,7 +322,7 @@ SERVICES = {
     "cloudflare": _cloudflare,
     "route53": _route53,
     "powerdns": _powerdns,
-    "powerdns-with-single-records": _powerdns_with_single_records,
+    "newer-powerdns": _newer_powerdns,
     "hetzner": _hetzner,
     "digitalocean": _digitalocean,
     "google": _google,
@@ -404,7 +402,10 @@ def test_writers_at_once_lose_nothing(service: Service) -> None:
 
 @pytest.mark.parametrize(
     "service",
-    ["rfc2136", "rfc2136-at-knot", "rfc2136-at-powerdns", "route53", "cloudflare"],
+    [
+        *("rfc2136", "rfc2136-at-knot", "rfc2136-at-powerdns", "route53", "cloudflare"),
+        *("powerdns", "newer-powerdns", "google"),
+    ],
     indirect=True,
 )
 def test_many_are_added_as_one_is_and_what_fails_keeps_no_other_back(service: Service) -> None:

@@ -22,7 +22,7 @@ from support.process import free_port
 from certbot_dns_persist.errors import ConfigurationError, OutcomeUnknown, ProviderError
 from certbot_dns_persist.providers import credentials, loader
 from certbot_dns_persist.providers.http import HttpProvider
-from certbot_dns_persist.providers.interface import Served, Settings
+from certbot_dns_persist.providers.interface import Addition, Served, Settings
 
 NAME = "_validation-persist.example.test"
 OURS = "ca.example; accounturi=https://ca.example/acct/1; persistUntil=1830000000"
@@ -506,7 +506,214 @@ def test_a_refusal_that_nobody_else_caused_is_told_at_once(
     assert len(service.api.requests) < 12
 
 
+# Many names at once.
+
+MANY = [f"_validation-persist.{number}.example.test" for number in range(20)]
+ADDITIONS = [Addition(name, OURS, 300) for name in MANY]
+
+
+@pytest.fixture(params=["powerdns", "newer powerdns", "google"])
+def crowded(request: pytest.FixtureRequest) -> Service:
+    """Return a service that takes many names at once, with values of others at every third."""
+    found: Service = request.getfixturevalue(request.param.split()[-1])
+    server: Any = found.api
+    if request.param.startswith("newer"):
+        server.version = "5.0.2"
+    for name in [*MANY[::3], "example.test", f"more.{MANY[0]}"]:
+        if isinstance(server, Powerdns):
+            server.put("example.test", name, FOREIGN, disabled="off for now")
+        else:
+            for value in FOREIGN:
+                server.add(name, value, ttl=7200)
+    return found
+
+
+def everything(service: Service) -> dict[str, list[str]]:
+    """Return all TXT values of the zone by name, also those that are not served."""
+    if isinstance(service.api, Powerdns):
+        return service.api.contents("example.test")
+    return {name: service.api.values(name) for name in {each.name for each in service.api.records}}
+
+
+def with_ours(before: dict[str, list[str]], *but: str) -> dict[str, list[str]]:
+    """Return what there was, and our value at each of ``MANY`` except some."""
+    ours = {name: sorted([*before.get(name, []), OURS]) for name in MANY if name not in but}
+    return {**before, **ours}
+
+
+def writes(service: Service) -> int:
+    return sum(not each.startswith("GET") and "token" not in each for each in service.api.requests)
+
+
+def test_many_names_are_added_in_one_change_and_nothing_else_is_another(crowded: Service) -> None:
+    before = everything(crowded)
+    provider = crowded.make("example.test")
+    provider.zone_for(NAME)
+    crowded.api.requests.clear()
+    used = provider.add_many(ADDITIONS)
+    assert everything(crowded) == with_ours(before)
+    assert used == [7200 if crowded.provider == "google" and not n % 3 else 300 for n in range(20)]
+    made = writes(crowded)
+    assert made == 1 + (crowded.api.__dict__.get("version") == "")  # it has yet to be found old
+    assert len(crowded.api.requests) < 10
+    assert provider.add_many(ADDITIONS) == used
+    assert writes(crowded) == made
+
+
+def test_many_names_are_looked_at_together(crowded: Service) -> None:
+    provider = crowded.make("example.test")
+    provider.zone_for(NAME)
+    crowded.api.requests.clear()
+    outside = "_validation-persist.example.invalid"
+    refused, *seen = provider.look_at_many([outside, *MANY, MANY[0]])
+    assert "example.invalid" in str(refused)
+    assert len([each for each in crowded.api.requests if "zones/" in each.lower()]) == 1
+    expected = [FOREIGN if not number % 3 else [] for number in range(20)]
+    assert [sorted(each.values) for each in seen] == [*expected, FOREIGN]
+    assert {each.zone for each in seen} == {"example.test"}
+
+
+def test_names_that_are_aliases_keep_no_other_back(crowded: Service) -> None:
+    server: Any = crowded.api
+    aliases = [MANY[4], MANY[14]]
+    for name in aliases:
+        if isinstance(server, Powerdns):
+            server.put_alias("example.test", name, "elsewhere.test")
+        else:
+            server.aliases.add(name)
+    before = everything(crowded)
+    outcomes = dict(zip(MANY, crowded.make("example.test").add_many(ADDITIONS), strict=True))
+    assert everything(crowded) == with_ours(before, *aliases)
+    for name, outcome in outcomes.items():
+        assert isinstance(outcome, ProviderError) == (name in aliases)
+    assert f"add a TXT record at {MANY[4]} in the zone example.test" in str(outcomes[MANY[4]])
+    assert "CNAME" in str(outcomes[MANY[4]])
+    assert writes(crowded) < 25
+
+
+def test_many_are_added_once_although_the_answer_is_lost(crowded: Service) -> None:
+    before = everything(crowded)
+    provider = crowded.make("example.test")
+    provider.zone_for(NAME)
+    crowded.api.faults = Faults(methods={"PATCH", "POST"}, times=1, reset="after")
+    if crowded.provider == "google":
+        provider._headers()  # its token, whose answer is not the one to be lost
+    assert all(isinstance(used, int) for used in provider.add_many(ADDITIONS))
+    assert everything(crowded) == with_ours(before)
+
+
+def test_where_nobody_answers_many_are_not_tried_one_by_one(crowded: Service) -> None:
+    provider = crowded.make("example.test")
+    provider.zone_for(NAME)
+    before = everything(crowded)
+    crowded.api.requests.clear()
+    crowded.api.faults = Faults(methods={"PATCH", "POST"}, status=503)
+    if crowded.provider == "google":
+        crowded.api.faults.methods = {"PATCH"}
+        provider._headers()
+        crowded.api.faults.methods = {"POST"}
+    outcomes = provider.add_many(ADDITIONS)
+    assert {type(outcome) for outcome in outcomes} == {OutcomeUnknown}
+    assert f"{MANY[0]} and 19 more names in the zone example.test" in str(outcomes[0])
+    assert writes(crowded) == 4
+    assert everything(crowded) == before
+
+
+def test_many_that_are_accepted_and_not_made_are_told_each(crowded: Service) -> None:
+    provider = crowded.make("example.test")
+    provider.zone_for(NAME)
+    if crowded.provider == "google":
+        provider._headers()
+    crowded.api.faults = Faults(methods={"PATCH", "POST"}, pretend={"status": "done"})
+    for name, outcome in zip(MANY, provider.add_many(ADDITIONS), strict=True):
+        assert f"add a TXT record at {name} in the zone" in str(outcome)
+        assert "accepted the change, but does not show it" in str(outcome)
+
+
+@pytest.mark.parametrize("crowded", ["google", "newer powerdns"], indirect=True)
+def test_what_somebody_writes_while_many_are_added_stands(crowded: Service) -> None:
+    server: Any = crowded.api
+    names = iter([MANY[1], MANY[17]])
+    before = everything(crowded)
+
+    def meanwhile() -> None:
+        for name in names:
+            if isinstance(server, Powerdns):
+                server.put("example.test", name, ["meanwhile"])
+            else:
+                server.add(name, "meanwhile")
+            break
+
+    provider = crowded.make("example.test")
+    provider.zone_for(NAME)
+    crowded.api.faults = Faults(methods={"PATCH", "POST"}, meanwhile=meanwhile)
+    outcomes = provider.add_many(ADDITIONS)
+    assert all(isinstance(outcome, int) for outcome in outcomes)
+    others = {MANY[1]: ["meanwhile"], MANY[17]: ["meanwhile"]}
+    if crowded.provider == "powerdns":  # which has nothing to try again
+        del others[MANY[17]]
+    assert everything(crowded) == with_ours({**before, **others})
+
+
+def test_a_routing_policy_at_google_keeps_no_other_name_back(
+    google: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = GoogleApi._rrset
+
+    def with_policy(self: GoogleApi, name: str) -> Any:
+        row = plain(self, name)
+        if row is not None and name == MANY[0]:
+            row["routingPolicy"] = {"wrr": {"items": [{"rrdatas": row.pop("rrdatas")}]}}
+        return row
+
+    monkeypatch.setattr(GoogleApi, "_rrset", with_policy)
+    google.api.add(MANY[0], FOREIGN[0])
+    refused, *used = google.make().add_many(ADDITIONS)
+    assert "routing policy" in str(refused)
+    assert used == [300] * 19
+    assert everything(google) == with_ours({MANY[0]: [FOREIGN[0]]}, MANY[0])
+    assert writes(google) == 1
+
+
+def test_a_zone_of_many_pages_at_google_is_asked_for_a_few_names_one_by_one(
+    google: Service,
+) -> None:
+    for number in range(30):
+        google.api.add(f"{number}.example.test", "somebody else's")
+    google.api.page = 5
+    google.api.add(MANY[0], FOREIGN[0])
+    provider = google.make("example.test")
+    provider.zone_for(NAME)
+    google.api.requests.clear()
+    seen = provider.look_at_many(MANY[:3])
+    assert [each.values for each in seen] == [[FOREIGN[0]], [], []]
+    assert len(google.api.requests) == 6
+
+
 # PowerDNS.
+
+
+@pytest.mark.parametrize(("version", "whole"), [("", 3), ("4.9.12", 2), ("5.0.2", 0)])
+def test_the_whole_zone_is_only_read_for_what_nothing_else_shows(
+    powerdns: Service, version: str, whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries: list[Any] = []
+    answered = type(powerdns.api).answered
+
+    def watch(self: Any, request: Any) -> Any:
+        if request.method == "GET" and request.parts[-1] == "example.test.":
+            queries.append(request.query.get("rrset_name"))
+        return answered(self, request)
+
+    monkeypatch.setattr(type(powerdns.api), "answered", watch)
+    server: Any = powerdns.api
+    server.version = version
+    provider = powerdns.make("example.test")
+    provider.list_values(NAME)
+    provider.add_value(NAME, OURS, 300)
+    provider.remove_value(NAME, OURS)
+    assert queries.count(None) == whole
+    assert len(queries) - whole == (7 if version == "5.0.2" else 5)
 
 
 def test_an_old_server_keeps_what_is_disabled_and_the_ttl(powerdns: Service) -> None:
@@ -522,9 +729,10 @@ def test_an_old_server_keeps_what_is_disabled_and_the_ttl(powerdns: Service) -> 
     ]
 
 
-def test_a_newer_server_keeps_what_is_disabled(powerdns: Service) -> None:
+@pytest.mark.parametrize("version", ["4.9.12", "5.0.2"])
+def test_a_newer_server_keeps_what_is_disabled(powerdns: Service, version: str) -> None:
     server: Any = powerdns.api
-    server.single_records = True
+    server.version = version
     server.put("example.test", NAME, ["v=spf1 -all"], disabled="off for now")
     provider = powerdns.make()
     provider.add_value(NAME, OURS, 300)
@@ -539,7 +747,7 @@ def test_a_newer_server_keeps_what_is_disabled(powerdns: Service) -> None:
 
 def test_a_newer_server_is_never_told_to_replace_a_set(powerdns: Service) -> None:
     server: Any = powerdns.api
-    server.single_records = True
+    server.version = "5.0.2"
     powerdns.add(FOREIGN[0])
     provider = powerdns.make()
     provider.zone_for(NAME)
@@ -585,11 +793,8 @@ def test_a_wrong_key_or_url_of_powerdns_is_told_with_the_servers_setting(powerdn
 
 
 def test_a_name_that_is_an_alias_is_refused_in_powerdns_own_words(powerdns: Service) -> None:
-    row = {"name": f"{NAME}.", "type": "CNAME", "ttl": 300, "changetype": "REPLACE"}
-    records = [{"content": "elsewhere.test.", "disabled": False}]
     server: Any = powerdns.api
-    path = "/api/v1/servers/localhost/zones/example.test."
-    server._ask("PATCH", path, {"rrsets": [{**row, "records": records}]})
+    server.put_alias("example.test", NAME, "elsewhere.test")
     fails(lambda: powerdns.make().add_value(NAME, OURS, 300), "answered 422", "CNAME")
 
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from certbot_dns_persist.value.txt import quoted, unquoted
 
 from .http_api import ApiError, HttpApi, Request, Row
+from .nameserver import Zones
 
 ACCESS = "hushhush-google"
 PROJECT = "some-project"
@@ -34,6 +35,11 @@ class GoogleApi(HttpApi):
     twice = False
     """Whether there are two of each."""
     account_is_gone = False
+
+    def __init__(self, *zones: str, mirror: Zones | None = None) -> None:
+        super().__init__(*zones, mirror=mirror)
+        self.aliases: set[str] = set()
+        """Names that have a CNAME."""
 
     def write_service_account(self, path: Path) -> Path:
         """Write the file that Google's console gives for a new key of a service account."""
@@ -68,9 +74,7 @@ class GoogleApi(HttpApi):
                 return self._zones(request)
             case "GET", ["managedZones", zone, "rrsets"]:
                 assert zone.removesuffix("-2").replace("-", ".") in self.zones
-                name = request.query["name"].rstrip(".")
-                found = self._rrset(name)
-                return {"rrsets": [found] if found else []}
+                return self._rrsets(request)
             case "POST", ["managedZones", _, "changes"]:
                 return self._change(request.body)
         raise AssertionError(request)
@@ -87,10 +91,22 @@ class GoogleApi(HttpApi):
             for more in ("", "-2")[: 1 + self.twice]
             if f"{name}." == request.query["dnsName"]
         ]
+        return self._paged("managedZones", rows, request)
+
+    def _rrsets(self, request: Request) -> Row:
+        named = request.query.get("name")
+        names = [named.rstrip(".")] if named else sorted({each.name for each in self.records})
+        rows = [row for name in names if (row := self._rrset(name))]
+        if not named:
+            first = {"name": f"{self.zones[0]}.", "type": "NS", "ttl": 21600, "rrdatas": ["ns."]}
+            rows.insert(0, first)
+        return self._paged("rrsets", rows, request)
+
+    def _paged(self, kind: str, rows: list[Row], request: Request) -> Row:
         start = int(request.query.get("pageToken", 0))
-        end = start + self.page
+        end = start + min(self.page, int(request.query.get("maxResults", self.page)))
         token = {"nextPageToken": str(end)} if end < len(rows) else {}
-        return {"managedZones": rows[start:end], **token}
+        return {kind: rows[start:end], **token}
 
     def _rrset(self, name: str) -> Row | None:
         found = self.at(name)
@@ -118,6 +134,11 @@ class GoogleApi(HttpApi):
             if row["name"] not in gone and self._rrset(row["name"].rstrip(".")):
                 where = "'entity.change.additions[0]'"
                 raise _error(409, "alreadyExists", f"The resource {where} already exists")
+        for number, row in enumerate(body.get("additions", ())):
+            if row["name"].rstrip(".") in self.aliases:
+                words = "is invalid because the DNS name has a CNAME resource record set"
+                where = f"The resource record set 'entity.change.additions[{number}]'"
+                raise _error(400, "cnameResourceRecordSetConflict", f"{where} {words} conflicting")
         for row in body.get("deletions", ()):
             for record in self.at(row["name"].rstrip(".")):
                 self.records.remove(record)

@@ -41,14 +41,15 @@ def missing() -> str | None:
 class Powerdns(HttpApi):
     """A server with zones, on an address of its own, from construction to :meth:`stop`.
 
-    Its API is reached through ``url``, which fails as :class:`~.http_api.Faults` say, and adds what
-    ``single_records`` says; or directly, as ``direct_url``.
+    Its API is reached through ``url``, which fails as :class:`~.http_api.Faults` say, and behaves
+    like another ``version``; or directly, as ``direct_url``.
     """
 
     def __init__(self, directory: Path, *zones: str, kind: str = "Native") -> None:
         super().__init__()
-        self.single_records = False
-        """Whether it adds and removes single records, as from 4.9.12 and 5.0.2 on."""
+        self.version = ""
+        """A newer one to behave like. From 4.9.12 and 5.0.2 on it adds and removes single records,
+        and from 5.0 on it shows disabled records of one name."""
         self.address = claim_address()
         self.port = free_port(self.address)
         """Of its DNS."""
@@ -117,6 +118,24 @@ class Powerdns(HttpApi):
         body = {"rrsets": [{**row, "records": records}]}
         self._ask("PATCH", f"/api/v1/servers/localhost/zones/{zone}.", body)
 
+    def put_alias(self, zone: str, name: str, target: str) -> None:
+        """Make a name an alias (CNAME)."""
+        row = {"name": f"{name}.", "type": "CNAME", "ttl": 300, "changetype": "REPLACE"}
+        body = {"rrsets": [{**row, "records": [{"content": f"{target}.", "disabled": False}]}]}
+        self._ask("PATCH", f"/api/v1/servers/localhost/zones/{zone}.", body)
+
+    def contents(self, zone: str) -> dict[str, list[str]]:
+        """Return the TXT records of a zone by name, sorted; what is disabled ends with that."""
+        rows = self._ask("GET", f"/api/v1/servers/localhost/zones/{zone}.")["rrsets"]
+        return {
+            row["name"].rstrip("."): sorted(
+                unquoted(record["content"]) + " (disabled)" * record["disabled"]
+                for record in row["records"]
+            )
+            for row in rows
+            if row["type"] == "TXT"
+        }
+
     def rrset(self, zone: str, name: str) -> Row:
         """Return the TXT records at a name as the API shows them."""
         path = f"/api/v1/servers/localhost/zones/{zone}."
@@ -135,27 +154,36 @@ class Powerdns(HttpApi):
 
     def answered(self, request: Request) -> Any:
         """Do what a request asks; the server itself sees that nobody disturbs another."""
-        for row in (request.body or {}).get("rrsets", ()):
-            if self.single_records and row["changetype"] in ("EXTEND", "PRUNE"):
-                with self._lock:
-                    self._one(row, request.parts[-1].rstrip("."))
-                return None
-        query = f"?{urlencode(request.query)}" if request.query else ""
-        key = request.headers.get("X-API-Key", "")
-        return self._ask(request.method, "/" + "/".join(request.parts) + query, request.body, key)
+        query, body = dict(request.query), request.body
+        if self.version and request.parts[-2:] == ["servers", "localhost"]:
+            return {"type": "Server", "id": "localhost", "version": self.version}
+        name = query.get("rrset_name", "")
+        with_disabled = query.pop("include_disabled", "") == "true" and self.version >= "5"
+        if with_disabled:
+            query = {}
+        if self.version and body:
+            body = {"rrsets": self._replacements(body["rrsets"], request.parts[-1].rstrip("."))}
+        path = "/" + "/".join(request.parts) + (f"?{urlencode(query)}" if query else "")
+        answer = self._ask(request.method, path, body, request.headers.get("X-API-Key", ""))
+        if with_disabled:
+            answer["rrsets"] = [row for row in answer["rrsets"] if row["name"] == name]
+        return answer
 
-    def _one(self, row: Row, zone: str) -> None:
-        """Add or remove one record, as a newer server does."""
-        (record,) = row["records"]
-        name = row["name"].rstrip(".")
-        # As it does: those that are disabled are not seen, and gone after a change.
-        found = self.rrset(zone, name).get("records", ())
-        there = [each["content"] for each in found if not each["disabled"]]
-        adding = row["changetype"] == "EXTEND"
-        if (record["content"] in there) != adding:
-            others = [each for each in there if each != record["content"]]
-            contents = [*others, record["content"]] if adding else others
-            self.put(zone, name, [unquoted(content) for content in contents])
+    def _replacements(self, rows: list[Row], zone: str) -> list[Row]:
+        """Return changes of which those that add or remove one record are of the whole set."""
+        changed: dict[str, Row] = {}
+        for row in rows:
+            name, kind = row["name"], row["changetype"]
+            if kind in ("EXTEND", "PRUNE"):
+                (record,) = row["records"]
+                found = changed.get(name) or self.rrset(zone, name.rstrip("."))
+                # As it does: those that are disabled are not seen, and gone after a change.
+                there = [each for each in found.get("records", ()) if not each["disabled"]]
+                others = [each for each in there if each["content"] != record["content"]]
+                records = [*others, record] if kind == "EXTEND" else others
+                row = {**row, "changetype": "REPLACE", "records": records}
+            changed[name] = row
+        return [*changed.values()]
 
     def _answers(self) -> bool:
         try:
