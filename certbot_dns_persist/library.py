@@ -21,7 +21,7 @@ from certbot_dns_persist.lookup.session import Address, Around, Lookup
 from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
 from certbot_dns_persist.record import normalize_domain_name
 from certbot_dns_persist.request.applicants import Given, Identity
-from certbot_dns_persist.request.names import Names
+from certbot_dns_persist.request.names import Names, Need
 from certbot_dns_persist.request.subjects import Subject, Subjects, Trouble, normalize
 
 __all__ = ["Result", "check", "judge"]
@@ -64,8 +64,8 @@ def check(
     )
     # The same names once more: so no list of them is kept.
     together = (
-        (subjects.one(domain, asked), inspection)
-        for (domain, asked), inspection in zip(wanted, inspected, strict=True)
+        (subjects.one(domain, need), inspection)
+        for (domain, need), inspection in zip(wanted, inspected, strict=True)
     )
     yield from checkup.check(together, at=_now(at), warn_days=warn_days)
 
@@ -96,7 +96,7 @@ def judge(
     yield from judge_answers(
         answers if isinstance(answers, Mapping) else {"answers": answers},
         Everything() if names is None else Names(map(normalize, names)),
-        lambda domain, asked: [subjects.one(domain, asked)],
+        lambda domain, need: [subjects.one(domain, need)],
         alike=True,
         at=_now(at),
         warn_days=warn_days,
@@ -119,11 +119,11 @@ class _Subjects:
         identity = Identity(Terms(issuers, account_uri), account)
         nowhere = Path("/nonexistent")  # an identity does without Certbot's files
         journal = Journal(str(nowhere), str(nowhere))
-        source = Subjects(nowhere, journal, Given(identity=identity))
+        source = Subjects(nowhere, journal, Given(identities=((identity,),)))
         self._of = source.of_domain
 
-    def one(self, domain: str, names: Sequence[str]) -> Subject:
-        (subject,) = self._of(domain, names)
+    def one(self, domain: str, need: Need) -> Subject:
+        (subject,) = self._of(domain, need.names)
         if isinstance(subject, Trouble):
             raise ConfigurationError(subject.reason)
         return subject

@@ -475,6 +475,12 @@ def of_a_fleet(world: World, commands: str) -> None:
     assert fleet.ask("SELECT name FROM dns_persist.record") == [(RECORD,)]
 
 
+@scene("certbot-dns-persist inventory list 'postgresql:///?service=inventory' --json >")
+def accounts_that_the_inventory_prints(world: World, commands: str) -> None:
+    _, done = in_a_fleet(world, commands.replace("letsencrypt.org", ISSUER), "web7")
+    assert re.search(r"\bok\b", done.output)
+
+
 @scene("certbot-dns-persist audit --all --inventory")
 @scene("certbot-dns-persist audit --all --fleet")
 @scene("certbot-dns-persist check --all --fleet")

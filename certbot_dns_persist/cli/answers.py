@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from certbot_dns_persist.cli import setting
+from certbot_dns_persist.cli import inputs, setting
 from certbot_dns_persist.errors import UsageError
 from certbot_dns_persist.judge.answers import UNTOLD, Faults, Subjects, judge
 from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.lookup.collected import LONGEST_LINE
-from certbot_dns_persist.request.names import Names
+from certbot_dns_persist.request.names import Names, Need
 from certbot_dns_persist.request.subjects import Subject, Trouble
 from certbot_dns_persist.shown import printable
 
@@ -85,7 +85,11 @@ def _pool(asked: setting.Asked, besides: Iterable[Subject]) -> tuple[Names, Subj
         for subject in each
         for name in subject.names or (domain,)
     )
-    return names, lambda domain, _: subjects[domain]
+
+    def of(domain: str, _: Need) -> list[Subject]:
+        return subjects[domain]
+
+    return names, of
 
 
 def _files(args: argparse.Namespace) -> dict[str, str]:
@@ -107,7 +111,7 @@ def _files(args: argparse.Namespace) -> dict[str, str]:
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
     try:
-        file = os.fdopen(setting.opened(path), "rb", buffering=1 << 18)
+        file = os.fdopen(inputs.opened(path), "rb", buffering=1 << 18)
     except OSError as error:
         raise _unreadable(path, error) from error
     with file:

@@ -223,26 +223,52 @@ def add_no_verify_ssl(group: "argparse._ActionsContainer") -> None:
     )
 
 
-def add_identity(parser: argparse.ArgumentParser) -> None:
-    """Add what replaces Certbot's files, for instance on a monitoring host."""
+def add_identity(parser: argparse.ArgumentParser, *, known: str | None = None) -> None:
+    """Add what replaces Certbot's files, for instance on a monitoring host.
+
+    ``known`` is what else the accounts in a file are for.
+    """
     group = parser.add_argument_group(
         "without Certbot's files",
         "Give --issuer with --account-uri (and --account-url, if it differs and CAA names\n"
-        "it) or, if the CA hashes account URIs, with the other three.",
+        "it) or, if the CA hashes account URIs, with the other three. Of several accounts,\n"
+        "each domain needs a record for each; they are at the CA whose --issuer precedes\n"
+        "them. In a --from-file, a line may name its own: example.com issuer=NAME\n"
+        "account-uri=URI, or some of them, to choose from the accounts given here.",
     )
+
+    def add(name: str, metavar: str, words: str) -> None:
+        group.add_argument(
+            f"--{name}", action=_Part, dest="identity", default=[], metavar=metavar, help=words
+        )
+
+    add("issuer", "NAME", "the CA's issuer-domain-name, such as letsencrypt.org; repeatable")
+    add("account-uri", "URI", "the account URI in the records; repeatable")
+    add("account-url", "URL", "the ACME account URL; repeatable")
+    add("thumbprint", "THUMBPRINT", "the RFC 7638 thumbprint of the account key; repeatable")
+    add("hash-prefix", "PREFIX", "accountHashPrefix in the CA's directory; once for each CA")
     group.add_argument(
-        "--issuer",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="the CA's issuer-domain-name, such as letsencrypt.org; repeatable",
+        "--known-accounts",
+        metavar="FILE",
+        help="the accounts in this file, at the CA of --issuer, or those that lines of --from-file "
+        "choose: one per line (the account URI or, for a CA that hashes it, account URL, blank, "
+        "and thumbprint), or what inventory list or show prints with --json"
+        + (f"; {known}" if known else ""),
     )
-    group.add_argument("--account-uri", metavar="URI", help="the account URI in the records")
-    group.add_argument("--account-url", metavar="URL", help="the ACME account URL")
-    group.add_argument("--thumbprint", help="the RFC 7638 thumbprint of the account key")
-    group.add_argument(
-        "--hash-prefix", metavar="PREFIX", help="accountHashPrefix in the CA's directory"
-    )
+
+
+class _Part(argparse.Action):
+    """Collects what names CAs and accounts, in its order."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [*before, (self.option_strings[0][2:], values)])
 
 
 def add_inventory(parser: argparse.ArgumentParser, use: str, *, fleet: bool = False) -> None:

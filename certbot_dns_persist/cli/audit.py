@@ -7,16 +7,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from certbot_dns_persist import files
 from certbot_dns_persist.cli import answers, arguments, lookups, report, setting
 from certbot_dns_persist.cli.fleet import holders, inventory
-from certbot_dns_persist.errors import ConfigurationError
+from certbot_dns_persist.cli.identity import who
 from certbot_dns_persist.lookup.session import Around
 
 if TYPE_CHECKING:
     from certbot_dns_persist.judge.audit import Known
     from certbot_dns_persist.judge.checkup import Checked
-    from certbot_dns_persist.request.known_accounts import KnownAccount
     from certbot_dns_persist.request.subjects import Subjects
 
 #: How many domains have their old names looked up at once.
@@ -56,16 +54,11 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         help="an account of another host of yours, whose records may be there; repeatable. For a "
         "CA that hashes account URIs: the account URL, a blank, and the thumbprint of its key",
     )
-    group.add_argument(
-        "--known-accounts",
-        metavar="FILE",
-        help="the same for the accounts in this file, one per line",
-    )
     arguments.add_inventory(
         parser, "its accounts are known, and so are the records of its hosts", fleet=True
     )
     arguments.add_certbot(parser)
-    arguments.add_identity(parser)
+    arguments.add_identity(parser, known="they are known in any case")
     arguments.add_options(parser, arguments.READING)
     parser.set_defaults(run=run, failed=report.UNKNOWN)
 
@@ -77,11 +70,10 @@ def run(args: argparse.Namespace) -> int:
 
     at = int(time.time())
     files = report.file_reports(args, at=at)
-    declared = list(_declared(args))
     if not args.answers:
         setting.rebuild_state(args, at=at)
     asked = setting.find_subjects(args)
-    known = _known(args, asked.source, declared)
+    known = _known(args, asked.source)
     if args.answers:
         audited = _by_answers(args, asked, known, at=at)
         return report.show(args, audited, asked, at=at, files=files)
@@ -145,39 +137,24 @@ def _audited(
             yield audit(each, found, known)
 
 
-def _declared(args: argparse.Namespace) -> "Iterator[KnownAccount]":
-    from certbot_dns_persist.request.known_accounts import declared_account
-
-    lines: list[str] = []
-    if args.known_accounts:
-        try:
-            octets = files.read(files.followed(Path(args.known_accounts)))
-            lines = octets.decode("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(
-                f"The accounts in {args.known_accounts} cannot be read: {error}."
-            ) from error
-    without_remarks = (line.partition(" #")[0].strip() for line in lines)
-    listed = (line for line in without_remarks if line and not line.startswith("#"))
-    return map(declared_account, itertools.chain(args.known_account, listed))
-
-
-def _known(args: argparse.Namespace, source: "Subjects", declared: "list[KnownAccount]") -> "Known":
+def _known(args: argparse.Namespace, source: "Subjects") -> "Known":
     """Return what we know: from Certbot's files, unless the command line replaces them."""
     from certbot_dns_persist.judge.audit import Known, Noted
     from certbot_dns_persist.request.fleet import known_in_fleet
     from certbot_dns_persist.request.known_accounts import (
         KnownAccounts,
         accounts_of_machine,
+        accounts_of_run,
         former_accounts,
     )
 
     opened = inventory(args)
     published_by = holders(args)
+    declared = list(who(args).known)
     if source.without_certbot:
         fleet = known_in_fleet(opened.accounts(), declared) if opened else []
         return Known(
-            KnownAccounts([*fleet, *declared]),
+            KnownAccounts([*accounts_of_run(who(args).identities), *fleet, *declared]),
             None,
             published_by=published_by,
             of_fleet=args.fleet,

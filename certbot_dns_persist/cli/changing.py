@@ -40,10 +40,12 @@ def add_command(
     examples: str,
     options: Collection[str] = (*arguments.READING, *arguments.WRITING),
     writes: bool = True,
+    alone: bool = False,
 ) -> "argparse._ArgumentGroup":
     """Add a command that changes DNS, with the options to confirm a change.
 
-    ``options`` are those of the plugin that affect it; ``writes`` is whether it publishes records.
+    ``options`` are those of the plugin that affect it; ``writes`` is whether it publishes records,
+    and ``alone`` whether it can do without Certbot's files.
     Returns the group of options for the change, to add more to it.
     """
     parser = arguments.command(commands, name, summary=summary, examples=examples)
@@ -57,6 +59,8 @@ def add_command(
         parser, "no two hosts change the same name at a time, and what others published stays"
     )
     arguments.add_certbot(parser)
+    if alone:
+        arguments.add_identity(parser)
     arguments.add_options(parser, options)
     parser.set_defaults(run=run, failed=FAILED)
     return group

@@ -35,6 +35,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     arguments.add_directories(group)
     arguments.add_config(group)
     parser.set_defaults(run=run, failed=1, server=None, account=None, no_verify_ssl=False)
+    parser.set_defaults(names_only=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,15 +1,25 @@
 """``certbot-dns-persist publish``: publish the records, before any order."""
 
 import argparse
+from collections.abc import Iterable
 from typing import Any
 
 from certbot_dns_persist.change.words import changes
-from certbot_dns_persist.cli import changing, fleet
+from certbot_dns_persist.cli import changing, fleet, setting
+from certbot_dns_persist.request.subjects import Subject
 
 EXAMPLES = """\
   certbot-dns-persist publish --cert-name example.com --dry-run
   certbot-dns-persist publish -d example.com -d '*.example.com' --yes \\
       --dns-persist-provider rfc2136 --dns-persist-credentials /etc/letsencrypt/dns.ini
+
+On a host without Certbot, for an account elsewhere (verify it there before, with record):
+  certbot-dns-persist publish -d example.com --issuer letsencrypt.org \\
+      --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1 \\
+      --dns-persist-provider rfc2136 --dns-persist-credentials dns.ini
+
+What is published is noted in dns-persist/ in --config-dir, and logged in --logs-dir. These are made
+if they are missing.
 
 exit status: 0 every server serves the records, or the provider has them, 1 not, 3 wrong usage or
 an unexpected error
@@ -24,13 +34,15 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         run,
         summary="Publish the records through the provider, before any order.",
         examples=EXAMPLES,
+        alone=True,
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Publish what is missing and wait for it; return the exit status."""
     fleet.warn_if_away(args)
-    groups = changing.find_groups(args)
+    asked = changing.find_asked(args)
+    groups = changing.group_by_options(args, asked.subjects)
     plans, lines = [], []
     for group in groups:
         planned = group.ensure.plan(group.look())
@@ -41,7 +53,10 @@ def run(args: argparse.Namespace) -> int:
     if not plans:
         changing.say(args, "Nothing is missing: DNS authorises every name.")
         return 0
-    changing.require_valid_accounts(args, groups)
+    if asked.source.without_certbot:
+        lines += _without_certbot(args, asked.subjects)
+    else:
+        changing.require_valid_accounts(args, groups)
     if not changing.agreed(args, "\n".join(lines)):
         return 0 if args.dry_run else changing.FAILED
     seen = [group.ensure.authorize([s.request for s in group.subjects]) for group in groups]
@@ -50,3 +65,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         changing.say(args, "The records are published, but not all of them can be seen from here.")
     return 0
+
+
+def _without_certbot(args: argparse.Namespace, subjects: Iterable[Subject]) -> list[str]:
+    """Return what to know before records of others' accounts are published."""
+    accounts = sorted({subject.request.account_url for subject in subjects})
+    journal = setting.journal(args)
+    return [
+        # Draft section 4.5 wants them verified, which takes the key.
+        f"Nothing here can verify {', '.join(accounts)}. Whoever holds such an account's key "
+        "gets certificates for these names: publish only what comes from somebody you trust.",
+        f"Noted in {journal.state_file}, and logged in {journal.log_file}.",
+    ]

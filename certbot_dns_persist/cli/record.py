@@ -254,6 +254,7 @@ def _require_valid_accounts(
                 ) from error
 
 
-def _some(names: Sequence[str]) -> str:
+def _some(names: Iterable[str]) -> str:
+    names = list(dict.fromkeys(names))  # several accounts may have one
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more names"

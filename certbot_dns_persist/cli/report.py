@@ -84,7 +84,10 @@ def _options(args: argparse.Namespace) -> Iterator[str]:
             continue
         flag = f"--{name.replace('_', '-')}"
         for each in value if isinstance(value, list) else [value]:
-            yield flag if each is True else f"{flag}={each}"
+            if isinstance(each, tuple):  # a part of an identity
+                yield "--{}={}".format(*each)
+            else:
+                yield flag if each is True else f"{flag}={each}"
 
 
 def show(

@@ -4,29 +4,24 @@ import argparse
 import contextlib
 import dataclasses
 import functools
-import os
-import re
 import shlex
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from certbot_dns_persist import files, options
-from certbot_dns_persist.account import Account
-from certbot_dns_persist.ca.terms import Terms
+from certbot_dns_persist import options
 from certbot_dns_persist.change.surroundings import lookup_of
 from certbot_dns_persist.cli import lookups
 from certbot_dns_persist.cli.arguments import CONFIG_DIR, LOGS_DIR, PREFIX
 from certbot_dns_persist.cli.fleet import inventory
+from certbot_dns_persist.cli.identity import who
 from certbot_dns_persist.errors import ConfigurationError, UsageError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.lookup.found import Found
 from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
-from certbot_dns_persist.record import is_parameter_value, normalize_domain_name
 from certbot_dns_persist.request.accounts import closed_directory, find_key
-from certbot_dns_persist.request.applicants import Given, Identity
-from certbot_dns_persist.request.names import Names
+from certbot_dns_persist.request.applicants import Given
+from certbot_dns_persist.request.names import Names, Need
 from certbot_dns_persist.request.preset import NOTHING_SET, Preset, read_preset
 from certbot_dns_persist.request.rollovers import begun_rollovers, is_switched
 from certbot_dns_persist.request.subjects import (
@@ -40,11 +35,6 @@ from certbot_dns_persist.request.subjects import (
 from certbot_dns_persist.shown import logger_of, printable
 
 logger = logger_of(__name__)
-
-_THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
-#: Also what ``<(command)`` stands for in a shell.
-_OPENED = re.compile("-|/dev/stdin|/(?:dev|proc/self)/fd/([0-9]+)")
-_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986 section 3.1
 
 
 class Asked:
@@ -72,9 +62,9 @@ class Asked:
     def __iter__(self) -> Iterator[Subject]:
         return self._subjects(self._found)
 
-    def of(self, domain: str, names: tuple[str, ...]) -> Iterator[Subject]:
-        """Yield the subjects for one of the domains, and these names of it."""
-        return self._subjects(self.source.of_domain(domain, names))
+    def of(self, domain: str, need: Need) -> Iterator[Subject]:
+        """Yield the subjects for one of the domains, of which this is wanted."""
+        return self._subjects(self.source.of_domain(domain, need.names, need.who))
 
     def add(self, trouble: Trouble) -> None:
         """Add one more."""
@@ -109,12 +99,12 @@ def find_subjects(args: argparse.Namespace) -> Asked:
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if the arguments contradict
     each other.
     """
+    _require_one_way(args)
     said = given(args)
     with usage():
         # Raise once what is wrong, not for every domain.
         options.options_of(said.options, {}, _providers(said))
     source = _source(args, said)
-    _require_one_way(args)
     if source.without_certbot:
         return _find_subjects(args, source)
     refuse_closed(args)
@@ -130,7 +120,7 @@ def _find_subjects(args: argparse.Namespace, source: Subjects) -> Asked:
     if getattr(args, "lost_host", None):
         return _find_lost(args, source)
     if args.all or args.cert_name:
-        if _identity(args) is not None:
+        if who(args).identities:
             raise UsageError(
                 "--issuer is for domains without Certbot's files: give them with -d or --from-file."
             )
@@ -173,15 +163,8 @@ def _require_one_way(args: argparse.Namespace) -> None:
 
 def _given_names(args: argparse.Namespace) -> tuple[Names, Troubles]:
     """Return the names that ``-d`` or ``--from-file`` gives, and what is wrong with others."""
-    if not args.from_file:
-        return domains_of(args), Troubles()
-    names, troubles = Names(), Troubles()
-    for line in _domains_in(args.from_file):
-        if isinstance(line, Trouble):
-            troubles.add(line)
-        else:
-            names.add(line)
-    return names, troubles
+    found = who(args).listed
+    return (domains_of(args), Troubles()) if found is None else (found.names, found.troubles)
 
 
 def _source(args: argparse.Namespace, said: Given) -> Subjects:
@@ -190,10 +173,10 @@ def _source(args: argparse.Namespace, said: Given) -> Subjects:
         return Subjects(Path(args.config_dir), journal(args), said)
     from certbot_dns_persist.request.fleet import FleetSubjects
 
-    if said.identity is not None:
+    if said.identities:
         raise UsageError(
-            "--fleet and --issuer exclude each other: --fleet takes the CA and the account from "
-            "the inventory."
+            "--fleet and --issuer exclude each other, also in a list of domains: --fleet takes the "
+            "CA and the account from the inventory."
         )
     opened = inventory(args)
     assert opened is not None  # noqa: S101 - --fleet needs one
@@ -275,7 +258,7 @@ def refuse_closed(args: argparse.Namespace) -> None:
     if closed is None:
         return
     advice = "Run this as the user that runs Certbot, usually root."
-    if hasattr(args, "issuer"):
+    if hasattr(args, "identity"):
         advice += (
             " To do without Certbot's files, give the domains with -d or --from-file, and "
             "--issuer and --account-uri."
@@ -368,7 +351,7 @@ def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
 
     ``at`` is UNIX seconds. Call this before anything reads them.
     """
-    if _identity(args) is not None or getattr(args, "fleet", False):
+    if who(args).identities or getattr(args, "fleet", False):
         return
     from certbot_dns_persist.change.rebuild import rebuild
 
@@ -381,33 +364,6 @@ def rebuild_state(args: argparse.Namespace, *, at: int) -> None:
         return lookups.find(batch, lambda subject: [subject.request.name], lookup_for(args))
 
     rebuild(journal(args), subjects, config_dir, look, at=at)
-
-
-def _domains_in(path: str) -> Iterator[str | Trouble]:
-    try:
-        # Windows' editors put a byte order mark before the first line.
-        with open(opened(path), encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                domain = line.partition("#")[0].strip()
-                try:
-                    if domain:
-                        yield normalize(domain)
-                except ConfigurationError as error:
-                    yield Trouble(f"{path}, line {number}: {error}")
-    except OSError as error:
-        raise UsageError(f"The domains in {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(
-            f"The domains in {path} cannot be read: it is not text in UTF-8."
-        ) from error
-
-
-def opened(path: str) -> int:
-    """Open the file that the user names, or what the shell has opened for us."""
-    if standing := _OPENED.fullmatch(path):
-        return os.dup(int(standing[1] or sys.stdin.fileno()))
-    with files.opened(files.followed(Path(path)), os.O_RDONLY) as descriptor:
-        return os.dup(descriptor)
 
 
 def given(args: argparse.Namespace) -> Given:
@@ -424,7 +380,7 @@ def given(args: argparse.Namespace) -> Given:
     return Given(
         server=args.server,
         account=args.account,
-        identity=_identity(args),
+        identities=who(args).identities,
         options=collected,
         verify=verifies(args),
         preset=preset(args),
@@ -438,7 +394,7 @@ def preset(args: argparse.Namespace) -> Preset:
     Raises :class:`~certbot_dns_persist.errors.ConfigurationError` if Certbot cannot use it and the
     arguments do not say what is needed.
     """
-    if _identity(args) is not None or getattr(args, "fleet", False):
+    if who(args).identities or getattr(args, "fleet", False):
         return NOTHING_SET
     places = {"--config-dir": args.config_dir, "--logs-dir": args.logs_dir}
     usual = (CONFIG_DIR, LOGS_DIR)
@@ -469,55 +425,3 @@ _preset = functools.cache(read_preset)
 def verifies(args: argparse.Namespace) -> bool:
     """Whether to check the certificate of the CA's server, as Certbot does. Raises as above."""
     return not (args.no_verify_ssl or preset(args).get("no_verify_ssl", False))
-
-
-def _identity(args: argparse.Namespace) -> Identity | None:
-    """Return the CA and the account on the command line; ``None`` if there are none."""
-    if not hasattr(args, "issuer"):  # commands that change DNS need Certbot's files
-        return None
-    issuers, uri = args.issuer, args.account_uri
-    url, thumbprint, prefix = args.account_url, args.thumbprint, args.hash_prefix
-    if not (issuers or uri or url or thumbprint or prefix):
-        return None
-    plain = uri and not thumbprint and not prefix
-    hashed = url and thumbprint and prefix and not uri
-    if not issuers or not (plain or hashed):
-        raise UsageError(
-            "Without Certbot's files, give --issuer with --account-uri or, for a CA that hashes "
-            "account URIs, with --account-url, --thumbprint and --hash-prefix."
-        )
-    if args.account is not None:
-        raise UsageError(
-            "--account and --issuer exclude each other: --account is an account in Certbot's "
-            "files, --issuer does without these files."
-        )
-    for option, value in (
-        ("--account-uri", uri),
-        ("--account-url", url),
-        ("--hash-prefix", prefix),
-    ):
-        if value and not is_parameter_value(value):
-            raise UsageError(
-                f"{option} {value!r} cannot be part of a record: it has a blank, a semicolon or "
-                "a character that is not printable ASCII."
-            )
-        if value and not _SCHEME.match(value):
-            raise UsageError(
-                f"{option} {value!r} is not a URI: it does not begin with a scheme such as https:."
-            )
-    names = tuple(sorted(map(_issuer, issuers)))
-    if plain:
-        return Identity(Terms(names, uri), Account(url or uri, ""))
-    if not _THUMBPRINT.fullmatch(thumbprint):
-        raise UsageError(
-            f"--thumbprint {thumbprint!r} is not a SHA-256 thumbprint in base64url, which has 43 "
-            "characters (RFC 7638)."
-        )
-    return Identity(Terms(names, None, prefix), Account(url, thumbprint))
-
-
-def _issuer(name: str) -> str:
-    try:
-        return normalize_domain_name(name)
-    except ValueError as error:
-        raise UsageError(f"--issuer {name!r} cannot be used: {error}.") from error

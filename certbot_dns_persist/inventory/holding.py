@@ -6,6 +6,10 @@ from collections.abc import Sequence
 #: What is said of a host that the asker's role may not know.
 ANOTHER = "another-host"
 
+#: The version of the JSON that shows these: of what is in it, nothing is renamed, removed or given
+#: another meaning.
+JSON_VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class HeldAccount:

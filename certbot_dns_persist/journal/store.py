@@ -72,6 +72,11 @@ class Journal:
         """Where the current state is kept."""
         return self._state.path
 
+    @property
+    def log_file(self) -> Path:
+        """Where changes are logged, unless only the system's log has them."""
+        return self._log.path
+
     # Changes
 
     def intended(self, *changes: Change) -> list[Intention]:

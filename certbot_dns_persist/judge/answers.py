@@ -17,6 +17,7 @@ from certbot_dns_persist.record import (
     is_normal_domain_name,
     validation_domain_name,
 )
+from certbot_dns_persist.request.names import Need
 from certbot_dns_persist.request.subjects import Subject
 
 #: What no such answer tells, by the words for it in JSON.
@@ -36,21 +37,21 @@ _SHOWN = 5
 
 _PREFIX = f"{VALIDATION_LABEL}."
 
-Subjects = Callable[[str, tuple[str, ...]], Iterable[Subject]]
-"""Returns the subjects for a domain, of which some names are wanted."""
+Subjects = Callable[[str, Need], Iterable[Subject]]
+"""Returns the subjects for a domain, of which something is wanted."""
 
 
 class Wanted(Protocol):
     """The domains whose answers are wanted, each once."""
 
-    def wanted(self, domain: str) -> tuple[str, ...] | None:
-        """Return the names wanted of ``domain``; ``None`` if none is, or if they were taken."""
+    def wanted(self, domain: str) -> tuple[Need, ...]:
+        """Return what is wanted of ``domain``; nothing if that was taken."""
 
-    def take(self, domain: str) -> tuple[str, ...] | None:
+    def take(self, domain: str) -> tuple[Need, ...]:
         """Return the same, and never again."""
 
-    def left(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield the domains that were not taken, and the names wanted of each."""
+    def left(self) -> Iterator[tuple[str, tuple[Need, ...]]]:
+        """Yield the domains that were not taken, and what is wanted of each."""
 
     def __contains__(self, domain: object) -> bool:
         """Whether something is wanted of ``domain``, taken or not."""
@@ -59,18 +60,18 @@ class Wanted(Protocol):
 class Everything:
     """All domains that there are answers for, however often; wildcards are not wanted."""
 
-    def wanted(self, domain: str) -> tuple[str, ...] | None:
+    def wanted(self, domain: str) -> tuple[Need, ...]:
         """Return the domain, if it is one."""
-        return (domain,) if is_normal_domain_name(domain) else None
+        return (Need((domain,)),) if is_normal_domain_name(domain) else ()
 
     take = wanted
 
-    def left(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def left(self) -> Iterator[tuple[str, tuple[Need, ...]]]:
         """Yield nothing: what has no answer is not known."""
         return iter(())
 
     def __contains__(self, domain: object) -> bool:
-        return self.wanted(str(domain)) is not None
+        return bool(self.wanted(str(domain)))
 
 
 class Faults:
@@ -151,29 +152,29 @@ def judge(
             name = answer.name
             domain = name[len(_PREFIX) :] if name.startswith(_PREFIX) else ""
             if single:
-                names = wanted.take(domain)
-                if names is not None:
-                    yield from one(domain, names, (answer,))
+                needs = wanted.take(domain)
+                if needs:
+                    yield from one(domain, needs, (answer,))
                     continue
-            elif wanted.wanted(domain) is not None:
+            elif wanted.wanted(domain):
                 answers = waiting.setdefault(domain, [None] * len(sources))
                 if answers[number] is None:
                     answers[number] = answer
                     if None not in answers:
                         del waiting[domain]
-                        yield from one(domain, wanted.take(domain) or (), tuple(answers))
+                        yield from one(domain, wanted.take(domain), tuple(answers))
                     continue
             if domain in wanted:
                 faults.repeated += 1
             else:
                 faults.others += 1
     none: list[Collected | None] = [None] * len(sources)
-    for domain, names in wanted.left():
+    for domain, needs in wanted.left():
         answers = waiting.pop(domain, none)
         faults.unanswered += not any(answers)
-        yield from one(domain, names, tuple(answers))
+        yield from one(domain, needs, tuple(answers))
     for domain, answers in waiting.items():  # only where everything is wanted
-        yield from one(domain, wanted.take(domain) or (), tuple(answers))
+        yield from one(domain, wanted.take(domain), tuple(answers))
 
 
 class _Judge:
@@ -190,9 +191,17 @@ class _Judge:
         self._firsts: dict[object, First] = {}
 
     def __call__(
-        self, domain: str, names: tuple[str, ...], answers: tuple[Collected | None, ...]
+        self, domain: str, needs: tuple[Need, ...], answers: tuple[Collected | None, ...]
     ) -> Iterable[Checked]:
-        key: tuple[object, ...] = (len(names) if names[0] == domain else -len(names),)
+        if len(needs) == 1:
+            return self._one(domain, needs[0], answers)
+        return itertools.chain.from_iterable(self._one(domain, need, answers) for need in needs)
+
+    def _one(
+        self, domain: str, need: Need, answers: tuple[Collected | None, ...]
+    ) -> Iterable[Checked]:
+        names, who = need
+        key: tuple[object, ...] = (len(names) if names[0] == domain else -len(names), who)
         alike = self._alike
         for answer in answers:
             if answer is None:
@@ -202,11 +211,11 @@ class _Judge:
             else:
                 key += answer[2:]
         if not alike:
-            return self._judge(self._subjects(domain, names), answers)
+            return self._judge(self._subjects(domain, need), answers)
         first = self._firsts.get(key)
         if first is not None:
             return (Alike(first, domain),)
-        subjects = list(self._subjects(domain, names))
+        subjects = list(self._subjects(domain, need))
         if len(subjects) != 1 or not _memorable(answers):
             return self._judge(subjects, answers)
         if len(self._firsts) >= _MOST:

@@ -370,7 +370,10 @@ class _Judge:
     def _foreign(self, value: str, record: ValidationRecord) -> Notice:
         aliased = self._name != self._request.name
         account = self._known.accounts.who(
-            record.account_uri, self._request.domain, aliased=aliased
+            record.account_uri,
+            self._request.domain,
+            aliased=aliased,
+            issuer=record.issuer_domain_name,
         )
         noted = self._known.at(self._name, value)
         mine = None if noted is None else self._known.accounts.by_url(noted.account_url)

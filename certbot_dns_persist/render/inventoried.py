@@ -5,13 +5,16 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from certbot_dns_persist.inventory.holding import Event, FleetAccount, Holding, Host
+from certbot_dns_persist.inventory.holding import (
+    JSON_VERSION,
+    Event,
+    FleetAccount,
+    Holding,
+    Host,
+)
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.render.console import console
 from certbot_dns_persist.shown import printable
-
-#: The version of the form: of what is in it, nothing is renamed, removed or given another meaning.
-VERSION = 1
 
 #: Characters of a text that are shown.
 _MOST_CHARACTERS = 300
@@ -94,7 +97,7 @@ def host_as_lines(holding: Holding, history: Iterable[Event], out: TextIO) -> No
 
 
 def _write(content: dict[str, Any], out: TextIO) -> None:
-    whole = {"version": VERSION, **content}
+    whole = {"version": JSON_VERSION, **content}
     json.dump(whole, out, indent=2, default=dataclasses.asdict)
     out.write("\n")
 

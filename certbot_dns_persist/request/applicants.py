@@ -1,7 +1,7 @@
 """The account that requests a certificate, its CA, and what that CA wants in its records."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Identity:
 
     terms: Terms
     account: Account
+    earlier_keys: tuple[str, ...] = ()
+    """Thumbprints of the account's earlier keys, the latest first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Given:
     server: str | None = None
     account: str | None = None
     """Certbot's id of an account, or its URL."""
-    identity: Identity | None = None
+    identities: Sequence[Sequence[Identity]] = ()
+    """Those that do without Certbot's files: first the ones for every domain, then those that a
+    list of domains names; none if Certbot's files say who it is."""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """By name without prefix; ``None`` if it is not given."""
     verify: bool = True
@@ -55,7 +59,7 @@ class Given:
     @property
     def hashes(self) -> bool:
         """Whether the CA is known to hash account URIs, so that each name has its own."""
-        return self.identity is not None and self.identity.terms.hash_prefix is not None
+        return any(each.terms.hash_prefix for some in self.identities for each in some)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,9 +119,6 @@ class Applicants:
         return lineage.account if self.server(lineage) == lineage.server else None
 
     def _find_out(self, server: str, name: str | None) -> Applicant:
-        if self._given.identity is not None:
-            identity = self._given.identity
-            return Applicant(self._given.server or "", identity.account, identity.terms)
         try:
             account = find_account(self._config_dir, server, name)
         except NoSuchAccount as error:
@@ -168,8 +169,6 @@ class Applicants:
 
     def earlier_keys(self, account: Account) -> list[str]:
         """Return the thumbprints of the earlier keys of ``account``, the latest first."""
-        if self._given.identity is not None:
-            return []
         if account.url not in self._keys:  # it reads a file: not for every domain
             self._keys[account.url] = self._journal.earlier_keys(account.url, account.thumbprint)
         return self._keys[account.url]

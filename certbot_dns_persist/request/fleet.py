@@ -73,7 +73,9 @@ class FleetSubjects(Subjects):
             if self._given.server in (None, server):
                 yield self._made(domain, asked, self._given.account or account_url)
 
-    def of_domain(self, domain: str, names: Collection[str]) -> Iterator[Subject | Trouble]:
+    def of_domain(
+        self, domain: str, names: Collection[str], who: int = 0
+    ) -> Iterator[Subject | Trouble]:
         """Yield a domain, and these names of it, for every account whose certificates have it."""
         urls = dict.fromkeys(
             certificate.account_url
@@ -185,7 +187,15 @@ def known_in_fleet(
         keys = dict.fromkeys(key for account in same for key in _keys(account.thumbprints))
         uris = dict.fromkeys(uri for account in same for uri in account.uris)
         found.append(
-            KnownAccount(url, whose, tuple(keys), tuple(uris), declared=True, former=former)
+            KnownAccount(
+                url,
+                whose,
+                tuple(keys),
+                tuple(uris),
+                declared=True,
+                former=former,
+                source=f"the inventory, {names}",
+            )
         )
     return found
 

@@ -1,6 +1,7 @@
 """The accounts that we know, and which of them an account URI belongs to."""
 
 import dataclasses
+import itertools
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -10,8 +11,8 @@ from pathlib import Path
 from certbot_dns_persist.account import ANY_DOMAIN, Account, hashed_account_uri
 from certbot_dns_persist.errors import AccountError, ConfigurationError
 from certbot_dns_persist.journal.store import Journal
-from certbot_dns_persist.record import is_parameter_value
 from certbot_dns_persist.request.accounts import read_account
+from certbot_dns_persist.request.applicants import Identity
 from certbot_dns_persist.request.rollovers import begun_rollovers
 from certbot_dns_persist.shown import logger_of
 
@@ -38,6 +39,14 @@ class KnownAccount:
     """Whether we know it from the command line, not from Certbot's files."""
     former: bool = False
     """Whether we know it from our notes only."""
+    source: str = ""
+    """Where we know it from, for people."""
+    issuer_domain_names: tuple[str, ...] = ()
+    """The names that its CA offers, if a declaration says so."""
+    hash_prefix: str | None = None
+    """The prefix of hashed account URIs, if a declaration says that its CA has one."""
+    only_at: tuple[str, ...] = ()
+    """The names of the CAs at which it is known, if it is not known at others."""
 
     def hashed(self, domain: str) -> Iterator[str]:
         """Yield the hashed account URIs for ``domain``, without the CA's prefix."""
@@ -59,11 +68,16 @@ class KnownAccounts:
         self._domains = domains
         self._plain = {uri: known for known in self._accounts for uri in (known.url, *known.uris)}
 
-    def who(self, uri: str, domain: str, *, aliased: bool) -> KnownAccount | None:
-        """Return the account that ``uri`` belongs to in a record for ``domain``.
+    def who(self, uri: str, domain: str, *, aliased: bool, issuer: str = "") -> KnownAccount | None:
+        """Return the account that ``uri`` belongs to in a record for ``domain`` and ``issuer``.
 
         If the name is an alias, there may also be records for other domains.
         """
+        found = self._who(uri, domain, aliased=aliased)
+        elsewhere = found is not None and found.only_at and issuer not in found.only_at
+        return None if elsewhere else found
+
+    def _who(self, uri: str, domain: str, *, aliased: bool) -> KnownAccount | None:
         if uri in self._plain:
             return self._plain[uri]
         hashed = _HASHED.search(uri)
@@ -114,6 +128,7 @@ def accounts_of_machine(config_dir: Path, journal: Journal) -> list[KnownAccount
             noted,
             thumbprints=(*noted.thumbprints, *coming.get(account.url, ())),
             server=f"https://{server}",  # Certbot does not keep the scheme
+            source="Certbot's files",
         )
         found.setdefault(account.url, known)
     return list(found.values())
@@ -130,6 +145,27 @@ def _coming_keys(config_dir: Path) -> dict[str, list[str]]:
     return found
 
 
+def accounts_of_run(identities: Iterable[Iterable[Identity]]) -> list[KnownAccount]:
+    """Return the accounts that a run is about, without Certbot's files: to each other, known."""
+    found: dict[tuple[str, ...], KnownAccount] = {}
+    for identity in itertools.chain.from_iterable(identities):
+        terms, account = identity.terms, identity.account
+        keys = tuple(filter(None, (account.thumbprint, *identity.earlier_keys)))
+        uris = (terms.plain,) if terms.plain else ()
+        what = (account.url, *keys, *uris)
+        same = found.get(what)
+        found[what] = KnownAccount(
+            account.url,
+            "an account that this run is about",
+            keys,
+            uris,
+            declared=True,
+            source="the command line, or a list of domains",
+            only_at=(*(same.only_at if same else ()), *terms.issuer_domain_names),
+        )
+    return list(found.values())
+
+
 def former_accounts(journal: Journal, others: Iterable[KnownAccount]) -> list[KnownAccount]:
     """Return the accounts that are in our notes and not among ``others``.
 
@@ -138,7 +174,9 @@ def former_accounts(journal: Journal, others: Iterable[KnownAccount]) -> list[Kn
     urls = {known.url for known in others}
     return [
         dataclasses.replace(
-            _as_noted(url, "", "a former account of this machine", journal), former=True
+            _as_noted(url, "", "a former account of this machine", journal),
+            former=True,
+            source="the notes of this machine",
         )
         for url in journal.account_urls()
         if url not in urls
@@ -163,18 +201,3 @@ def _read_account(regr: Path) -> Account:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
         raise
-
-
-def declared_account(text: str) -> KnownAccount:
-    """Return the account in ``text``: ``URI`` or, if the CA hashes it, ``URL THUMBPRINT``.
-
-    Raises :class:`~certbot_dns_persist.errors.ConfigurationError`.
-    """
-    url, *rest = text.split()[:3] or [""]
-    if not url or not is_parameter_value(url) or len(rest) > 1 or any(len(r) != 43 for r in rest):
-        raise ConfigurationError(
-            f"--known-account {text!r} is not an account URI. Give it as it is in the record or, "
-            "for a CA that hashes it, the account URL, a blank, and the RFC 7638 thumbprint of "
-            "the account key, which has 43 characters."
-        )
-    return KnownAccount(url, "an account that was declared as known", tuple(rest), declared=True)

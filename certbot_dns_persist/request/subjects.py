@@ -33,7 +33,7 @@ from certbot_dns_persist.record import (
     parse_record,
     validation_domain_name,
 )
-from certbot_dns_persist.request.applicants import Applicants, Given
+from certbot_dns_persist.request.applicants import Applicant, Applicants, Given, Identity
 from certbot_dns_persist.request.lineages import Lineage, our_lineages, read_lineage
 from certbot_dns_persist.request.names import Names
 from certbot_dns_persist.request.renewal import AUTHENTICATOR, lineage_names
@@ -100,7 +100,7 @@ class Subjects:
     @property
     def without_certbot(self) -> bool:
         """Whether the account comes from the command line, not from Certbot's files."""
-        return self._given.identity is not None
+        return bool(self._given.identities)
 
     @property
     def alike(self) -> bool:
@@ -139,13 +139,22 @@ class Subjects:
         If lineages of ours have a domain, their account and options are used; if the accounts
         differ, the domain is yielded once for each.
         """
-        for domain, names in domains if isinstance(domains, Names) else Names(domains):
-            yield from self.of_domain(domain, names)
+        for domain, need in domains if isinstance(domains, Names) else Names(domains):
+            yield from self.of_domain(domain, need.names, need.who)
 
-    def of_domain(self, domain: str, names: Collection[str]) -> Iterator[Subject | Trouble]:
-        """Yield one domain, of which these ``names`` are wanted, as :meth:`of_domains` does."""
+    def of_domain(
+        self, domain: str, names: Collection[str], who: int = 0
+    ) -> Iterator[Subject | Trouble]:
+        """Yield one domain, of which these ``names`` are wanted, as :meth:`of_domains` does.
+
+        ``who`` is the number of the given identities that it is for; it is yielded once for each.
+        """
+        if self.without_certbot:
+            for identity in self._given.identities[who]:
+                yield self._subject(domain, names, (), identity)
+            return
         lineages: dict[tuple[str, str], list[Lineage]] = {}
-        for lineage in [] if self.without_certbot else self._by_domain.get(domain, []):
+        for lineage in self._by_domain.get(domain, []):
             lineages.setdefault(self._applicants.key(lineage), []).append(lineage)
         for needs in lineages.values() or [[]]:
             yield self._subject(domain, names, needs)
@@ -170,7 +179,12 @@ class Subjects:
         saved = next((lineage.options for lineage in self.lineages), {})
         reading = {key: value for key, value in saved.items() if key in ("resolvers", "check")}
         options = options_of(self._given.options, reading)
-        records = [noted for noted in self._journal.published() if noted.domain not in needed]
+        records = [
+            noted
+            for noted in self._journal.published()
+            # What was published for an account elsewhere, without its server, is needed there.
+            if noted.domain not in needed and noted.server
+        ]
         yield from subjects_of_records(records, options)
 
     @property
@@ -190,7 +204,11 @@ class Subjects:
         return {domain for lineage in lineages for domain in bases(lineage.domains)}
 
     def _subject(
-        self, domain: str, names: Collection[str], lineages: Sequence[Lineage]
+        self,
+        domain: str,
+        names: Collection[str],
+        lineages: Sequence[Lineage],
+        identity: Identity | None = None,
     ) -> Subject | Trouble:
         """Return the subject, or why there is none; all ``lineages`` have the same applicant."""
         first = lineages[0] if lineages else None
@@ -198,14 +216,21 @@ class Subjects:
             options = options_of(self._given.options, first.options) if first else self._options
             if f"*.{domain}" in names and options.policy == "exact":
                 raise too_wide(f"*.{domain}")
-            applicant = self._applicants.find(first)
+            if identity is None:
+                applicant = self._applicants.find(first)
+            else:
+                applicant = Applicant(self._given.server or "", identity.account, identity.terms)
             request = make_request(
                 domain,
                 wildcard=f"*.{domain}" in names or options.policy == "wildcard",
                 shared=options.shared,
                 terms=applicant.terms,
                 account=applicant.account,
-                earlier_keys=lambda: self._applicants.earlier_keys(applicant.account),
+                earlier_keys=lambda: (
+                    self._applicants.earlier_keys(applicant.account)
+                    if identity is None
+                    else identity.earlier_keys
+                ),
                 server=applicant.server,
             )
         except Error as error:

@@ -1,5 +1,6 @@
 """Answers that others collected, judged as a stream: each name once, and all that is said of it."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -14,16 +15,15 @@ from certbot_dns_persist.judge.checkup import PLACE, Alike, Checked
 from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.lines import Lines
 from certbot_dns_persist.render.plugin_output import PluginOutput
-from certbot_dns_persist.request.names import Names
+from certbot_dns_persist.request.names import Names, Need
 from certbot_dns_persist.request.subjects import Subject
 
 VALUE = f"ca.example; accounturi={URI}"
 OTHER = "ca.example; accounturi=https://ca.example/acct/2"
 
 
-def subjects(domain: str, names: tuple[str, ...]) -> list[Subject]:
-    import dataclasses
-
+def subjects(domain: str, need: Need) -> list[Subject]:
+    names = need.names
     wildcard = any(name.startswith("*.") for name in names)
     return [
         Subject(

@@ -21,10 +21,10 @@ from certbot_dns_persist.judge.notice import Notice
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.options import options_of
+from certbot_dns_persist.request.declared import declared_account
 from certbot_dns_persist.request.known_accounts import (
     KnownAccount,
     KnownAccounts,
-    declared_account,
 )
 from certbot_dns_persist.request.request import ValidationRequest, make_request
 from certbot_dns_persist.request.subjects import Subject

@@ -56,7 +56,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_one_domain_in_trouble_keeps_no_other_back(home: Home) -> None:
-    given = Given(identity=WITHOUT_CERTBOT, options={"policy": "exact"})
+    given = Given(identities=[[WITHOUT_CERTBOT]], options={"policy": "exact"})
     before, trouble, after = home.subjects(given).of_domains(["a.test", "*.b.test", "c.test"])
     assert isinstance(before, Subject)
     assert isinstance(after, Subject)
@@ -67,7 +67,7 @@ def test_one_domain_in_trouble_keeps_no_other_back(home: Home) -> None:
 
 
 def test_a_domain_and_its_wildcard_are_one_subject(home: Home) -> None:
-    given = Given(identity=WITHOUT_CERTBOT)
+    given = Given(identities=[[WITHOUT_CERTBOT]])
     asked = ["*.a.test", "b.test", "a.test"]
     first, second = only_subjects(home.subjects(given).of_domains(asked))
     assert (first.request.domain, first.request.wildcard) == ("a.test", True)

@@ -1,0 +1,62 @@
+"""``publish`` where there has never been a Certbot: for a DNS operator (draft section 4.5)."""
+
+from pathlib import Path
+
+import pytest
+from support.bind import Bind
+from support.certbot import Certbot
+from support.companion import Companion, ok
+
+from certbot_dns_persist.cli import main
+
+ONE, TWO = "https://ca.example/acct/1", "https://two.example/acct/2"
+WHO = ["--issuer=ca.example", f"--account-uri={ONE}"]
+VALUES = [f"ca.example; accounturi={ONE}", f"two.example; accounturi={TWO}"]
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Certbot:
+    """The places of a Certbot that is not there."""
+    return Certbot(tmp_path / "operator", "https://ca.example/directory")
+
+
+def test_an_operator_publishes_for_accounts_elsewhere_and_has_notes_of_it(
+    operator: Certbot, bind: Bind, domain: str, bind_writing: list[str], tmp_path: Path
+) -> None:
+    companion, name = Companion(operator), f"_validation-persist.{domain}"
+    file = tmp_path / "domains.txt"
+    file.write_text(f"{domain}\n{domain} issuer=two.example account-uri={TWO}\n")
+    asked = [*WHO, f"--from-file={file}", *bind_writing]
+    done = ok(companion("publish", *asked, "--yes"))
+    assert f"Nothing here can verify {ONE}, {TWO}." in done.out
+    notes = operator.config_dir / "dns-persist" / "state.sqlite"
+    assert f"Noted in {notes}, and logged in {operator.logs_dir}/dns-persist-ch" in done.out
+    assert sorted(bind.secondary.values(name)) == VALUES
+    assert "Nothing is missing" in ok(companion("publish", *asked)).out
+    listed = ok(companion("list", "--json")).json["records"]
+    assert sorted((each["value"], each["account_url"]) for each in listed) == [
+        (VALUES[0], ONE),
+        (VALUES[1], TWO),
+    ]
+    assert [line["result"] for line in operator.journal()] == ["ok"] * 2
+    # What others need is not left over here, although no certificate here needs it.
+    told = companion("audit", "--all", *bind_writing[:1])
+    assert "left-over" not in told.output
+    ok(companion("audit", *asked[:-2]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-d", "a.test", "--issuer=ca.example"], "give --issuer with --account-uri"),
+        (["--all", *WHO], "--issuer is for domains without Certbot's files"),
+        (["-d", "a.test", *WHO, "--account=x"], "--account and --issuer exclude each other"),
+    ],
+)
+def test_who_it_is_for_has_to_be_said_in_full(
+    operator: Certbot, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [f"--config-dir={operator.config_dir}", f"--logs-dir={operator.logs_dir}"]
+    assert main(["publish", *arguments, *places, "--yes"]) == 3
+    assert told in capsys.readouterr().err
+    assert not (operator.config_dir / "dns-persist").exists()
