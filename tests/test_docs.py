@@ -373,8 +373,9 @@ def to_another_account(world: World, commands: str) -> None:
     world.issue()
     account, url = world.add_account()
     with world.start(commands.replace("--account ID", f"--account {account}")) as screen:
-        screen.wait_for("[y/N]")
-        screen.enter("y\n")
+        if "--yes" not in commands:
+            screen.wait_for("[y/N]")
+            screen.enter("y\n")
         ends_well(screen)
     assert world.values == [f"{ISSUER}; accounturi={url}"]
 
@@ -404,6 +405,26 @@ def from_another_authenticator(world: World, commands: str) -> None:
 def as_a_timer_does(world: World, commands: str) -> None:
     world.issue()
     assert re.search(r"\bok\b", world.run(commands).output)
+
+
+@scene("certbot renew --force-renewal")
+def all_of_them_anew(world: World, commands: str) -> None:
+    world.issue()
+    before = world.certbot.certificate(DOMAIN).serial
+    world.run(commands)
+    assert world.certbot.certificate(DOMAIN).serial != before
+
+
+@scene("certbot unregister")
+def another_account(world: World, commands: str) -> None:
+    before = world.certbot.register()
+    with world.start(commands) as screen:
+        screen.wait_for("Are you sure")
+        screen.enter("d\n")
+        screen.wait_for("share your email address")
+        screen.enter("n\n")
+        ends_well(screen)
+    assert world.certbot.account_url != before
 
 
 @scene("certbot-dns-persist rollover")
