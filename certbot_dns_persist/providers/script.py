@@ -13,7 +13,8 @@ is in environment variables:
 ========================  ==========================================================
 
 The program adds or removes this one value and leaves every other value at the name alone. It exits
-with status 0 on success, also if there was nothing to do. The end of its output is shown.
+with status 0 on success, also if there was nothing to do. The end of its output is shown. After 300
+seconds it is stopped, and so is all that it has started; likewise if we are.
 
 We look at the zone's servers afterwards, as :mod:`~.watched` does, and before a program touches a
 name with values of others, it is tried out at a name that nobody uses. These keys are for that, as
@@ -31,9 +32,12 @@ import hashlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from zope.interface import implementer
 
@@ -41,8 +45,10 @@ from certbot_dns_persist import errors
 from certbot_dns_persist.providers.common import refuse_changeable
 from certbot_dns_persist.providers.interface import IUntriedProvider, Settings
 from certbot_dns_persist.providers.watched import Watched
+from certbot_dns_persist.wait import look_until
 
-_SECONDS = 300
+_SECONDS = 300.0
+_GRACE = 5.0  # seconds to end in, when asked to, and when killed
 _SHOWN = 2000  # characters of a program's output
 _READ = 5 * _SHOWN  # octets of it: a character has up to four
 
@@ -115,22 +121,9 @@ class Script(Watched):
         try:
             # No pipe: what it leaves running in the background would keep that open.
             with tempfile.TemporaryFile() as printed:
-                done = subprocess.run(  # noqa: S603 - the user's own command, and no shell
-                    self._command,
-                    env={**os.environ, **described},
-                    stdin=subprocess.DEVNULL,
-                    stdout=printed,
-                    stderr=subprocess.STDOUT,
-                    timeout=_SECONDS,
-                    check=False,
-                )
+                status = _status(self._command, {**os.environ, **described}, printed)
                 printed.seek(max(printed.seek(0, os.SEEK_END) - _READ, 0))
                 output = printed.read(_READ).decode("utf-8", "replace").strip()
-        except subprocess.TimeoutExpired as error:
-            raise errors.ProviderError(
-                f"{task} did not end within {_SECONDS} seconds and was stopped. Run it by hand "
-                "with the same environment to find out where it hangs."
-            ) from error
         except OSError as error:
             raise errors.ProviderError(
                 f"{task} cannot be run: {error.strerror}. Check --dns-persist-script and that the "
@@ -138,13 +131,66 @@ class Script(Watched):
             ) from error
         if len(output) > _SHOWN:
             output = f"…{output[-_SHOWN:]}"
-        if done.returncode:
-            raise errors.ProviderError(
-                f"{task} ended with status {done.returncode}. "
-                + (f"It printed:\n{output}" if output else "It printed nothing.")
+        said = f"It printed:\n{output}" if output else "It printed nothing."
+        if status is None:
+            raise errors.OutcomeUnknown(
+                f"{task} did not end within {_SECONDS:g} seconds, so it was stopped, with all that "
+                "it had started. Run it by hand with the same environment to find out where it "
+                f"hangs. {said}"
             )
+        if status:
+            raise errors.ProviderError(f"{task} ended with status {status}. {said}")
         if output:
             self._settings.notify(f"{self._command[0]}:\n{output}")
+
+
+def _status(
+    command: Sequence[str], environment: Mapping[str, str], printed: IO[bytes]
+) -> int | None:
+    """Run a program; return its exit status, ``None`` if it had to be stopped.
+
+    If it ends by itself, what it leaves running goes on. Raises :class:`OSError`.
+    """
+    process = subprocess.Popen(  # noqa: S603 - the user's own command, and no shell
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=printed,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # with a process group that all of its children are in
+    )
+    try:
+        return process.wait(_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.returncode is None:  # as when a signal ends us
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a program and what it has started: first asked to, then killed. It takes seconds."""
+
+    def ended() -> bool:
+        return process.poll() is not None and not _signalled(process, 0)
+
+    try:
+        _signalled(process, signal.SIGTERM)
+        look_until(ended, bool, _GRACE, pauses=(0.02, 0.2))
+    finally:
+        _signalled(process, signal.SIGKILL)
+        look_until(ended, bool, _GRACE, pauses=(0.02, 0.2))
+
+
+def _signalled(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Send a signal to a program and its children; return whether there is one to send it to."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # all of them are somebody else's now, as after sudo
+        return True
+    return True
 
 
 def _is_file(path: Path) -> bool:

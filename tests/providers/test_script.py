@@ -1,9 +1,12 @@
 """The provider for a program of the user's."""
 
 import os
+import select
 import shlex
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,8 @@ from support.certbot import Certbot
 from support.nameserver import Nameserver
 from support.pebble import Pebble
 
-from certbot_dns_persist.errors import ConfigurationError, ProviderError
+from certbot_dns_persist.errors import ConfigurationError, OutcomeUnknown, ProviderError
+from certbot_dns_persist.providers import script
 from certbot_dns_persist.providers.interface import Served, Settings
 from certbot_dns_persist.providers.script import Script
 from certbot_dns_persist.record import validation_domain_name
@@ -134,10 +138,62 @@ def test_a_program_that_is_not_executable_or_missing_is_named(make: Make) -> Non
         missing.add_value(NAME, "v", 300)
 
 
-def test_a_program_that_hangs_is_stopped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("certbot_dns_persist.providers.script._SECONDS", 0.2)
-    with pytest.raises(ProviderError, match="did not end within"):
-        make("exec sleep 60").remove_value(NAME, "v")
+CHILDREN = ["sleep 60 &", "(trap '' TERM; sleep 60; sleep 60) &", "echo started", "echo ready >&3"]
+"""What a program starts: a child, and one with a child of its own that does not end when asked."""
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Iterator[int]:
+    """Open a fifo for reading, without waiting; it ends when nobody holds it any more."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    yield number
+    os.close(number)
+
+
+@pytest.mark.parametrize("waiting", ["exec sleep 60", "trap '' TERM; sleep 60; sleep 60", "wait"])
+def test_a_program_that_hangs_is_stopped_with_all_that_it_started(
+    make: Make, fifo: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: str
+) -> None:
+    monkeypatch.setattr(script, "_SECONDS", 2.0)
+    monkeypatch.setattr(script, "_GRACE", 0.3)
+    lines = [f"exec 3> '{tmp_path / 'fifo'}'", *CHILDREN]
+    with pytest.raises(OutcomeUnknown) as caught:
+        make(*lines, waiting).remove_value(NAME, "v")
+    assert os.read(fifo, 99) == b"ready\n"
+    assert os.read(fifo, 99) == b""
+    for words in ("my program", f"remove the TXT record {NAME}", "within 2 seconds", "started"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_a_program_started_ends_if_a_signal_ends_us(
+    fifo: int, tmp_path: Path, number: signal.Signals
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(
+        "\n".join(["#!/bin/sh", f"exec 3> '{tmp_path / 'fifo'}'", *CHILDREN, "wait"])
+    )
+    program.chmod(0o700)
+    code = f"""
+from certbot_dns_persist.cli import signals
+from certbot_dns_persist.providers.interface import Served, Settings
+from certbot_dns_persist.providers import script
+signals.end_like_ctrl_c()
+script._GRACE = 0.3
+settings = Settings({{"command": {str(program)!r}}}, None, print, lambda _: Served([], None))
+script.Script(settings).remove_value({NAME!r}, "v")
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as running:
+        try:
+            assert select.select([fifo], [], [], 60)[0]
+            assert os.read(fifo, 99) == b"ready\n"
+            running.send_signal(number)
+            assert running.wait(60) != 0
+        finally:
+            running.kill()
+    assert os.read(fifo, 99) == b""
 
 
 def test_a_program_that_leaves_something_running_has_ended(
