@@ -57,7 +57,7 @@ from certbot_dns_persist.providers.interface import (
     Seen,
     Settings,
 )
-from certbot_dns_persist.value.txt import quoted, unescaped, unquoted
+from certbot_dns_persist.value.txt import quoted, unquoted
 from certbot_dns_persist.wait import look_until
 
 _T = TypeVar("_T")
@@ -86,6 +86,10 @@ _SIGNATURE = {
 }
 _DENIED = {"AccessDenied", "AccessDeniedException"}
 _THROTTLED = {"Throttling", "ThrottlingException", "PriorRequestNotComplete"}
+
+_ESCAPE = re.compile(r"\\([0-7]{3})")  # of a character in a name, in octal
+_PLAIN = re.compile(r"[A-Za-z0-9._-]+")  # a name that AWS escapes nothing of
+_NOT_PLAIN = re.compile(r"(\\[0-7]{3})|[^a-z0-9._-]")
 
 RecordSet = Mapping[str, Any]
 """A ResourceRecordSet, as in boto3."""
@@ -454,7 +458,10 @@ class Route53:
             except errors.ProviderError as error:
                 read[name] = error
         for zone, its in zones.items():
-            left = sorted(its, key=_order)
+            # Where others come in the list is not sure enough.
+            left = sorted(filter(_PLAIN.fullmatch, its), key=_order)
+            for name in set(its).difference(left):
+                read[name] = self._read_apart(zone, name)
             while left:
                 try:
                     sets, end = self._page(zone, left)
@@ -462,19 +469,23 @@ class Route53:
                     read |= dict.fromkeys(left, error)
                     break
                 # The first goes on after this page if nothing else is on it.
-                covered = [name for name in left if end is None or _order(name) < _order(end)]
+                covered = [name for name in left if end is None or _precedes(name, end)]
                 for name in covered:
                     here = name.lower()
                     read[name] = (zone, [each for each in sets if _name(each["Name"]) == here])
                 if not covered:
-                    first = left[0]
-                    covered = [first]
-                    try:
-                        read[first] = (zone, self._read(zone, first))
-                    except errors.ProviderError as error:
-                        read[first] = error
+                    covered = left[:1]
+                    read[left[0]] = self._read_apart(zone, left[0])
                 left = left[len(covered) :]
         return read
+
+    def _read_apart(
+        self, zone: _Zone, name: str
+    ) -> tuple[_Zone, list[RecordSet]] | errors.ProviderError:
+        try:
+            return zone, self._read(zone, name)
+        except errors.ProviderError as error:
+            return error
 
     def _page(self, zone: _Zone, names: Sequence[str]) -> tuple[list[RecordSet], str | None]:
         """Return the record sets from the first of ``names`` on; and the name that follows them,
@@ -718,11 +729,23 @@ def _batches(wanted: Mapping[str, _Replacement]) -> list[dict[str, _Replacement]
 
 
 def _order(name: str) -> str:
-    """Return what AWS sorts names by: the labels from right to left."""
-    labels = re.sub(r"[^a-z0-9._-]", lambda other: f"\\{ord(other[0]):03o}", name.lower()).split(
-        "."
+    """Return what AWS sorts names by: the labels from right to left, written as AWS does."""
+    return _reversed(
+        _NOT_PLAIN.sub(lambda other: other[1] or f"\\{ord(other[0]):03o}", name.lower())
     )
-    return "".join(f"{label}." for label in reversed(labels))
+
+
+def _precedes(name: str, other: str) -> bool:
+    """Whether AWS is sure to list ``name``, which is plain, before ``other``.
+
+    It does not document whether it sorts names as it writes them, or by their characters.
+    """
+    characters = _ESCAPE.sub(lambda escape: chr(int(escape[1], 8)), _reversed(other))
+    return _order(name) < min(_order(other), characters)
+
+
+def _reversed(name: str) -> str:
+    return "".join(f"{label}." for label in reversed(name.split(".")))
 
 
 def _all(keys: Iterable[str]) -> str:
@@ -740,8 +763,17 @@ def _target(alias: RecordSet) -> str:
 
 
 def _name(escaped: str) -> str:
-    """Return a domain name as AWS writes it, ``\\052.example.com.``, as we do."""
-    return unescaped(escaped, octal=True).rstrip(".").lower()
+    r"""Return a domain name as AWS writes it, ``\052.example.com.``, as we do.
+
+    A dot or a backslash in a label stays escaped, or ``a\056b.example.com`` would be another name;
+    so do characters that are not printable.
+    """
+
+    def plain(escape: re.Match[str]) -> str:
+        character = chr(int(escape[1], 8))
+        return character if "!" <= character <= "~" and character not in ".\\" else escape[0]
+
+    return _ESCAPE.sub(plain, escaped).rstrip(".").lower()
 
 
 def _values(texts: RecordSet) -> list[str]:

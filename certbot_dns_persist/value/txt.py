@@ -61,9 +61,9 @@ def unquoted(text: str, *, octal: bool = False) -> str:
     return from_octets(_unescaped(b"".join(strings), octal))
 
 
-def unescaped(text: str, *, octal: bool = False) -> str:
+def unescaped(text: str) -> str:
     r"""Return ``text`` with each ``\DDD`` replaced by its octet, and ``\X`` by ``X``."""
-    return from_octets(_unescaped(to_octets(text), octal))
+    return from_octets(_unescaped(to_octets(text), octal=False))
 
 
 def zone_line(name: str, ttl: int, value: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -721,6 +722,91 @@ def test_a_name_that_aws_escapes_is_the_same_name(provider: Route53, aws: Aws, z
 
     assert provider.list_values(name) == [OURS, "more"]
     assert aws.count("ChangeResourceRecordSets") == 2
+
+
+def test_a_label_with_a_dot_in_it_is_not_taken_for_ours(
+    provider: Route53, aws: Aws, zone: str
+) -> None:
+    others = [
+        r"_validation-persist\056www.example.test",
+        r"_validation-persist.www\056example.test",
+    ]
+    for other in others:
+        aws.create(zone, other, *FOREIGN, OURS_WRITTEN)
+    assert provider.list_values(NAME) == []
+    assert provider.look_at_many([NAME, f"a.{NAME}"]) == [Seen("example.test", [])] * 2
+    assert provider.add_many([Addition(n, OURS, 300) for n in (NAME, f"a.{NAME}")]) == [300, 300]
+    assert aws.written(zone, NAME) == [OURS_WRITTEN]
+    provider.remove_value(NAME, OURS)
+    assert aws.written(zone, NAME) == []
+    for other in others:
+        assert aws.written(zone, other) == sorted([*FOREIGN, OURS_WRITTEN])
+
+
+ODD = [
+    r"\052",
+    r"\052.1",
+    r"\041",
+    r"\134",
+    r"\134\134",
+    r"\056",
+    r"\000",
+    r"\040",
+    r"\377",
+    r"\303\251",
+]
+ODD += [r"a\056b", r"a\134056b", r"\137v", r"\141\142", r"\176", r"\057", "_", "-", "0", "zz", "v"]
+"""Labels that AWS may hold."""
+
+
+@pytest.mark.parametrize("sorted_as_written", [False, True])
+@pytest.mark.parametrize("page", ["1", "5"])
+def test_a_zone_full_of_odd_names_is_read_and_changed_as_any(
+    provider: Route53,
+    aws: Aws,
+    zone: str,
+    page: str,
+    sorted_as_written: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(route53, "_PAGE", page)
+    if sorted_as_written:
+        monkeypatch.setattr("moto.route53.models.reverse_domain_name", as_written)
+    for label in ODD:
+        aws.create(zone, f"{label}.example.test", *FOREIGN)
+        aws.create(zone, f"{label}._validation-persist.example.test", *FOREIGN)
+    before = written_in(aws, zone)
+    names = [f"{each}.example.test" for each in ("_v", "ab", "a", "*", "a/b", "v", "0")]
+    names += [f"{each}._validation-persist.example.test" for each in ("_v", "ab", "*", "v")]
+    values = [provider.list_values(name) for name in names]
+    assert [bool(each) for each in values] == [
+        name[:2] in ("_v", "ab", "*.", "v.", "0.") for name in names
+    ]
+    assert provider.look_at_many(names) == [Seen("example.test", each) for each in values]
+    assert provider.add_many([Addition(name, OURS, 300) for name in names]) == [300] * len(names)
+    for name in names:
+        written = re.sub(r"[*/]", lambda at: f"\\{ord(at[0]):03o}", name)
+        before[f"{written}."] = sorted([*before.get(f"{written}.", []), OURS_WRITTEN])
+    assert written_in(aws, zone) == before
+
+
+def as_written(name: str) -> str:
+    """Return what names are sorted by if their escapes are, too."""
+    escaped = re.sub(
+        r"(\\[0-7]{3})|[^A-Za-z0-9._-]", lambda at: at[1] or f"\\{ord(at[0]):03o}", name
+    )
+    return "".join(f"{label}." for label in reversed(escaped.removesuffix(".").split(".")))
+
+
+def written_in(aws: Aws, zone: str) -> dict[str, list[str]]:
+    """Return all TXT values of a zone as AWS writes them, by name."""
+    found = aws.admin.list_resource_record_sets(HostedZoneId=zone)
+    assert not found["IsTruncated"]
+    return {
+        each["Name"]: sorted(record["Value"] for record in each["ResourceRecords"])
+        for each in found["ResourceRecordSets"]
+        if each["Type"] == "TXT"
+    }
 
 
 @pytest.mark.parametrize("many", [False, True])

@@ -511,11 +511,17 @@ def _context(request: Request) -> dict[str, list[str]]:
 
 def _escaped(name: str) -> str:
     """Write a name as AWS does, with octal escapes."""
-    return re.sub(r"[^A-Za-z0-9._-]", lambda other: f"\\{ord(other[0]):03o}", name)
+    return re.sub(r"(\\[0-7]{3})|[^A-Za-z0-9._-]", lambda at: at[1] or f"\\{ord(at[0]):03o}", name)
 
 
 def _unescaped(name: str) -> str:
-    return re.sub(r"\\(\d{3})", lambda escape: chr(int(escape[1], 8)), name)
+    """Return a name with its characters, except what would not be the same name or XML then."""
+
+    def plain(escape: re.Match[str]) -> str:
+        character = chr(int(escape[1], 8))
+        return character if "!" <= character <= "~" and character not in ".\\" else escape[0]
+
+    return re.sub(r"\\([0-7]{3})", plain, name)
 
 
 def _tag(*names: str) -> str:

@@ -69,7 +69,10 @@ def test_strings_in_quotes_are_joined_and_their_escapes_undone(text: str, value:
 
 def test_octal_escapes_are_read_as_such() -> None:
     assert unquoted('"\\303\\251\\400"', octal=True) == "é400"
-    assert unescaped("\\052.example.com.", octal=True) == "*.example.com."
+
+
+def test_escapes_outside_of_quotes_are_undone() -> None:
+    assert unescaped("\\042a\\; b\\195\\169") == "*a; bé"
 
 
 @pytest.mark.parametrize("text", ["", "plain", "a \\195", '"one" two', 'half "', '"one" "tw'])
