@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -19,6 +20,10 @@ INSTALL_REQUIRES = [
     # and then ends whatever Certbot was to do. The two are one project to pip.
     "zope-interface>=5.5.0",
 ]
+
+# What every Certbot has, also the one in the snap that loads our snap's plugin: it requires these,
+# or what requires them.
+CERTBOTS_OWN = {"acme", "certbot", "configobj", "cryptography", "idna", "josepy", "requests"}
 
 ANSWERS = ["orjson>=3.8.3"]  # Debian 12; reads what zdns and massdns print, three times as fast
 AZURE = ["azure-identity>=1.12.0"]  # Debian 12; we ask Azure DNS itself with requests
@@ -82,6 +87,12 @@ TEST = [
 URL = "https://certbot-dns-persist.example"
 
 
+def install_requires() -> list[str]:
+    """Return ``INSTALL_REQUIRES``; in a build of the snap, without what its Certbot has."""
+    without = CERTBOTS_OWN if os.environ.get("SNAP_BUILD") else set()
+    return [each for each in INSTALL_REQUIRES if each.partition(">=")[0] not in without]
+
+
 def long_description() -> str:
     """Return the README without links to the files beside it, which a package index does not have.
 
@@ -126,7 +137,7 @@ setup(
             "render/*.json",
         ]
     },
-    install_requires=INSTALL_REQUIRES,
+    install_requires=install_requires(),
     extras_require={
         "all": [*ANSWERS, *AZURE, *CLOUDFLARE, *COMPLETION, *FLEET, *GOOGLE, *METRICS, *ROUTE53],
         "answers": ANSWERS,
