@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from support.bootstrap import ROOT
 
-BENCHMARKS = ["certificate", "check", "first-issue", "growth", "judge", "startup"]
+BENCHMARKS = ["certificate", "check", "first-issue", "growth", "judge", "polling", "startup"]
 
 
 def output(*command: str) -> str:

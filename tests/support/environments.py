@@ -36,9 +36,10 @@ class Environment:
         venv.EnvBuilder(symlinks=True, clear=True).create(directory)
         places = {"base": str(directory), "platbase": str(directory)}
         self.site = Path(sysconfig.get_path("purelib", "venv", places))
+        self.python = directory / "bin" / "python"
         self.certbot = directory / "bin" / "certbot"
         """The program."""
-        self.certbot.write_text(CERTBOT.format(python=directory / "bin" / "python"))
+        self.certbot.write_text(CERTBOT.format(python=self.python))
         self.certbot.chmod(0o755)
         for path in _installed():
             name = path.name.partition("-")[0]

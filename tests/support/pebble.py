@@ -32,12 +32,13 @@ class Pebble(Stoppable):
         *,
         issuers: Sequence[str] = (ISSUER,),
         env: Mapping[str, str] | None = None,
+        retry_after: int = 1,
     ) -> None:
         """Start in ``directory``, validating through the resolver ``dnsserver`` (ADDRESS:PORT).
 
         ``issuers`` are the CA's names, for CAA and for persistent records. ``env`` changes how
         Pebble behaves; by default it validates at once, rejects no nonce and reuses no
-        authorization.
+        authorization. ``retry_after`` is the seconds that it asks clients to wait; 0 for none said.
         """
         program = tools.pebble()
         directory.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,7 @@ class Pebble(Stoppable):
             "tlsPort": free_port(),
             "caaIdentities": list(issuers),
             "keyAlgorithm": "ecdsa",
-            "retryAfter": {"authz": 1, "order": 1},
+            "retryAfter": {"authz": retry_after, "order": retry_after},
         }
         (directory / "pebble.json").write_text(json.dumps({"pebble": config}, indent=2))
         self._process = Process(
