@@ -67,6 +67,10 @@ class Process(Stoppable):
                 f" its log:\n{self.log.read_text()}"
             )
 
+    def wait_for_end(self) -> int:
+        """Wait until the process ends by itself; return its exit status."""
+        return self._child.wait(READY_SECONDS)
+
     def stop(self) -> None:
         """End the process and wait for its end."""
         if self._child.poll() is None:

@@ -21,17 +21,33 @@ GO_HOME = CACHE / "go"
 
 PEBBLE = CACHE / "bin" / f"pebble-{PEBBLE_VERSION}" / "pebble"
 
+ACTIONLINT_MODULE = "github.com/rhysd/actionlint/cmd/actionlint"
+ACTIONLINT_VERSION = "v1.7.12"
+ACTIONLINT = CACHE / "bin" / f"actionlint-{ACTIONLINT_VERSION}" / "actionlint"
+
 
 def pebble() -> Path:
     """Return the path of Pebble's program; build it if it is missing.
 
     Raises :class:`subprocess.CalledProcessError` if it cannot be built.
     """
-    with lock("pebble"):
-        if not PEBBLE.is_file():
-            print(f"Building Pebble {PEBBLE_VERSION} (takes a minute, once) ...", flush=True)
-            go_install(f"{PEBBLE_MODULE}@{PEBBLE_VERSION}", PEBBLE.parent)
-    return PEBBLE
+    return _built(PEBBLE, f"{PEBBLE_MODULE}@{PEBBLE_VERSION}")
+
+
+def actionlint() -> Path:
+    """Return the path of the linter of forge workflows; build it if it is missing.
+
+    Raises :class:`subprocess.CalledProcessError` if it cannot be built.
+    """
+    return _built(ACTIONLINT, f"{ACTIONLINT_MODULE}@{ACTIONLINT_VERSION}")
+
+
+def _built(program: Path, package: str) -> Path:
+    with lock(program.name):
+        if not program.is_file():
+            print(f"Building {program.parent.name} (takes a minute, once) ...", flush=True)
+            go_install(package, program.parent)
+    return program
 
 
 def go_install(package: str, directory: Path) -> None:
