@@ -346,6 +346,13 @@ def of_a_certificate(world: World, commands: str) -> None:
             assert DOMAIN in (world.home / file).read_text()
 
 
+@scene("certbot-dns-persist audit --all --json > before.json")
+def since_the_last_time(world: World, commands: str) -> None:
+    world.issue()
+    assert "Compared with the audit of " in world.run(commands).output
+    assert "Compared with the audit of " in (world.home / "report.html").read_text()
+
+
 @scene("certbot-dns-persist check --from-file domains.txt")
 def from_another_machine(world: World, commands: str) -> None:
     issuer, uri = re.findall(r"--(?:issuer|account-uri) (\S+)", commands)
@@ -358,6 +365,14 @@ def from_another_machine(world: World, commands: str) -> None:
 def what_is_there_already(world: World, commands: str) -> None:
     world.issue()
     assert "Nothing is missing" in world.run(commands).output
+
+
+@scene("certbot-dns-persist publish -d example.com --issuer")
+def for_an_account_elsewhere(world: World, commands: str) -> None:
+    issuer, uri = re.findall(r"--(?:issuer|account-uri) (\S+)", commands)
+    world.write_credentials()
+    assert "Nothing here can verify" in world.run(commands).output
+    assert world.values == [f"{issuer}; accounturi={uri}"]
 
 
 @scene("certbot-dns-persist revoke")

@@ -2,19 +2,23 @@
 
 import argparse
 import itertools
+import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from certbot_dns_persist.cli import answers, arguments, lookups, report, setting
+from certbot_dns_persist.cli import answers, arguments, inputs, lookups, report, setting
 from certbot_dns_persist.cli.fleet import holders, inventory
 from certbot_dns_persist.cli.identity import who
+from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.lookup.session import Around
 
 if TYPE_CHECKING:
     from certbot_dns_persist.judge.audit import Known
     from certbot_dns_persist.judge.checkup import Checked
+    from certbot_dns_persist.judge.since import Since
     from certbot_dns_persist.request.subjects import Subjects
 
 #: How many domains have their old names looked up at once.
@@ -26,8 +30,10 @@ EXAMPLES = """\
       --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1 \\
       --known-account https://acme-v02.api.letsencrypt.org/acme/acct/2
   certbot-dns-persist audit --all --answers paris=a.json --answers oslo=b.json
+  certbot-dns-persist audit --all --json --since yesterday.json
 
-exit status: as for check, and 2 also for a record of an unknown account
+exit status: as for check, and 2 also for a record of an unknown account, 1 also for a change since
+REPORT
 """
 
 
@@ -44,6 +50,11 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     answers.add(group)
     group.add_argument(
         "--html", metavar="FILE", help="also write this file, a report to read in a browser"
+    )
+    group.add_argument(
+        "--since",
+        metavar="REPORT",
+        help="also say what changed since this earlier output of audit --json, which is a warning",
     )
     group = parser.add_argument_group("accounts that are not in Certbot's directory")
     group.add_argument(
@@ -70,13 +81,17 @@ def run(args: argparse.Namespace) -> int:
 
     at = int(time.time())
     files = report.file_reports(args, at=at)
+    since = _since(args)
     if not args.answers:
         setting.rebuild_state(args, at=at)
     asked = setting.find_subjects(args)
     known = _known(args, asked.source)
+    evidence = report.evidence(args)
+    evidence.known, evidence.since = known.accounts.all, since
+    compared = since.compared if since is not None else iter
     if args.answers:
         audited = _by_answers(args, asked, known, at=at)
-        return report.show(args, audited, asked, at=at, files=files)
+        return report.show(args, compared(audited), asked, at=at, files=files)
     lookup_for = setting.lookup_for(args)
 
     def checked() -> "Iterator[Checked]":
@@ -94,7 +109,25 @@ def run(args: argparse.Namespace) -> int:
             yield from not_needed(check(inspected, at=at, warn_days=0), shared, _where(args))
 
     audited = _audited(checked(), known, lookup_for)
-    return report.show(args, audited, asked, at=at, files=files)
+    return report.show(args, compared(audited), asked, at=at, files=files)
+
+
+def _since(args: argparse.Namespace) -> "Since | None":
+    """Return what compares this audit with the one of ``--since``."""
+    if args.since is None:
+        return None
+    from certbot_dns_persist.judge.since import Since
+
+    try:
+        with os.fdopen(inputs.opened(args.since), "rb") as file:
+            document = json.load(file)
+    except OSError as error:
+        raise ConfigurationError(f"--since {args.since} cannot be read: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"--since {args.since} cannot be used: it is not JSON: {error}."
+        ) from error
+    return Since(document, args.since)
 
 
 def _by_answers(

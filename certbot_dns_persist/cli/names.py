@@ -11,12 +11,13 @@ from certbot_dns_persist.shown import printable
 EXAMPLES = """\
   certbot-dns-persist names --all
   certbot-dns-persist names -d example.com -d www.example.com
+  certbot-dns-persist names --all --fleet --inventory 'postgresql:///?service=inventory'
 
 Feed them to zdns TXT, or to massdns -t TXT -o J:
   zdns TXT --input-file=names.txt --output-file=answers.json
 
 check and audit judge what these programs print: see their --answers. With --all, we also print the
-names of records in our notes that no certificate needs any more.
+names of records in our notes, or in the inventory, that no certificate needs any more.
 
 exit status: 0 all names were printed, 1 some were not, 3 wrong usage or an unexpected error
 """
@@ -31,6 +32,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         examples=EXAMPLES,
     )
     arguments.add_subject(parser)
+    arguments.add_inventory(parser, "used with --fleet", fleet=True)
     group = parser.add_argument_group("Certbot")
     arguments.add_directories(group)
     arguments.add_config(group)

@@ -44,7 +44,7 @@ def file_reports(args: argparse.Namespace, *, at: int) -> list["Report"]:
 
         # For its owner only: it shows which hashed account is whose.
         file = OutputFile("--html", Path(args.html))
-        reports.append(Html(file.write, at=at, evidence=_evidence(args)))
+        reports.append(Html(file.write, at=at, evidence=evidence(args)))
     return reports
 
 
@@ -54,8 +54,15 @@ _OUTPUTS = frozenset(["command", "debug", "html", "json", "logs_dir", "metrics",
 _SUBJECTS = frozenset(["all", "cert_name", "domains", "from_file"])
 
 
+def evidence(args: argparse.Namespace) -> Evidence:
+    """Return what all reports say of this run; the same each time."""
+    if not hasattr(args, "evidence"):
+        args.evidence = _evidence(args)
+    found: Evidence = args.evidence
+    return found
+
+
 def _evidence(args: argparse.Namespace) -> Evidence:
-    """Return what the report says of this run."""
     import importlib.metadata
     import socket
 
@@ -123,6 +130,9 @@ def show(
         troubles.append("There is nothing to check: no domain was given or found.")
     for trouble in troubles:
         print(printable(trouble), file=sys.stderr)
+    if getattr(args, "since", None) is not None:  # of audit
+        for remark in evidence(args).remarks():
+            print(printable(remark), file=sys.stderr)
     if in_doubt:
         severities.add(Severity.WARNING)
     if len(troubles) > len(in_doubt):
@@ -146,7 +156,7 @@ class Report(Protocol):
 def _report(args: argparse.Namespace, at: int) -> Report:
     if args.json:
         untold = list(UNTOLD) if args.answers else ()
-        return Json(sys.stdout, at=at, untold=untold, evidence=_evidence(args))
+        return Json(sys.stdout, at=at, untold=untold, evidence=evidence(args))
     if not sys.stdout.isatty() and args.quiet:
         return PluginOutput(sys.stdout, command=args.command, at=at, warn_days=args.warn_days)
     if not sys.stdout.isatty():

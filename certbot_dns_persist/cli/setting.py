@@ -138,8 +138,9 @@ def find_names(args: argparse.Namespace) -> tuple[Names, Troubles]:
     _require_one_way(args)
     if not (args.all or args.cert_name):
         return _given_names(args)
-    refuse_closed(args)
-    source = Subjects(Path(args.config_dir), journal(args), given(args))
+    if not args.fleet:
+        refuse_closed(args)
+    source = _source(args, given(args))
     names, troubles = Names(), Troubles()
     for each in source.domains(args.cert_name or None):
         if isinstance(each, Trouble):

@@ -27,6 +27,10 @@ class NoticeKind(str, enum.Enum):
     OTHER_CA = "other-ca"
     HIDES_HOST = "hides-host"
     PERMITS_OTHERS = "permits-others"
+    NEW = "new-record"
+    NO_LONGER = "removed-record"
+    CHANGED = "changed"
+    NOT_COMPARED = "not-compared"
 
     __str__ = str.__str__
 

@@ -13,7 +13,7 @@ from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import ServerAnswer
 from certbot_dns_persist.record import format_time
 from certbot_dns_persist.render.evidence import Evidence
-from certbot_dns_persist.value.txt import to_octets
+from certbot_dns_persist.value.txt import as_utf8
 
 #: The version of the form: of what is in it, nothing is renamed, removed or given another meaning.
 VERSION = 1
@@ -73,14 +73,14 @@ def record(checked: Checked) -> dict[str, Any]:
         "server": request.server or None,
         "account_uri": request.account_uris.published,
         "status": checked.diagnosis.status,
-        "reason": _text(checked.diagnosis.reason),
+        "reason": as_utf8(checked.diagnosis.reason),
         "persist_until": _end(checked),
         "expected_value": checked.expected_value,
         "found": [
             {
-                "value": _text(finding.value),
+                "value": as_utf8(finding.value),
                 "verdict": finding.verdict,
-                "reason": _text(finding.reason),
+                "reason": as_utf8(finding.reason),
             }
             # Servers rotate their answers.
             for finding in sorted(standing.evaluation.findings, key=lambda found: found.value)
@@ -96,23 +96,16 @@ def record(checked: Checked) -> dict[str, Any]:
         "notices": [
             {
                 "code": notice.kind,
-                "text": _text(notice.reason),
+                "text": as_utf8(notice.reason),
                 "kind": notice.kind,
                 "severity": notice.severity,
                 "name": notice.name,
-                "value": None if notice.value is None else _text(notice.value),
-                "reason": _text(notice.reason),
+                "value": None if notice.value is None else as_utf8(notice.value),
+                "reason": as_utf8(notice.reason),
             }
             for notice in checked.notices
         ],
     }
-
-
-def _text(value: str) -> str:
-    """Return ``value`` with octets that are not UTF-8 as ``\\xNN``: JSON cannot hold them."""
-    if value.isascii():
-        return value
-    return to_octets(value).decode("utf-8", "backslashreplace")
 
 
 def _end(checked: Checked) -> str | None:

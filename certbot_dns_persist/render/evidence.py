@@ -5,11 +5,17 @@ resolvers. Nothing here is secret.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from certbot_dns_persist.judge.checkup import Checked
+from certbot_dns_persist.judge.since import Since, in_words
 from certbot_dns_persist.lookup.resolv_conf import system_resolvers
 from certbot_dns_persist.lookup.transport import Address
+from certbot_dns_persist.request.known_accounts import KnownAccount
+
+#: How many known accounts are shown to people.
+_MOST = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +52,11 @@ class Evidence:
         self.program = program
         self.host = host
         self._asks_dns = asks_dns
+        self.known: Sequence[KnownAccount] | None = None
+        """The accounts that count as known; ``None`` if the command does not ask whose records
+        are."""
+        self.since: Since | None = None
+        """The comparison with an earlier report, if there is one."""
         self._accounts: set[tuple[str, str]] = set()
         self._resolvers: set[tuple[tuple[str, int], ...]] = set()
 
@@ -77,14 +88,55 @@ class Evidence:
     def ended(self) -> dict[str, Any]:
         """Return what the results have shown, as the schema has it."""
         accounts = [{"url": url, "server": server or None} for url, server in self.accounts]
-        return {"accounts": accounts, "resolvers": self.resolvers}
+        told: dict[str, Any] = {"accounts": accounts, "resolvers": self.resolvers}
+        if self.known is not None:
+            told["known_accounts"] = [
+                {
+                    "url": each.url,
+                    "thumbprints": each.thumbprints,
+                    "uris": each.uris,
+                    "former": each.former,
+                    "source": each.source,
+                }
+                for each in self._known
+            ]
+        if (since := self._since()) is not None:
+            told["since"] = since
+        return told
+
+    @property
+    def _known(self) -> list[KnownAccount]:
+        return sorted(self.known or (), key=lambda each: (each.url, each.source))
+
+    def _since(self) -> dict[str, object] | None:
+        if self.since is None:
+            return None
+        return self.since.concluded(dataclasses.asdict(self.scope), self._known)
+
+    def remarks(self) -> list[str]:
+        """Return what the comparison says of the whole, for people."""
+        since = self._since()
+        return [] if since is None else in_words(since)
 
     def facts(self) -> list[tuple[str, list[str]]]:
         """Return all of it for people: what it is, and what is to be said of it."""
         accounts = [f"{url} at {server}" if server else url for url, server in self.accounts]
-        return [
+        facts = [
             ("Program", [self.program]),
             ("Scope", [self.scope.in_words()]),
             ("Accounts", accounts or ["none"]),
-            ("Resolvers", [", ".join(self.resolvers) or "none were asked"]),
         ]
+        if self.known is not None:
+            facts.append(("Known accounts", [*map(_in_words, self._known[:_MOST])] or ["none"]))
+            if len(self._known) > _MOST:
+                facts[-1][1].append(f"and {len(self._known) - _MOST} more: see the JSON")
+        facts.append(("Resolvers", [", ".join(self.resolvers) or "none were asked"]))
+        if remarks := self.remarks():
+            facts.append(("Changes", remarks))
+        return facts
+
+
+def _in_words(known: KnownAccount) -> str:
+    keys = f", thumbprint {', '.join(known.thumbprints)}" if known.thumbprints else ""
+    former = ", a former account" if known.former else ""
+    return f"{known.url}{keys}{former}; from {known.source}"

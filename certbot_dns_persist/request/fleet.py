@@ -59,10 +59,8 @@ class FleetSubjects(Subjects):
         self, names: Iterable[str] | None = None, *, but: Collection[str] = ()
     ) -> Iterator[Subject | Trouble]:
         """Yield the domains of certificates of the fleet with these ``names``, or of all."""
-        wanted = None if names is None else {*names}
-        chosen = [c for c in self._holding.certificates if wanted is None or c.name in wanted]
-        for name in sorted((wanted or set()) - {certificate.name for certificate in chosen}):
-            yield Trouble(f"No certificate in the inventory is called {name}.", usage=True)
+        chosen, troubles = self._chosen(names)
+        yield from troubles
         needed: dict[tuple[str, str, str], set[str]] = {}
         for certificate in chosen:
             key = certificate.server, certificate.account_url
@@ -72,6 +70,23 @@ class FleetSubjects(Subjects):
         for (server, account_url, domain), asked in needed.items():
             if self._given.server in (None, server):
                 yield self._made(domain, asked, self._given.account or account_url)
+
+    def domains(self, lineages: Iterable[str] | None = None) -> Iterator[str | Trouble]:
+        """Yield the domains of certificates of the fleet with these names, or of all."""
+        chosen, troubles = self._chosen(lineages)
+        yield from troubles
+        for certificate in chosen:
+            yield from filter(_is_name, bases(certificate.domains))
+
+    def _chosen(self, names: Iterable[str] | None) -> tuple[list[HeldCertificate], list[Trouble]]:
+        """Return the certificates with these ``names``, or all, and what is wrong with names."""
+        wanted = None if names is None else {*names}
+        chosen = [c for c in self._holding.certificates if wanted is None or c.name in wanted]
+        missing = (wanted or set()) - {certificate.name for certificate in chosen}
+        return chosen, [
+            Trouble(f"No certificate in the inventory is called {name}.", usage=True)
+            for name in sorted(missing)
+        ]
 
     def of_domain(
         self, domain: str, names: Collection[str], who: int = 0

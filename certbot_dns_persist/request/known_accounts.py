@@ -64,9 +64,10 @@ class KnownAccounts:
         domains: Callable[[], Collection[str] | None] = lambda: None,
     ) -> None:
         """``domains`` returns those that our certificates need, ``None`` if that is unknown."""
-        self._accounts = tuple(accounts)
+        self.all = tuple(accounts)
+        """All of them."""
         self._domains = domains
-        self._plain = {uri: known for known in self._accounts for uri in (known.url, *known.uris)}
+        self._plain = {uri: known for known in self.all for uri in (known.url, *known.uris)}
 
     def who(self, uri: str, domain: str, *, aliased: bool, issuer: str = "") -> KnownAccount | None:
         """Return the account that ``uri`` belongs to in a record for ``domain`` and ``issuer``.
@@ -83,7 +84,7 @@ class KnownAccounts:
         hashed = _HASHED.search(uri)
         if hashed is None:
             return None
-        for known in self._accounts:
+        for known in self.all:
             if hashed[0] in known.hashed(domain):
                 return known
         return self._elsewhere.get(hashed[0]) if aliased else None
@@ -101,7 +102,7 @@ class KnownAccounts:
     def _elsewhere(self) -> dict[str, KnownAccount]:
         return {
             hashed: known
-            for known in self._accounts
+            for known in self.all
             for domain in self._domains() or ()
             for hashed in known.hashed(domain)
         }

@@ -25,6 +25,13 @@ def from_octets(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogateescape")
 
 
+def as_utf8(value: str) -> str:
+    """Return ``value`` with octets that are not UTF-8 as ``\\xNN``: JSON cannot hold them."""
+    if value.isascii():
+        return value
+    return to_octets(value).decode("utf-8", "backslashreplace")
+
+
 def to_strings(value: str) -> list[bytes]:
     """Return the character-strings of ``value``: at least one, each of at most 255 octets."""
     octets = to_octets(value)

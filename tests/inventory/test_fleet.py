@@ -123,6 +123,18 @@ def test_the_whole_fleet_is_checked_and_audited_without_certbots_files(world: Wo
     assert critical == [("web2.example.test", "unknown-account")]
 
 
+def test_the_names_of_the_whole_fleet_can_be_fed_to_a_collector(world: World) -> None:
+    inventory = ["--inventory", world.fleet.url("auditor"), "--fleet"]
+    done = world.run("names", "--all", *inventory, "--config-dir=/nonexistent")
+    assert (done.status, done.error) == (0, "")
+    assert sorted(done.out.split()) == [
+        f"_validation-persist.{label}.example.test" for label in ("shared", "web1", "web2")
+    ]
+    done = world.run("names", "--cert-name=nobody", *inventory)
+    assert (done.status, done.out) == (1, "")
+    assert "No certificate in the inventory is called nobody." in done.error
+
+
 def test_a_host_cannot_ask_for_the_whole_fleet(world: World) -> None:
     done = world.web1("check", "--all", "--fleet", "--inventory", world.web1.url)
     assert done.status == 3

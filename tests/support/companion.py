@@ -38,7 +38,7 @@ class Done:
     @property
     def report(self) -> Any:
         """The output of ``check --json`` or ``audit --json``, validated against our schema."""
-        _report_schema().validate(self.json)
+        report_schema().validate(self.json)
         return self.json
 
 
@@ -81,7 +81,7 @@ class Companion:
 
 
 @functools.cache
-def _report_schema() -> jsonschema.Draft202012Validator:
+def report_schema() -> jsonschema.Draft202012Validator:
     place = importlib.resources.files("certbot_dns_persist") / "render" / "check-schema.json"
     schema = json.loads(place.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
