@@ -298,7 +298,7 @@ def test_init_makes_the_tables_once_also_if_two_do_it_at_a_time(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(200)
     assert sorted(applied) == [[], [], sorted(schema.migrations())]
     assert run.inventory("init", url).out == "It is up to date.\n"
 

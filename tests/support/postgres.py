@@ -149,7 +149,9 @@ class Postgres(Stoppable):
         return {**user, "cwd": self.directory}
 
     def _run(self, *command: str) -> None:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, **self._as_user)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=200, check=False, **self._as_user
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     def _answers(self) -> bool:
@@ -169,13 +171,13 @@ class Postgres(Stoppable):
         self, role: str, statement: str, *values: Any, database: str = "postgres"
     ) -> list[Any]:
         """Run a statement as a role; return its rows."""
-        with psycopg.connect(self.url(database, role), autocommit=True) as connection:
+        with _connected(self.url(database, role)) as connection:
             cursor = connection.execute(cast("Any", statement), values or None)
             return cursor.fetchall() if cursor.description else []
 
     def add_role(self, name: str, group: str, password: str = "") -> None:
         """Add a role that may log in, as a member of a group."""
-        with psycopg.connect(self.url("postgres", SUPERUSER), autocommit=True) as connection:
+        with _connected(self.url("postgres", SUPERUSER)) as connection:
             connection.execute(
                 sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE {}").format(
                     sql.Identifier(name), sql.Literal(password or None), sql.Identifier(group)
@@ -268,9 +270,15 @@ def pooled(fleet: Fleet, name: str, mode: str) -> Iterator[str]:
         process.stop()
 
 
+def _connected(url: str) -> psycopg.Connection[Any]:
+    """Return a connection on which no statement is waited for without end."""
+    limits = "-c statement_timeout=200s -c lock_timeout=100s"
+    return psycopg.connect(url, autocommit=True, connect_timeout=100, options=limits)
+
+
 def _takes_sessions(url: str) -> bool:
     try:
-        psycopg.connect(url).close()
+        psycopg.connect(url, connect_timeout=5).close()
     except psycopg.OperationalError:
         return False
     return True
