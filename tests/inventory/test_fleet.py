@@ -73,6 +73,13 @@ class World:
         name = validation_domain_name(domain)
         self.nameserver.zones.set_values(name, [*self.nameserver.values(name), value])
 
+    def publish(self, member: Member, domain: str, account: str) -> None:
+        """Have a host publish a record, and push that it has."""
+        value = f"{ISSUER}; accounturi=https://ca.example/acct/{account}"
+        note(member.home, domain, value, "web2")
+        self.add(domain, value)
+        member.push()
+
     def auditor(self, command: str, *arguments: str) -> Done:
         """Run a command on a host without Certbot, as the auditor."""
         inventory = ["--inventory", self.fleet.url("auditor"), "--fleet"]
@@ -161,10 +168,7 @@ def test_a_record_is_printed_for_any_account_of_the_fleet(world: World) -> None:
 def test_what_no_certificate_of_the_fleet_needs_is_left_over_and_its_host_is_named(
     world: World,
 ) -> None:
-    value = f"{ISSUER}; accounturi=https://ca.example/acct/web2"
-    note(world.web2.home, "old.example.test", value, "web2")
-    world.add("old.example.test", value)
-    world.web2.push()
+    world.publish(world.web2, "old.example.test", "web2")
     done = world.auditor("audit", "--all", "--no-caa")
     assert done.status == 1, done.out
     (told,) = (line for line in done.out.splitlines() if "\tleft-over\t" in line)
@@ -204,10 +208,7 @@ def test_a_hash_of_another_hosts_account_is_recognized(world: World) -> None:
 def test_a_record_of_an_unknown_account_that_another_host_published_is_known(
     world: World,
 ) -> None:
-    value = f"{ISSUER}; accounturi=https://ca.example/acct/of-a-machine-that-web2-speaks-for"
-    note(world.web2.home, "web1.example.test", value, "web2")
-    world.add("web1.example.test", value)
-    world.web2.push()
+    world.publish(world.web2, "web1.example.test", "of-a-machine-that-web2-speaks-for")
     done = world.web1("audit", "--all", "--no-caa", "--inventory", world.web1.url)
     assert done.status == 0, done.out
     assert "was published by the host another-host in the inventory" in done.out

@@ -1,12 +1,14 @@
 """``inventory``: what hosts push, who may see and change it, and what is kept of it."""
 
+import contextlib
 import hashlib
-import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from support.at_once import at_once
 from support.home import Home
 from support.journals import ADDED
 from support.members import Run, add_host, note, places
@@ -172,10 +174,8 @@ def test_a_host_sees_of_others_what_it_needs_to_know_and_no_more(
     ],
 )
 def test_a_host_cannot(postgres: Postgres, statement: str, two_hosts: Fleet) -> None:
-    before = content(two_hosts)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with unchanged(two_hosts), pytest.raises(psycopg.errors.InsufficientPrivilege):
         two_hosts.ask(statement.format(other=two_hosts.role("web2")), name="web1")
-    assert content(two_hosts) == before
 
 
 @pytest.mark.parametrize("group", ["dns_persist_host", "none"])
@@ -189,12 +189,11 @@ def test_a_host_cannot(postgres: Postgres, statement: str, two_hosts: Fleet) -> 
 def test_what_a_host_does_to_the_rows_of_others_does_nothing_whatever_its_role(
     statement: str, group: str, two_hosts: Fleet
 ) -> None:
-    before = content(two_hosts)
-    for table in TABLES:
-        column = "name" if table == "host" else "host"
-        said = statement.format(table=table, column=column)
-        two_hosts.ask(f"SET ROLE {group}; {said}; RESET ROLE", name="web1")
-    assert content(two_hosts) == before
+    with unchanged(two_hosts):
+        for table in TABLES:
+            column = "name" if table == "host" else "host"
+            said = statement.format(table=table, column=column)
+            two_hosts.ask(f"SET ROLE {group}; {said}; RESET ROLE", name="web1")
 
 
 @pytest.mark.parametrize("name", ["auditor", "admin"])
@@ -208,8 +207,16 @@ def test_what_a_host_does_to_the_rows_of_others_does_nothing_whatever_its_role(
     ],
 )
 def test_who_reads_everything_changes_nothing(name: str, statement: str, two_hosts: Fleet) -> None:
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with unchanged(two_hosts), pytest.raises(psycopg.errors.InsufficientPrivilege):
         two_hosts.ask(statement, name=name)
+
+
+@contextlib.contextmanager
+def unchanged(fleet: Fleet) -> Iterator[None]:
+    """Assert that what is done meanwhile changes nothing in the inventory."""
+    before = content(fleet)
+    yield
+    assert content(fleet) == before
 
 
 def content(fleet: Fleet) -> list[Any]:
@@ -290,15 +297,11 @@ def test_init_makes_the_tables_once_also_if_two_do_it_at_a_time(
 
     applied: list[list[int]] = []
 
-    def migrate() -> None:
+    def migrate(number: int) -> None:
         with session(url, "test") as connected:
             applied.append(schema.migrate(connected))
 
-    threads = [threading.Thread(target=migrate) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(200)
+    at_once(3, migrate)
     assert sorted(applied) == [[], [], sorted(schema.migrations())]
     assert run.inventory("init", url).out == "It is up to date.\n"
 

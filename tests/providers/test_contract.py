@@ -1,6 +1,5 @@
 """One set of tests for every provider: what the contract promises, on the real thing each."""
 
-import concurrent.futures
 import dataclasses
 import importlib.util
 import json
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import KEY
+from support.at_once import at_once
 from support.aws import Aws
 from support.azure_api import AzureApi
 from support.bind import Bind
@@ -131,12 +131,20 @@ def _rfc2136_at_powerdns(request: pytest.FixtureRequest, stack: ExitStack) -> Se
     return _rfc2136_at(server, domain, lambda name, these: server.put("example.test", name, these))
 
 
-def _cloudflare(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+def _cloudflare_api(
+    request: pytest.FixtureRequest, stack: ExitStack
+) -> tuple[CloudflareApi, Zones]:
+    """Return Cloudflare's API, which its SDK finds, and what Cloudflare's servers would serve."""
     monkeypatch = request.getfixturevalue("monkeypatch")
     zones = Zones.from_text(zone_text("example.test", {"ns1": ["127.0.0.1"]}))
     api = stack.enter_context(CloudflareApi("example.test", mirror=zones))
     monkeypatch.setenv("CLOUDFLARE_BASE_URL", api.url)
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    return api, zones
+
+
+def _cloudflare(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
+    api, _ = _cloudflare_api(request, stack)
     name = "_validation-persist.example.test"
     keys = {"api_token": api.token("example.test")}
 
@@ -291,11 +299,7 @@ def _bridge_rfc2136(request: pytest.FixtureRequest, stack: ExitStack) -> Service
 
 def _bridge_cloudflare(request: pytest.FixtureRequest, stack: ExitStack) -> Service:
     """certbot-dns-cloudflare itself; what stands is what Cloudflare's servers would serve."""
-    monkeypatch = request.getfixturevalue("monkeypatch")
-    zones = Zones.from_text(zone_text("example.test", {"ns1": ["127.0.0.1"]}))
-    api = stack.enter_context(CloudflareApi("example.test", mirror=zones))
-    monkeypatch.setenv("CLOUDFLARE_BASE_URL", api.url)
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    api, zones = _cloudflare_api(request, stack)
     name = "_validation-persist.example.test"
     path: Path = request.getfixturevalue("tmp_path") / "cloudflare.ini"
     path.touch(0o600)
@@ -391,9 +395,8 @@ def test_a_value_of_300_octets_comes_and_goes(service: Service) -> None:
 def test_writers_at_once_lose_nothing(service: Service) -> None:
     service.put(FOREIGN)
     values = [f"{OURS}; n={number}" for number in range(5)]
-    with concurrent.futures.ThreadPoolExecutor(5) as pool:
-        for run in [pool.submit(service.make().add_value, service.name, v, 300) for v in values]:
-            run.result()
+    providers = [service.make() for _ in values]
+    at_once(5, lambda number: providers[number].add_value(service.name, values[number], 300))
     assert service.values() == sorted([*FOREIGN, *values])
     for value in values:
         service.make().remove_value(service.name, value)

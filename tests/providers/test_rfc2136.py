@@ -14,6 +14,7 @@ from typing import Any
 import dns.message
 import dns.rcode
 import pytest
+from support.at_once import at_once
 from support.bind import Bind, Server
 from support.impostor import Impostor, is_update, passed_on
 from support.nameserver import Nameserver
@@ -228,25 +229,14 @@ def test_ten_writers_at_once_lose_nothing(make: Make, bind: Bind, name: str) -> 
     bind.add_txt(name, THEIRS, ttl=7200)
     for number in range(10):
         bind.add_txt(name, f"old {number}", ttl=7200)
-    start = threading.Barrier(10)
-    failures: list[Exception] = []
+    providers = [make() for _ in range(10)]
 
     def write(number: int) -> None:
-        provider = make()
-        start.wait()
-        try:
-            provider.add_value(name, f"new {number}", 300)
-            provider.remove_value(name, f"old {number}")
-        except ProviderError as error:
-            failures.append(error)
+        providers[number].add_value(name, f"new {number}", 300)
+        providers[number].remove_value(name, f"old {number}")
 
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(10)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
+    at_once(10, write)
 
-    assert failures == []
     expected = [THEIRS, *(f"new {number}" for number in range(10))]
     assert bind.primary.values(name) == sorted(expected)
     assert ttl_of(bind.primary, name) == 7200
@@ -410,11 +400,12 @@ def test_every_name_is_written_while_others_write_there(
         assert bind.primary.values(name) == sorted([OURS, *theirs])
 
 
-@pytest.mark.parametrize("delivered", [True, False])
-def test_a_connection_that_is_lost_with_many_does_no_harm(
-    make: Make, bind: Bind, names: list[str], impostor: Pose, delivered: bool
-) -> None:
-    lost: list[bytes] = []
+def losing_one(
+    bind: Bind, lost: list[bytes], *, delivered: bool
+) -> Callable[[bytes], bytes | None]:
+    """Return how BIND answers if the connection is lost at its first update, which is put into
+    ``lost``; ``delivered`` says whether BIND got it.
+    """
 
     def answer(request: bytes) -> bytes | None:
         if is_update(request) and not lost:
@@ -424,8 +415,16 @@ def test_a_connection_that_is_lost_with_many_does_no_harm(
             return None
         return passed_on(request, bind.primary)
 
+    return answer
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_connection_that_is_lost_with_many_does_no_harm(
+    make: Make, bind: Bind, names: list[str], impostor: Pose, delivered: bool
+) -> None:
     bind.add_txt(names[0], THEIRS, ttl=300)
-    port = impostor(answer, once=True)
+    lost: list[bytes] = []
+    port = impostor(losing_one(bind, lost, delivered=delivered), once=True)
 
     assert make(server="127.0.0.1", port=port).add_many(additions(names[:10])) == [300] * 10
 
@@ -602,19 +601,11 @@ def test_a_host_name_without_address_is_named(make: Make, name: str) -> None:
 def test_a_lost_connection_does_no_harm(
     make: Make, bind: Bind, name: str, impostor: Pose, delivered: bool
 ) -> None:
-    lost: list[bytes] = []
-
-    def answer(request: bytes) -> bytes | None:
-        if is_update(request) and not lost:
-            lost.append(request)
-            if delivered:
-                passed_on(request, bind.primary)
-            return None
-        return passed_on(request, bind.primary)
-
     bind.add_txt(name, THEIRS, ttl=300)
+    lost: list[bytes] = []
+    port = impostor(losing_one(bind, lost, delivered=delivered))
 
-    assert make(server="127.0.0.1", port=impostor(answer)).add_value(name, OURS, 300) == 300
+    assert make(server="127.0.0.1", port=port).add_value(name, OURS, 300) == 300
 
     assert len(lost) == 1
     assert bind.primary.values(name) == sorted([OURS, THEIRS])

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
 from botocore.exceptions import ClientError
 from certbot.errors import SignalExit
+from support.at_once import at_once
 from support.aws import NAMESPACE, Aws, Fault
 from support.certbot import Certbot
 from support.nameserver import Nameserver
@@ -325,26 +325,16 @@ def test_a_set_that_others_create_first_is_joined(provider: Route53, aws: Aws, z
 
 def test_ten_writers_at_once_lose_nothing(make: Make, aws: Aws, zone: str) -> None:
     aws.create(zone, NAME, *FOREIGN, *(f'"old {number}"' for number in range(10)), TTL=7200)
-    start = threading.Barrier(10)
-    failures: list[Exception] = []
+    providers = [make() for _ in range(10)]
 
     def write(number: int) -> None:
-        provider = make()
+        providers[number].add_value(NAME, f"new {number}", 300)
+        providers[number].remove_value(NAME, f"old {number}")
+
+    for provider in providers:
         provider.zone_for(NAME)
-        start.wait()
-        try:
-            provider.add_value(NAME, f"new {number}", 300)
-            provider.remove_value(NAME, f"old {number}")
-        except ProviderError as error:
-            failures.append(error)
+    at_once(10, write)
 
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(10)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-
-    assert failures == []
     expected = [*FOREIGN, *(f'"new {number}"' for number in range(10))]
     assert aws.written(zone, NAME) == sorted(expected)
     assert aws.ttl(zone, NAME) == 7200
