@@ -31,6 +31,7 @@ from zope.interface import implementer
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.common import (
+    by_zone,
     file_of,
     is_loopback,
     likely_zones,
@@ -207,13 +208,8 @@ class Cloudflare:
 
     def look_at_many(self, names: Sequence[str]) -> list[Seen | errors.ProviderError]:
         """Look at many names together, as :meth:`zone_for` and :meth:`list_values` at one."""
-        seen: dict[str, Seen | errors.ProviderError] = {}
-        zones: dict[_Zone, list[str]] = {}
-        for name in names:
-            try:
-                zones.setdefault(self._zone(name), []).append(name)
-            except errors.ProviderError as error:
-                seen[name] = error
+        zones, failed = by_zone(names, self._zone)
+        seen: dict[str, Seen | errors.ProviderError] = {**failed}
         for zone, its in zones.items():
             try:
                 found = self._ask(
@@ -233,14 +229,15 @@ class Cloudflare:
         If Cloudflare refuses a batch, of which then nothing was done, its records are added one
         after the other.
         """
-        done: dict[Addition, int | errors.ProviderError] = {}
-        zones: dict[_Zone, list[Addition]] = {}
+        of_name: dict[str, list[Addition]] = {}
         for addition in dict.fromkeys(additions):
-            try:
-                zones.setdefault(self._zone(addition.name), []).append(addition)
-            except errors.ProviderError as error:
-                done[addition] = error
-        for zone, its in zones.items():
+            of_name.setdefault(addition.name, []).append(addition)
+        zones, failed = by_zone(of_name, self._zone)
+        done: dict[Addition, int | errors.ProviderError] = {
+            addition: error for name, error in failed.items() for addition in of_name[name]
+        }
+        for zone, names in zones.items():
+            its = [addition for name in names for addition in of_name[name]]
             for start in range(0, len(its), _BATCH):
                 batch = its[start : start + _BATCH]
                 done |= zip(batch, self._add_batch(zone, batch), strict=True)

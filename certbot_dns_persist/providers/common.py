@@ -4,9 +4,9 @@ import contextlib
 import importlib.metadata
 import ipaddress
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from certbot_dns_persist.errors import ConfigurationError, ProviderError
 from certbot_dns_persist.files import are_root, weakness
@@ -14,6 +14,8 @@ from certbot_dns_persist.shown import printable
 
 if TYPE_CHECKING:  # it needs zope.interface, which credentials can be read without
     from certbot_dns_persist.providers.interface import Settings
+
+_Z = TypeVar("_Z", bound=Hashable)
 
 GROUP = "certbot_dns_persist.providers"
 """The entry-point group in which providers register."""
@@ -142,6 +144,22 @@ def likely_zones(settings: "Settings", name: str) -> list[str]:
     with contextlib.suppress(ProviderError):
         served = settings.observe(name).zone
     return sorted(zones_above(name), key=lambda zone: zone != served)
+
+
+def by_zone(
+    names: Iterable[str], zone_of: Callable[[str], _Z]
+) -> tuple[dict[_Z, list[str]], dict[str, ProviderError]]:
+    """Return ``names``, each once, by the zones that ``zone_of`` returns, and the errors that it
+    raises for others.
+    """
+    zones: dict[_Z, list[str]] = {}
+    failed: dict[str, ProviderError] = {}
+    for name in dict.fromkeys(names):
+        try:
+            zones.setdefault(zone_of(name), []).append(name)
+        except ProviderError as error:
+            failed[name] = error
+    return zones, failed
 
 
 def some(names: Collection[str]) -> str:

@@ -18,7 +18,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -28,6 +28,7 @@ from zope.interface import implementer
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
 from certbot_dns_persist.providers.common import (
+    by_zone,
     checked_flag,
     file_of,
     is_loopback,
@@ -670,8 +671,8 @@ class HttpManyProvider(HttpProvider):
 
     def look_at_many(self, names: Sequence[str]) -> list[Seen | errors.ProviderError]:
         """Look at many names together, as :meth:`zone_for` and :meth:`list_values` at one."""
-        seen: dict[str, Seen | errors.ProviderError] = {}
-        zones = self._by_zone(names, seen)
+        zones, failed = by_zone(names, self._zone)
+        seen: dict[str, Seen | errors.ProviderError] = {**failed}
         for zone, its in zones.items():
             task = f"list the TXT records at {some(its)} in the zone {zone.name}"
             try:
@@ -698,24 +699,12 @@ class HttpManyProvider(HttpProvider):
             for addition in left:
                 now.setdefault(addition.name, addition)
             left = [addition for addition in left if now[addition.name] is not addition]
-            no_zone: dict[str, errors.ProviderError] = {}
-            for zone, names in self._by_zone([*now], no_zone).items():
+            zones, failed = by_zone(now, self._zone)
+            done |= {now[name]: error for name, error in failed.items()}
+            for zone, names in zones.items():
                 batch = [now[name] for name in names]
                 done |= zip(batch, self._added(zone, batch), strict=True)
-            done |= {now[name]: error for name, error in no_zone.items()}
         return [done[addition] for addition in additions]
-
-    def _by_zone(
-        self, names: Sequence[str], failed: MutableMapping[str, Any]
-    ) -> dict[Zone, list[str]]:
-        """Return ``names`` by their zones; put into ``failed`` why others have none."""
-        zones: dict[Zone, list[str]] = {}
-        for name in dict.fromkeys(names):
-            try:
-                zones.setdefault(self._zone(name), []).append(name)
-            except errors.ProviderError as error:
-                failed[name] = error
-        return zones
 
     def _added(self, zone: Zone, batch: Sequence[Addition]) -> Sequence[int | errors.ProviderError]:
         """Add records at names of ``zone``; return what :meth:`add_many` does."""

@@ -689,7 +689,9 @@ class Rfc2136:
             raise _Failed(server, fault) from error
         if not request.is_response(reply):
             raise _Failed(server, "answered a different question")
-        if signed and not reply.had_tsig and reply.rcode() == dns.rcode.NOERROR:
+        codes = dns.rcode.Rcode
+        decisions = (codes.NOERROR, codes.NXDOMAIN, codes.YXRRSET, codes.NXRRSET)
+        if signed and not reply.had_tsig and reply.rcode() in decisions:
             # RFC 8945 5.3: anybody could have said that.
             fault = "did not sign its answer. Something on the way may forge it"
             raise _KeyNotTaken(server, fault)
@@ -823,7 +825,9 @@ class _Adding:
 
 def _host(text: str) -> str:
     bare = text.removeprefix("[").removesuffix("]")
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
+    if re.fullmatch(r"[A-Za-z0-9._-]+", text):
+        _absolute(bare)  # raises if a label is too long, or there is none
+    else:
         ipaddress.IPv6Address(bare)
     return bare
 

@@ -40,6 +40,7 @@ from zope.interface import implementer
 from certbot_dns_persist import errors
 from certbot_dns_persist.options import MAX_TTL
 from certbot_dns_persist.providers.common import (
+    by_zone,
     file_of,
     likely_zones,
     missing_package,
@@ -450,13 +451,8 @@ class Route53:
         self, names: Iterable[str]
     ) -> dict[str, tuple[_Zone, list[RecordSet]] | errors.ProviderError]:
         """Return the zone of each of ``names``, and every record set there; or why not."""
-        read: dict[str, tuple[_Zone, list[RecordSet]] | errors.ProviderError] = {}
-        zones: dict[_Zone, list[str]] = {}
-        for name in dict.fromkeys(names):
-            try:
-                zones.setdefault(self._zone(name), []).append(name)
-            except errors.ProviderError as error:
-                read[name] = error
+        zones, failed = by_zone(names, self._zone)
+        read: dict[str, tuple[_Zone, list[RecordSet]] | errors.ProviderError] = {**failed}
         for zone, its in zones.items():
             # Where others come in the list is not sure enough.
             left = sorted(filter(_PLAIN.fullmatch, its), key=_order)

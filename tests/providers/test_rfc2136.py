@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import dns.flags
 import dns.message
 import dns.rcode
 import pytest
@@ -611,17 +612,32 @@ def test_a_lost_connection_does_no_harm(
     assert bind.primary.values(name) == sorted([OURS, THEIRS])
 
 
+@pytest.mark.parametrize("rcode", [dns.rcode.NOERROR, dns.rcode.YXRRSET, dns.rcode.NXRRSET])
 def test_an_answer_that_is_not_signed_is_not_believed(
-    make: Make, bind: Bind, name: str, impostor: Pose
+    make: Make, bind: Bind, name: str, impostor: Pose, rcode: dns.rcode.Rcode
 ) -> None:
     def answer(request: bytes) -> bytes:
         if not is_update(request):
             return passed_on(request, bind.primary)
-        # The header of an answer, NOERROR, and nothing below it.
-        return request[:2] + bytes([request[2] | 0x80, 0]) + bytes(8)
+        # The header of an answer, and nothing below it.
+        return request[:2] + bytes([request[2] | 0x80, rcode]) + bytes(8)
 
     with pytest.raises(ProviderError, match="did not sign its answer"):
         make(server="127.0.0.1", port=impostor(answer)).add_value(name, OURS, 300)
+
+
+def test_nobody_else_can_say_that_there_is_nothing_at_a_name(
+    make: Make, bind: Bind, name: str, impostor: Pose
+) -> None:
+    def answer(request: bytes) -> bytes:
+        reply = dns.message.make_response(dns.message.from_wire(request, keyring=False))
+        reply.set_rcode(dns.rcode.NXDOMAIN)
+        reply.flags |= dns.flags.AA
+        return reply.to_wire()
+
+    provider = make(server="127.0.0.1", port=impostor(answer), sign_query="true")
+    with pytest.raises(ProviderError, match="did not sign its answer"):
+        provider.list_values(name)
 
 
 def test_an_answer_that_was_changed_on_the_way_is_not_believed(
@@ -970,6 +986,8 @@ def test_a_key_as_bind_has_it_works_with_the_server_beside_it(
         ({"update_server_proto_pref": "quic"}, "dns_persist_rfc2136_update_server_proto_pref"),
         ({"update_server": "192.0.2.1:53"}, "dns_persist_rfc2136_update_server.*port goes into"),
         ({"name": "a..b"}, "dns_persist_rfc2136_name"),
+        ({"server": "ns1..example.net"}, "dns_persist_rfc2136_server .* must be an address"),
+        ({"server": f"{'x' * 64}.example.net"}, "dns_persist_rfc2136_server .* must be an address"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named_with_their_file_and_not_shown(
