@@ -1,4 +1,4 @@
-"""README.md and ``docs/``: their commands do what they say, and their links lead somewhere.
+"""README.md, its neighbours and ``docs/``: commands do what they say, links lead somewhere.
 
 A block that is indented, or fenced as ``sh``, holds commands. A scene below runs it as it stands,
 against a nameserver and a CA. Everything else is fenced with its own language.
@@ -21,7 +21,7 @@ from conftest import KEY, StartPebble
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from support.acme_ca import GOOGLE, TestCa
-from support.bootstrap import ROOT
+from support.bootstrap import ROOT, environment
 from support.certbot import AGREE, Certbot, Result, Screen
 from support.companion import Companion
 from support.dying import Dying
@@ -32,7 +32,11 @@ from support.postgres import SUPERUSER, Fleet, Postgres, programs
 
 from certbot_dns_persist.record import validation_domain_name
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / f"{name}.md" for name in ("CODE_OF_CONDUCT", "CONTRIBUTING", "SECURITY")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 INDEXES = [page for page in PAGES if page.name == "index.md"]
 
 DOMAIN = "example.com"
@@ -43,6 +47,7 @@ NOT_RUN = {
     "sudo python3 -m venv /opt/certbot": "so does this",
     "dig": "asks servers of the Internet",
     "gcloud": "makes a key at Google",
+    "git clone": "tests/test_demo.py tries what a fresh clone installs",
     "certbot certonly --authenticator dns-persist -d example.com \\\n"
     "    --dns-persist-provider dns-desec": "tests/plugins installs and tries that plugin",
 }
@@ -574,6 +579,23 @@ def answers_from_two_places(world: World, commands: str) -> None:
         result = screen.finish()
     assert result.returncode == 2
     assert "unknown-account" in result.output
+
+
+@scene(".venv/bin/python -m pytest")
+@scene(".venv/bin/python -m ruff check")
+def in_the_clone(world: World, commands: str) -> None:
+    commands = commands.replace(" format .", " format --check .")  # we change nothing here
+    commands = commands.replace("-m pytest", "-m pytest -p no:cacheprovider")
+    done = subprocess.run(
+        ["bash", "-ec", commands],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 COMMANDS = [block for block in blocks("sh") if not block.text.startswith(tuple(NOT_RUN))]

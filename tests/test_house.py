@@ -2,11 +2,14 @@
 
 import os
 import re
+import runpy
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import yaml
 from support.bootstrap import ROOT
 
 PACKAGE = ROOT / "certbot_dns_persist"
@@ -61,3 +64,16 @@ def shown() -> list[str]:
             modules = words.partition(": ")[2]
             found += [f"{name}/{each.split()[0]}.py" for each in modules.split(" · ")]
     return found
+
+
+def test_what_runs_before_a_commit_is_what_tests_run_checks() -> None:
+    checks = runpy.run_path(str(ROOT / "tests" / "run"))["CHECKS"]
+    configured = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
+    (local,) = configured["repos"]
+    hooks = {hook["name"]: hook["entry"] for hook in local["hooks"]}
+    assert hooks == {
+        name: shlex.join(map(str, [".venv/bin/python", *arguments])).replace(
+            f".venv/bin/python {ROOT}/", ""
+        )
+        for name, arguments in checks.items()
+    }

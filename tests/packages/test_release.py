@@ -19,6 +19,7 @@ from support.packages import tracked, version
 
 FORGE = ROOT / ".github"
 WORKFLOWS = sorted((FORGE / "workflows").glob("*.yml"))
+FORMS = [FORGE / "ISSUE_TEMPLATE" / name for name in ("bug.yml", "provider.yml")]
 BIN = Path(sys.executable).parent
 PATH = f"{BIN}{os.pathsep}{os.environ['PATH']}"
 """Where actionlint finds shellcheck, which reads the commands of the workflows."""
@@ -26,6 +27,8 @@ PATH = f"{BIN}{os.pathsep}{os.environ['PATH']}"
 FILES = {
     "vendor.github-workflows": WORKFLOWS,
     "vendor.dependabot": [FORGE / "dependabot.yml"],
+    "vendor.github-issue-forms": FORMS,
+    "vendor.github-issue-config": [FORGE / "ISSUE_TEMPLATE" / "config.yml"],
 }
 """By the schema that ``check-jsonschema`` has for them."""
 
