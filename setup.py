@@ -25,7 +25,7 @@ INSTALL_REQUIRES = [
 # or what requires them.
 CERTBOTS_OWN = {"acme", "certbot", "configobj", "cryptography", "idna", "josepy", "requests"}
 
-ANSWERS = ["orjson>=3.8.3"]  # Debian 12; reads what zdns and massdns print, three times as fast
+ANSWERS = ["msgspec>=0.18.0"]  # reads what zdns and massdns print, ten times as fast
 AZURE = ["azure-identity>=1.12.0"]  # Debian 12; we ask Azure DNS itself with requests
 CLOUDFLARE = ["cloudflare>=4.0.0"]  # the first whose listings take an exact name
 # Debian 12. Not psycopg[binary]: that brings a libpq and an OpenSSL of its own, which the system's

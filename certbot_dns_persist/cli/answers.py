@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from io import BufferedReader
 
 from certbot_dns_persist.cli import inputs, setting
 from certbot_dns_persist.errors import UsageError
@@ -17,6 +17,8 @@ from certbot_dns_persist.request.names import Names, Need
 from certbot_dns_persist.request.subjects import Subject, Trouble
 from certbot_dns_persist.shown import printable
 
+# Octets that are read at once.
+_BLOCK = 1 << 18
 # A file whose name has an equals sign: ./a=b
 _NAMED = re.compile("([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
 
@@ -109,24 +111,31 @@ def _files(args: argparse.Namespace) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
+def _opened(path: str) -> Iterator[BufferedReader]:
     try:
-        file = os.fdopen(inputs.opened(path), "rb", buffering=1 << 18)
+        file = os.fdopen(inputs.opened(path), "rb", buffering=_BLOCK)
     except OSError as error:
         raise _unreadable(path, error) from error
     with file:
         yield file
 
 
-def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
+def _lines(file: BufferedReader, name: str) -> Iterator[bytes]:
     """Yield the lines of ``file``; of one that is too long, no more than shows that."""
+    begun = b""
     try:
-        while line := file.readline(LONGEST_LINE + 1):
-            yield line
-            while not line.endswith(b"\n") and len(line) > LONGEST_LINE:
-                line = file.readline(LONGEST_LINE + 1)
+        while block := file.read1(_BLOCK):
+            first, *others = block.split(b"\n")
+            if len(begun) <= LONGEST_LINE:
+                begun += first
+            if others:
+                yield begun
+                begun = others.pop()
+                yield from others
     except OSError as error:
         raise _unreadable(name, error) from error
+    if begun:
+        yield begun
 
 
 def _unreadable(path: str, error: OSError) -> UsageError:

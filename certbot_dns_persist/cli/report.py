@@ -160,7 +160,7 @@ def _report(args: argparse.Namespace, at: int) -> Report:
     if not sys.stdout.isatty() and args.quiet:
         return PluginOutput(sys.stdout, command=args.command, at=at, warn_days=args.warn_days)
     if not sys.stdout.isatty():
-        return Lines(sys.stdout, quiet=False)
+        return Lines(sys.stdout, quiet=False, at_once=not args.answers)
     from certbot_dns_persist.render.table import OnScreen
 
     return OnScreen(console(), quiet=args.quiet)

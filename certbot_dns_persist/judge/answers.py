@@ -6,7 +6,7 @@ DNSSEC, the wildcards around, and whether there is a zone at all stay unknown.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from certbot_dns_persist.judge.checkup import PLACE, Alike, Checked, First, check
@@ -141,33 +141,29 @@ def judge(
     one = _Judge(tuple(sources), subjects, alike, at, warn_days)
     waiting: dict[str, list[Collected | None]] = {}
     single = len(sources) == 1
-    # Together, so that few answers wait for those of another source.
-    for group in itertools.zip_longest(*map(read, sources.values())):
-        for number, answer in enumerate(group):
-            if answer is None:
+    for number, answer in _together(sources.values()):
+        if isinstance(answer, BadLine):
+            faults.add(one.sources[number], answer)
+            continue
+        name = answer[0]
+        domain = name[len(_PREFIX) :] if name.startswith(_PREFIX) else ""
+        if single:
+            needs = wanted.take(domain)
+            if needs:
+                yield from one(domain, needs, (answer,))
                 continue
-            if isinstance(answer, BadLine):
-                faults.add(one.sources[number], answer)
+        elif wanted.wanted(domain):
+            answers = waiting.setdefault(domain, [None] * len(sources))
+            if answers[number] is None:
+                answers[number] = answer
+                if None not in answers:
+                    del waiting[domain]
+                    yield from one(domain, wanted.take(domain), tuple(answers))
                 continue
-            name = answer.name
-            domain = name[len(_PREFIX) :] if name.startswith(_PREFIX) else ""
-            if single:
-                needs = wanted.take(domain)
-                if needs:
-                    yield from one(domain, needs, (answer,))
-                    continue
-            elif wanted.wanted(domain):
-                answers = waiting.setdefault(domain, [None] * len(sources))
-                if answers[number] is None:
-                    answers[number] = answer
-                    if None not in answers:
-                        del waiting[domain]
-                        yield from one(domain, wanted.take(domain), tuple(answers))
-                    continue
-            if domain in wanted:
-                faults.repeated += 1
-            else:
-                faults.others += 1
+        if domain in wanted:
+            faults.repeated += 1
+        else:
+            faults.others += 1
     none: list[Collected | None] = [None] * len(sources)
     for domain, needs in wanted.left():
         answers = waiting.pop(domain, none)
@@ -175,6 +171,17 @@ def judge(
         yield from one(domain, needs, tuple(answers))
     for domain, answers in waiting.items():  # only where everything is wanted
         yield from one(domain, wanted.take(domain), tuple(answers))
+
+
+def _together(
+    sources: Collection[Iterable[bytes]],
+) -> Iterable[tuple[int, Collected | BadLine]]:
+    """Return the answers of each source in turn, so that few wait for those of another."""
+    of_each = [zip(itertools.repeat(n), read(lines)) for n, lines in enumerate(sources)]
+    if len(of_each) == 1:
+        return of_each[0]
+    rows = itertools.zip_longest(*of_each)
+    return (each for row in rows for each in row if each is not None)
 
 
 class _Judge:

@@ -49,6 +49,11 @@ class Checked:
         return self.subject.request.account_url
 
     @property
+    def server(self) -> str:
+        """The CA's ACME directory URL; empty if it is not known."""
+        return self.subject.request.server
+
+    @property
     def status(self) -> Status:
         """The state, in a word."""
         return self.diagnosis.status
@@ -135,6 +140,10 @@ class Alike(Checked):
     @property
     def account_url(self) -> str:
         return self._first.account_url
+
+    @property
+    def server(self) -> str:
+        return self._first.checked.server
 
     @property
     def status(self) -> Status:

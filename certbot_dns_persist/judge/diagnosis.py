@@ -22,6 +22,7 @@ class Severity(str, enum.Enum):
     CRITICAL = "critical"
 
     __str__ = str.__str__
+    __hash__ = str.__hash__  # Enum's own is slow, and differs from that of an equal string
 
 
 SEVERITIES = tuple(Severity)
@@ -49,6 +50,7 @@ class Status(str, enum.Enum):
     CAA_FORBIDS = "caa-forbids"
 
     __str__ = str.__str__
+    __hash__ = str.__hash__
 
 
 #: What to do about a record that some CAs accept and others refuse.

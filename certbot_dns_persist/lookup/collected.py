@@ -9,16 +9,10 @@ lines come in, answers go out.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from certbot_dns_persist.shown import printable
 from certbot_dns_persist.value.txt import from_octets, unescaped
-
-loads: Callable[[bytes], Any]
-try:
-    from orjson import loads  # three times as fast as Python's own
-except ImportError:
-    loads = json.loads
 
 #: The longest line that is read, in octets: an answer has at most 64 kB, and each octet of it takes
 #: at most six here.
@@ -31,6 +25,47 @@ _MASSDNS_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 #: How much is shown of what a program says of a failure.
 _MOST_CHARACTERS = 100
+
+
+class _Record(TypedDict, total=False):
+    type: Any
+    name: Any
+    answer: Any
+    data: Any
+
+
+class _Data(TypedDict, total=False):
+    answers: list[_Record] | None
+
+
+class _Result(TypedDict, total=False):
+    status: Any
+    data: _Data | None
+
+
+class _Results(TypedDict, total=False):
+    TXT: _Result
+
+
+class _Line(TypedDict, total=False):
+    """What is read of a line of either program."""
+
+    name: Any
+    results: _Results | None
+    type: Any
+    status: Any
+    error: Any
+    flags: Any
+    data: _Data | None
+
+
+loads: Callable[[bytes], Any]
+try:
+    import msgspec
+except ImportError:
+    loads = json.loads
+else:  # skips what is not in _Line: ten times as fast as Python's own
+    loads = msgspec.json.Decoder(_Line).decode
 
 
 class Collected(NamedTuple):
@@ -74,7 +109,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Collected | BadLine]:
 
 def _why(line: bytes) -> str:
     try:
-        loads(line)
+        json.loads(line)
     except (ValueError, RecursionError):
         return "it is not JSON"
     return "it is no answer of zdns's TXT module or of massdns -t TXT -o J"
@@ -102,9 +137,12 @@ def _read(line: Any) -> Collected:
         field, value_of = "data", _of_massdns
     if status not in ("NOERROR", "NXDOMAIN"):
         return Collected(name, name, None, _trouble(status))
+    answers = (data.get("answers") or []) if data else []
+    if len(answers) == 1 and (only := answers[0])["type"] == "TXT" and only["name"] == line["name"]:
+        return Collected(name, name, (value_of(only[field]),))  # as most are
     texts: list[tuple[str, str]] = []
     aliases: dict[str, str] = {}
-    for record in (data.get("answers") or ()) if data else ():
+    for record in answers:
         rdtype = record["type"]
         if rdtype == "TXT":
             texts.append((_name(record["name"]), value_of(record[field])))
@@ -113,7 +151,7 @@ def _read(line: Any) -> Collected:
     end = name
     for _ in range(MAX_ALIASES):
         if end not in aliases:
-            return Collected(name, end, tuple(value for owner, value in texts if owner == end))
+            return Collected(name, end, tuple([value for owner, value in texts if owner == end]))
         end = aliases[end]
     return Collected(name, name, None, "is an alias that never ends")
 

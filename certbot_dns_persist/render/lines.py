@@ -11,17 +11,22 @@ from certbot_dns_persist.shown import printable
 class Lines:
     """Writes each domain as it comes."""
 
-    def __init__(self, out: TextIO, *, quiet: bool) -> None:
-        """With ``quiet``, domains without a problem are left out."""
+    def __init__(self, out: TextIO, *, quiet: bool, at_once: bool = True) -> None:
+        """With ``quiet``, domains without a problem are left out.
+
+        ``at_once`` is whether each goes out by itself, as if DNS may keep the next one waiting.
+        """
         self._out = out
         self._quiet = quiet
+        self._at_once = at_once
 
     def add(self, checked: Checked) -> None:
         """Write one domain and what was noticed there."""
         if self._quiet and checked.severity == Severity.OK:
             return
         self._out.write(checked.written(_problems if self._quiet else _everything))
-        self._out.flush()
+        if self._at_once:
+            self._out.flush()
 
     def conclude(self, severity: Severity, troubles: Sequence[str]) -> None:
         """Write nothing more; troubles go to standard error."""

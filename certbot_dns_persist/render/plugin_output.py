@@ -32,7 +32,7 @@ class PluginOutput:
         self._warn_seconds = warn_days * 86400
         kept = tempfile.SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8")  # noqa: SIM115
         self._problems = cast(TextIO, kept)
-        self._lines = Lines(self._problems, quiet=True)
+        self._lines = Lines(self._problems, quiet=True, at_once=False)
         self._severities: Counter[Severity] = Counter()
         self._kinds: Counter[tuple[Severity, str]] = Counter()
         self._domains: dict[tuple[Severity, str], list[str]] = {}

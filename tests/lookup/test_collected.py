@@ -2,7 +2,6 @@
 
 import json
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,7 +120,7 @@ JSON = st.recursive(
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()), st.booleans())
 def test_no_line_of_a_stranger_ends_the_reading(line: bytes, ours: bool) -> None:
     loads = collected.loads
-    collected.loads = json.loads if ours else orjson.loads
+    collected.loads = json.loads if ours else loads
     try:
         found = list(read([line, PRINTED["zdns"][0]]))
     finally:
