@@ -17,8 +17,8 @@ from certbot_dns_persist.judge.answers import Everything, Faults
 from certbot_dns_persist.judge.answers import judge as judge_answers
 from certbot_dns_persist.judge.checkup import Checked as Result
 from certbot_dns_persist.judge.standing import WARN_DAYS
-from certbot_dns_persist.lookup.session import Address, Around, Lookup
-from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
+from certbot_dns_persist.lookup.found import QUERIES_PER_SECOND, Address, Around
+from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.record import normalize_domain_name
 from certbot_dns_persist.request.applicants import Given, Identity
 from certbot_dns_persist.request.names import Names, Need

@@ -6,7 +6,6 @@ on what they are when they are decompressed.
 
 import concurrent.futures
 import io
-import ssl
 import threading
 import zlib
 from collections.abc import Callable
@@ -53,6 +52,8 @@ def cause(error: BaseException) -> str:
 
     requests and urllib3 wrap what happened in what they were doing; acme cuts that short.
     """
+    import ssl
+
     failed = _network_failure(error)
     if failed is None:
         return str(error)

@@ -5,6 +5,7 @@ for the same servers, and then remove it.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.change import words
@@ -13,11 +14,13 @@ from certbot_dns_persist.change.publisher import Publisher, TxtRecord
 from certbot_dns_persist.change.surroundings import Surroundings, denied_for, patience
 from certbot_dns_persist.judge import hiding
 from certbot_dns_persist.lookup.found import Found
-from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import Proof
 from certbot_dns_persist.shown import logger_of
 from certbot_dns_persist.wait import look_until
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.lookup.session import Lookup
 
 logger = logger_of(__name__)
 
@@ -30,7 +33,7 @@ class Dns01:
     def __init__(
         self,
         options: Options,
-        lookup: Lookup,
+        lookup: "Lookup",
         publisher: Publisher,
         surroundings: Surroundings,
     ) -> None:

@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from certbot_dns_persist import errors
 from certbot_dns_persist.change import interrupted, words
@@ -22,11 +22,13 @@ from certbot_dns_persist.judge.plan import Plan, make_plans
 from certbot_dns_persist.judge.retire import not_needed, wherever_they_lead
 from certbot_dns_persist.judge.standing import Standing, ends_soon, lasts_too_long
 from certbot_dns_persist.judge.words import lagging, why_due
-from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.request import ValidationRequest
 from certbot_dns_persist.shown import logger_of, printable
 from certbot_dns_persist.wait import look_until
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.lookup.session import Lookup
 
 logger = logger_of(__name__)
 
@@ -51,7 +53,7 @@ class Ensure:
     """Makes DNS authorise requests."""
 
     def __init__(
-        self, options: Options, lookup: Lookup, publisher: Publisher, surroundings: Surroundings
+        self, options: Options, lookup: "Lookup", publisher: Publisher, surroundings: Surroundings
     ) -> None:
         self._options = options
         self._lookup = lookup

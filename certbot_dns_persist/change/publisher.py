@@ -27,7 +27,6 @@ from certbot_dns_persist.journal.notes import (
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.hiding import at_place
 from certbot_dns_persist.lookup.found import Found
-from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import PROPAGATION_SECONDS, Options
 from certbot_dns_persist.providers import credentials
 from certbot_dns_persist.providers.common import is_plugin
@@ -35,6 +34,7 @@ from certbot_dns_persist.shown import logger_of
 
 if TYPE_CHECKING:
     from certbot_dns_persist.inventory.locks import FleetLocks
+    from certbot_dns_persist.lookup.session import Lookup
     from certbot_dns_persist.providers.interface import (
         AnsweringProvider,
         LookingProvider,
@@ -117,7 +117,7 @@ class Publisher:
     def __init__(
         self,
         options: Options,
-        lookup: Lookup,
+        lookup: "Lookup",
         journal: Journal,
         notify: Callable[[str], None],
         *,

@@ -2,20 +2,21 @@
 
 import argparse
 import contextlib
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from io import BufferedReader
+from io import BufferedReader, FileIO
+from typing import TYPE_CHECKING
 
 from certbot_dns_persist.cli import inputs, setting
 from certbot_dns_persist.errors import UsageError
-from certbot_dns_persist.judge.answers import UNTOLD, Faults, Subjects, judge
 from certbot_dns_persist.judge.checkup import Checked
-from certbot_dns_persist.lookup.collected import LONGEST_LINE
 from certbot_dns_persist.request.names import Names, Need
 from certbot_dns_persist.request.subjects import Subject, Trouble
 from certbot_dns_persist.shown import printable
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.judge.answers import Subjects
 
 # Octets that are read at once.
 _BLOCK = 1 << 18
@@ -50,6 +51,8 @@ def checked(
     domains. ``at`` is in UNIX seconds. What is wrong with the answers is added to what ``asked``
     says of troubles.
     """
+    from certbot_dns_persist.judge.answers import UNTOLD, Faults, judge
+
     faults = Faults()
     pool, subjects = _pool(asked, besides)
     with contextlib.ExitStack() as stack:
@@ -75,7 +78,7 @@ def checked(
         print(printable(remark), file=sys.stderr)
 
 
-def _pool(asked: setting.Asked, besides: Iterable[Subject]) -> tuple[Names, Subjects]:
+def _pool(asked: setting.Asked, besides: Iterable[Subject]) -> "tuple[Names, Subjects]":
     if asked.names is not None:
         return asked.names, asked.of
     subjects: dict[str, list[Subject]] = {}
@@ -111,17 +114,19 @@ def _files(args: argparse.Namespace) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[BufferedReader]:
+def _opened(path: str) -> "Iterator[BufferedReader[FileIO]]":
     try:
-        file = os.fdopen(inputs.opened(path), "rb", buffering=_BLOCK)
+        file = BufferedReader(FileIO(inputs.opened(path)), _BLOCK)
     except OSError as error:
         raise _unreadable(path, error) from error
     with file:
         yield file
 
 
-def _lines(file: BufferedReader, name: str) -> Iterator[bytes]:
+def _lines(file: "BufferedReader[FileIO]", name: str) -> Iterator[bytes]:
     """Yield the lines of ``file``; of one that is too long, no more than shows that."""
+    from certbot_dns_persist.lookup.collected import LONGEST_LINE
+
     begun = b""
     try:
         while block := file.read1(_BLOCK):

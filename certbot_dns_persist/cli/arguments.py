@@ -9,7 +9,7 @@ from typing import Any
 from certbot_dns_persist import options
 from certbot_dns_persist.cli import last_resort
 from certbot_dns_persist.judge.standing import WARN_DAYS
-from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
+from certbot_dns_persist.lookup.found import QUERIES_PER_SECOND
 
 CONFIG_DIR, LOGS_DIR = "/etc/letsencrypt", "/var/log/letsencrypt"
 """Where Certbot keeps its files by default."""

@@ -13,7 +13,7 @@ from certbot_dns_persist.cli import answers, arguments, inputs, lookups, report,
 from certbot_dns_persist.cli.fleet import holders, inventory
 from certbot_dns_persist.cli.identity import who
 from certbot_dns_persist.errors import ConfigurationError
-from certbot_dns_persist.lookup.session import Around
+from certbot_dns_persist.lookup.found import Around
 
 if TYPE_CHECKING:
     from certbot_dns_persist.judge.audit import Known

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from certbot_dns_persist.change import interrupted
 from certbot_dns_persist.change.ensure import Ensure
@@ -19,11 +19,13 @@ from certbot_dns_persist.cli.terminal import fitted
 from certbot_dns_persist.errors import ConfigurationError, LookupFailed, UsageError
 from certbot_dns_persist.journal.store import Journal
 from certbot_dns_persist.judge.standing import Standing
-from certbot_dns_persist.lookup.session import Lookup
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.render import live
 from certbot_dns_persist.request.applicants import Given
 from certbot_dns_persist.request.subjects import Subject, Subjects, only_subjects
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.lookup.session import Lookup
 
 FAILED = 1
 
@@ -159,7 +161,7 @@ class Group:
         return Ensure(self.options, self._lookup, self.publisher, here)
 
     @cached_property
-    def _lookup(self) -> Lookup:
+    def _lookup(self) -> "Lookup":
         return setting.lookup_for(self.args)(self.options)
 
     def _notify(self, words: str) -> None:

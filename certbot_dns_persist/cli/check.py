@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from certbot_dns_persist.cli import answers, arguments, lookups, report, setting
-from certbot_dns_persist.lookup.session import Around
+from certbot_dns_persist.lookup.found import Around
 
 EXAMPLES = """\
   certbot-dns-persist check --all

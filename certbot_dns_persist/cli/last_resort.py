@@ -1,7 +1,6 @@
 """Unexpected errors: a sentence for the user, and details for whoever fixes them."""
 
 import argparse
-import importlib.metadata
 import logging
 import os
 import platform
@@ -57,6 +56,8 @@ def _note(args: argparse.Namespace, details: str) -> Path | None:
     """Append ``details`` to the log; return where it is, or ``None`` if that is not possible."""
     if not hasattr(args, "logs_dir"):  # as explain, which reads none of Certbot's files
         return None
+    import importlib.metadata
+
     path = Path(args.logs_dir) / LOG
     head = (
         f"{format_time(int(time.time()))} certbot-dns-persist {args.command}, release "

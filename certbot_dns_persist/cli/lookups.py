@@ -3,14 +3,17 @@
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from certbot_dns_persist.judge.standing import Standing
-from certbot_dns_persist.lookup.found import Found, Inspection, Neighbourhood
-from certbot_dns_persist.lookup.session import Around, Lookup
+from certbot_dns_persist.lookup.found import Around, Found, Inspection, Neighbourhood
 from certbot_dns_persist.options import Options
 from certbot_dns_persist.request.subjects import Subject
 
-LookupFor = Callable[[Options], Lookup]
+if TYPE_CHECKING:
+    from certbot_dns_persist.lookup.session import Lookup
+
+LookupFor = Callable[[Options], "Lookup"]
 
 
 def inspect(

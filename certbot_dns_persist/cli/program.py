@@ -30,7 +30,7 @@ from certbot_dns_persist.cli import (
 )
 from certbot_dns_persist.cli import list as listing
 from certbot_dns_persist.cli.terminal import fitted
-from certbot_dns_persist.errors import Error, UsageError
+from certbot_dns_persist.errors import Error, UsageError, cannot_be_imported
 from certbot_dns_persist.shown import ShownStream
 
 COMMANDS = (
@@ -146,6 +146,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:  # as when "head" has read enough
         _close_output()
         return int(args.failed)
+    except ImportError as error:  # of what only some commands need
+        print(cannot_be_imported(error), file=sys.stderr)
+        return UNKNOWN
     except Exception as error:  # noqa: BLE001 - the last resort
         with contextlib.suppress(OSError):
             print(last_resort.sentence(args, error), file=sys.stderr)

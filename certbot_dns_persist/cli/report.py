@@ -10,7 +10,6 @@ from typing import Protocol
 from certbot_dns_persist.cli.outputs import OutputFile
 from certbot_dns_persist.cli.setting import Asked
 from certbot_dns_persist.errors import Error
-from certbot_dns_persist.judge.answers import UNTOLD
 from certbot_dns_persist.judge.checkup import Checked, worst
 from certbot_dns_persist.judge.diagnosis import EXIT_STATUS_OF, Severity
 from certbot_dns_persist.render.as_json import Json
@@ -155,7 +154,11 @@ class Report(Protocol):
 
 def _report(args: argparse.Namespace, at: int) -> Report:
     if args.json:
-        untold = list(UNTOLD) if args.answers else ()
+        untold: Sequence[str] = ()
+        if args.answers:
+            from certbot_dns_persist.judge.answers import UNTOLD
+
+            untold = list(UNTOLD)
         return Json(sys.stdout, at=at, untold=untold, evidence=evidence(args))
     if not sys.stdout.isatty() and args.quiet:
         return PluginOutput(sys.stdout, command=args.command, at=at, warn_days=args.warn_days)

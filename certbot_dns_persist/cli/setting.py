@@ -17,8 +17,7 @@ from certbot_dns_persist.cli.fleet import inventory
 from certbot_dns_persist.cli.identity import who
 from certbot_dns_persist.errors import ConfigurationError, UsageError
 from certbot_dns_persist.journal.store import Journal
-from certbot_dns_persist.lookup.found import Found
-from certbot_dns_persist.lookup.transport import QUERIES_PER_SECOND
+from certbot_dns_persist.lookup.found import QUERIES_PER_SECOND, Found
 from certbot_dns_persist.request.accounts import closed_directory, find_key
 from certbot_dns_persist.request.applicants import Given
 from certbot_dns_persist.request.names import Names, Need

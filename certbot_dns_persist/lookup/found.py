@@ -1,8 +1,33 @@
-"""The results of a look-up: values, without the code that finds them."""
+"""What a look-up is given and returns: values, without the code that finds them."""
 
 import dataclasses
+import enum
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+#: Messages per second to each server, retransmissions included.
+QUERIES_PER_SECOND = 1000.0
+
+
+class Address(NamedTuple):
+    """Where a DNS server listens."""
+
+    host: str
+    port: int = 53
+
+    def __str__(self) -> str:
+        if self.port == 53:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Around(enum.Enum):
+    """What to find out of the wildcards around a record that stands."""
+
+    NOTHING = enum.auto()
+    FEW = enum.auto()
+    """What takes no question for an ordinary name that its siblings have not asked already."""
+    ALL = enum.auto()
 
 
 @dataclasses.dataclass(frozen=True)

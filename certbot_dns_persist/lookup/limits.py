@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
-from certbot_dns_persist.lookup.transport import Address
+from certbot_dns_persist.lookup.found import Address
 
 #: Name servers of a zone. Few zones have more than the 13 that fit into one plain answer.
 MAX_SERVERS = 20

@@ -28,9 +28,16 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
-from certbot_dns_persist.lookup.found import Found, Level, Neighbourhood, ServerAnswer, ZoneRecord
+from certbot_dns_persist.lookup.found import (
+    Address,
+    Found,
+    Level,
+    Neighbourhood,
+    ServerAnswer,
+    ZoneRecord,
+)
 from certbot_dns_persist.lookup.message import Answer, Question, text_value
-from certbot_dns_persist.lookup.transport import Address, Transport, Unanswered
+from certbot_dns_persist.lookup.transport import Transport, Unanswered
 from certbot_dns_persist.lookup.zones import (
     Facts,
     Resolvers,

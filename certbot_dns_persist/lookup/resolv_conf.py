@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from certbot_dns_persist.lookup.transport import Address
+from certbot_dns_persist.lookup.found import Address
 from certbot_dns_persist.shown import logger_of, printable
 
 logger = logger_of(__name__)

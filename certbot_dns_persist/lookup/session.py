@@ -11,7 +11,6 @@ a resolver's cache may hold an old answer.
 import asyncio
 import contextlib
 import dataclasses
-import enum
 import functools
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
@@ -23,17 +22,19 @@ import dns.rdatatype
 
 from certbot_dns_persist.lookup import limits
 from certbot_dns_persist.lookup.background import in_order
-from certbot_dns_persist.lookup.found import Found, Inspection, Neighbourhood, ServerAnswer
+from certbot_dns_persist.lookup.found import (
+    QUERIES_PER_SECOND,
+    Address,
+    Around,
+    Found,
+    Inspection,
+    Neighbourhood,
+    ServerAnswer,
+)
 from certbot_dns_persist.lookup.message import Answer, Question, text_value
 from certbot_dns_persist.lookup.neighbourhood import Neighbours
 from certbot_dns_persist.lookup.resolv_conf import system_resolvers
-from certbot_dns_persist.lookup.transport import (
-    QUERIES_PER_SECOND,
-    Address,
-    Transport,
-    Unanswered,
-    Unreachable,
-)
+from certbot_dns_persist.lookup.transport import Transport, Unanswered, Unreachable
 from certbot_dns_persist.lookup.zones import (
     MAX_CUTS,
     Bogus,
@@ -56,7 +57,7 @@ from certbot_dns_persist.lookup.zones import (
 from certbot_dns_persist.record import validation_domain_name
 from certbot_dns_persist.value.slips import is_record, wrong_places
 
-__all__ = ["Address", "Found", "Inspection", "Lookup", "ServerAnswer"]
+__all__ = ["Address", "Around", "Found", "Inspection", "Lookup", "ServerAnswer"]
 
 if TYPE_CHECKING:
     from certbot_dns_persist.options import Options
@@ -66,15 +67,6 @@ MAX_ALIASES = 12
 
 _T = TypeVar("_T")
 _W = TypeVar("_W")
-
-
-class Around(enum.Enum):
-    """What to find out of the wildcards around a record that stands."""
-
-    NOTHING = enum.auto()
-    FEW = enum.auto()
-    """What takes no question for an ordinary name that its siblings have not asked already."""
-    ALL = enum.auto()
 
 
 class Lookup:

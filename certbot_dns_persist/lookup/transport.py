@@ -11,17 +11,15 @@ import os
 import socket
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import dns.name
 import dns.rcode
 import dns.rdatatype
 
+from certbot_dns_persist.lookup.found import QUERIES_PER_SECOND, Address
 from certbot_dns_persist.lookup.message import Answer, NotAnAnswer, Question
 from certbot_dns_persist.lookup.pace import Attempts, Next, Pace, Slowest
-
-#: Messages per second to each server, retransmissions included.
-QUERIES_PER_SECOND = 1000.0
 
 # Questions are spread over this many sockets, each with its own port (RFC 5452).
 _SOCKETS = 4
@@ -49,18 +47,6 @@ class Unanswered(Exception):
 
 class Unreachable(Unanswered):
     """This machine has no route to the address."""
-
-
-class Address(NamedTuple):
-    """Where a DNS server listens."""
-
-    host: str
-    port: int = 53
-
-    def __str__(self) -> str:
-        if self.port == 53:
-            return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class _Exchange(Attempts):

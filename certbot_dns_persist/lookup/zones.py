@@ -22,9 +22,10 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
+from certbot_dns_persist.lookup.found import Address
 from certbot_dns_persist.lookup.limits import MAX_SERVERS, Host, Reach, choose
 from certbot_dns_persist.lookup.message import Answer, Question, Record
-from certbot_dns_persist.lookup.transport import Address, Transport, Unanswered
+from certbot_dns_persist.lookup.transport import Transport, Unanswered
 from certbot_dns_persist.value.txt import from_octets
 
 #: Facts that names may share, of each kind; the oldest are forgotten.

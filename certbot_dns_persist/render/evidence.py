@@ -10,8 +10,8 @@ from typing import Any
 
 from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.judge.since import Since, in_words
+from certbot_dns_persist.lookup.found import Address
 from certbot_dns_persist.lookup.resolv_conf import system_resolvers
-from certbot_dns_persist.lookup.transport import Address
 from certbot_dns_persist.request.known_accounts import KnownAccount
 
 #: How many known accounts are shown to people.
@@ -62,8 +62,7 @@ class Evidence:
 
     def add(self, checked: Checked) -> None:
         """Learn from one result."""
-        request = checked.subject.request
-        self._accounts.add((request.account_url, request.server))
+        self._accounts.add((checked.account_url, checked.server))
         if self._asks_dns:
             self._resolvers.add(checked.subject.options.resolvers)
 

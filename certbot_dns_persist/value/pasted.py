@@ -7,11 +7,6 @@ import dataclasses
 import re
 from typing import Any
 
-import dns.exception
-import dns.rdata
-import dns.rdataclass
-import dns.rdatatype
-
 from certbot_dns_persist.value.slips import QUOTES
 from certbot_dns_persist.value.txt import from_strings
 
@@ -65,6 +60,11 @@ def _joined(text: str, *, always: bool = False) -> str:
     while text[:1] in ("'", "`") and text[:1] == text[-1:] and len(text) > 1:
         text = text[1:-1].strip()
     if text.startswith('"') or always:
+        import dns.exception
+        import dns.rdata
+        import dns.rdataclass
+        import dns.rdatatype
+
         try:
             rdata: Any = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.TXT, text)
         except (dns.exception.DNSException, ValueError):

@@ -127,10 +127,14 @@ def test_an_error_of_the_system_is_no_fault_of_ours(
     assert "OSError: [Errno 28] No space left on device. For the details" in capsys.readouterr().err
 
 
-def test_a_package_that_cannot_be_imported_is_told_with_status_3(tmp_path: Path) -> None:
-    (tmp_path / "dns.py").write_text("raise ImportError('of another release')")
+@pytest.mark.parametrize("package", ["configobj", "dns"])
+def test_a_package_that_cannot_be_imported_is_told_with_status_3(
+    tmp_path: Path, package: str
+) -> None:
+    (tmp_path / f"{package}.py").write_text("raise ImportError('of another release')")
+    account = ["--issuer", "ca.test", "--account-uri", "https://ca.test/acct/1"]
     done = subprocess.run(
-        [sys.executable, "-c", WITH_MODULES, "check"],
+        [sys.executable, "-c", WITH_MODULES, "check", "-d", "a.test", *account],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
