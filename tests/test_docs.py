@@ -5,6 +5,7 @@ against a nameserver and a CA. Everything else is fenced with its own language.
 """
 
 import dataclasses
+import itertools
 import json
 import re
 import shlex
@@ -46,6 +47,7 @@ NOT_RUN = {
     "python3 -m venv /opt/certbot": "installs from PyPI, as tests/packages does",
     "sudo python3 -m venv /opt/certbot": "so does this",
     "apt install ./dist": "tests/packages does it",
+    "snap set certbot": "there is no snapd here; tests/packages tries what is in the snap",
     "systemctl enable": "there is no systemd here; systemd-analyze checks the units",
     "docker run": "needs a container engine",
     "dig": "asks servers of the Internet",
@@ -639,6 +641,29 @@ def test_python_on_a_page_runs(block: Block, tmp_path: Path) -> None:
 
 def test_every_block_is_of_a_known_language() -> None:
     assert {block.language for block in BLOCKS} <= {"ini", "python", "sh", "text"}
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a forge calls the headings of a page."""
+    tokens = TOKENS.get(page) or list(parsed(page))
+    headings = [
+        after.content for token, after in itertools.pairwise(tokens) if token.type == "heading_open"
+    ]
+    return {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+def test_links_in_docs_to_headings_lead_to_headings() -> None:
+    lost = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in PAGES
+        for link in sorted(LINKS[page])
+        for parts in [urlsplit(link)]
+        if not parts.scheme
+        and parts.fragment
+        and parts.fragment
+        not in anchors((page.parent / parts.path).resolve() if parts.path else page)
+    ]
+    assert lost == []
 
 
 def test_links_in_docs_to_files_lead_to_files() -> None:
