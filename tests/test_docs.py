@@ -643,6 +643,10 @@ def test_every_block_is_of_a_known_language() -> None:
     assert {block.language for block in BLOCKS} <= {"ini", "python", "sh", "text"}
 
 
+def test_the_readme_is_no_longer_than_a_newcomer_reads() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").split()) < 700
+
+
 def anchors(page: Path) -> set[str]:
     """Return what a forge calls the headings of a page."""
     tokens = TOKENS.get(page) or list(parsed(page))
