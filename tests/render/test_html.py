@@ -309,6 +309,33 @@ def test_on_a_phone_reasons_are_visible_and_nothing_is_cut_off(
         assert not any(each.is_displayed() for each in narrow.all(".why"))
         text = narrow.run("return getComputedStyle(document.body).color")
         assert text.startswith(f"rgb({color}, ")
+        assert faintest(narrow) >= 4.5
+
+
+def faintest(page: Browser) -> float:
+    """Return the least contrast of a text of all that the page can show, without pictures."""
+    contrasts = page.contrasts()
+    assert len(contrasts) > 100
+    text, least = min(contrasts, key=lambda each: each[1])
+    print(f"{text!r} has a contrast of {least:.2f}")
+    return least
+
+
+def test_every_text_is_readable_on_a_screen_and_on_paper(page: Browser) -> None:
+    page.one("#expand").click()
+    assert faintest(page) >= 4.5
+    page.run("document.body.style.color = '#808080'")
+    assert faintest(page) < 4.5
+    page.run("document.body.style.color = ''")
+    with page.paper():
+        assert faintest(page) >= 4.5
+
+
+def test_on_a_wide_screen_the_beginning_of_a_reason_stands_below_its_domain(page: Browser) -> None:
+    assert len(page.texts(".why")) == 5
+    assert all(each.is_displayed() for each in page.all(".why"))
+    page.all(DOMAINS)[0].click()
+    assert [each.is_displayed() for each in page.all(".why")] == [False, *[True] * 4]
 
 
 def test_on_paper_a_long_finding_begins_right_below_and_leaves_no_page_half_empty(

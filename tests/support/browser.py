@@ -1,9 +1,11 @@
 """A real Chromium, without a window or connections of its own."""
 
 import base64
+import contextlib
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,35 @@ def missing() -> str | None:
     return None
 
 
+CONTRASTS = """
+const rgba = (text) => {
+  const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
+  return [r, g, b, a];
+};
+const over = (top, below) =>
+  below.map((part, n) => n < 3 ? top[n] * top[3] + part * (1 - top[3]) : 1);
+const light = ([r, g, b]) => [r, g, b].map((part) => part / 255)
+  .map((part) => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, part, n) => sum + part * [0.2126, 0.7152, 0.0722][n], 0);
+const found = [];
+for (const element of document.querySelectorAll("body *")) {
+  const own = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+  const text = own.map((node) => node.data).join("").trim();
+  if (!text || !element.checkVisibility({ visibilityProperty: true })) continue;
+  const above = [];
+  for (let each = element; each; each = each.parentElement) above.unshift(getComputedStyle(each));
+  const below = above.reduce((under, style) => over(rgba(style.backgroundColor), under),
+    [255, 255, 255, 1]);
+  const ink = rgba(above.at(-1).color);
+  ink[3] *= above.reduce((product, style) => product * style.opacity, 1);
+  const [dark, bright] = [light(over(ink, below)), light(below)].sort((a, b) => a - b);
+  found.push([text, (bright + 0.05) / (dark + 0.05)]);
+}
+return found;
+"""
+"""Finds each text that is visible, and its contrast to what is behind it (WCAG 2.2)."""
+
+
 class Browser(Stoppable):
     """One page at a time, read as a person does."""
 
@@ -51,8 +82,8 @@ class Browser(Stoppable):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
         self._driver = webdriver.Chrome(options, Service(str(shutil.which("chromedriver"))))
-        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        self._features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self._emulate("")
         if width < 500:  # no window is that narrow
             metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": True}
             self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -88,6 +119,19 @@ class Browser(Stoppable):
         for key in keys:
             self._driver.switch_to.active_element.send_keys(key)
 
+    def contrasts(self) -> list[tuple[str, float]]:
+        """Return each text that is visible, and its contrast: 1 for none, at most 21."""
+        return [(text, ratio) for text, ratio in self.run(CONTRASTS)]
+
+    @contextlib.contextmanager
+    def paper(self) -> Iterator[None]:
+        """Show the page as it would be printed."""
+        self._emulate("print")
+        try:
+            yield
+        finally:
+            self._emulate("")
+
     def run(self, script: str) -> Any:
         return self._driver.execute_script(script)
 
@@ -120,6 +164,10 @@ class Browser(Stoppable):
         printed = self._driver.execute_cdp_cmd("Page.printToPDF", sheet)
         pdf = base64.b64decode(printed["data"])
         return len(re.findall(rb"/Type\s*/Page\b", pdf))
+
+    def _emulate(self, media: str) -> None:
+        emulated = {"media": media, "features": self._features}
+        self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", emulated)
 
     def _log(self, kind: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._driver.get_log(kind)  # type: ignore[no-untyped-call]
