@@ -32,6 +32,7 @@ from zope.interface import implementer
 from certbot_dns_persist import errors
 from certbot_dns_persist.providers.common import (
     by_zone,
+    checked_secret,
     file_of,
     is_loopback,
     likely_zones,
@@ -39,6 +40,7 @@ from certbot_dns_persist.providers.common import (
     one_line,
     some,
     value_of,
+    without_secrets,
 )
 from certbot_dns_persist.providers.http import (
     EndlessError,
@@ -638,20 +640,11 @@ class Cloudflare:
 
     def _quoted(self, words: str) -> str:
         """Return a stranger's ``words`` as one short line without secrets."""
-        for secret in self._secrets:
-            words = words.replace(secret, "(secret)")
-        return one_line(words)
+        return one_line(without_secrets(words, self._secrets))
 
     def _get(self, key: str) -> str:
         """Return a key's value; empty if there is none."""
-        found = value_of(self._settings, key)
-        # The HTTP client quotes a header that it cannot send, and the SDK logs that.
-        if not re.fullmatch(r"[!-~]*", found):
-            raise errors.ConfigurationError(
-                f"{_PREFIX}{key} in {self._file} contains blanks or other invalid characters. "
-                "Copy it again, without 'Bearer' or line breaks."
-            )
-        return found
+        return checked_secret(value_of(self._settings, key), f"{_PREFIX}{key} in {self._file}")
 
 
 def _http_client() -> "httpx.Client":

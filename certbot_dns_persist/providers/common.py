@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import ipaddress
+import re
 import traceback
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from pathlib import Path
@@ -111,6 +112,26 @@ def checked_flag(text: str, what: str) -> bool:
     with contextlib.suppress(ValueError):
         return flag(text)
     raise ConfigurationError(f"{what} must be true or false.")
+
+
+def checked_secret(found: str, what: str) -> str:
+    """Return a value that is sent in a header; ``what`` is as for :func:`checked_flag`.
+
+    An HTTP client quotes a header that it cannot send.
+    """
+    if re.fullmatch(r"[!-~]*", found):
+        return found
+    raise ConfigurationError(
+        f"{what} contains blanks or other invalid characters. Copy it again, without 'Bearer' or "
+        "line breaks."
+    )
+
+
+def without_secrets(words: str, secrets: Iterable[str]) -> str:
+    """Return ``words`` without ``secrets``: an answer may quote anything."""
+    for secret in secrets:
+        words = words.replace(secret, "(secret)")
+    return words
 
 
 def is_loopback(host: str) -> bool:

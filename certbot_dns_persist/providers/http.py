@@ -15,7 +15,6 @@ import email.utils
 import functools
 import json
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,12 +29,14 @@ from certbot_dns_persist.options import MAX_TTL
 from certbot_dns_persist.providers.common import (
     by_zone,
     checked_flag,
+    checked_secret,
     file_of,
     is_loopback,
     likely_zones,
     one_line,
     some,
     value_of,
+    without_secrets,
 )
 from certbot_dns_persist.providers.interface import (
     Addition,
@@ -580,10 +581,7 @@ class HttpProvider:
         return one_line(self._without_secrets(words))
 
     def _without_secrets(self, words: str) -> str:
-        """Return ``words`` without secrets: an answer may quote anything."""
-        for secret in self._secrets:
-            words = words.replace(secret, "(secret)")
-        return words
+        return without_secrets(words, self._secrets)
 
     # Settings.
 
@@ -593,12 +591,7 @@ class HttpProvider:
 
     def _secret(self, *keys: str) -> str:
         """Return such a value that is sent in a header, and never shown; errors as for keys."""
-        found = self._get(*keys)
-        if not re.fullmatch(r"[!-~]*", found):
-            raise errors.ConfigurationError(
-                f"{self._key(keys[0])} in {self._file} contains blanks or other invalid "
-                "characters. Copy it again, without 'Bearer' or line breaks."
-            )
+        found = checked_secret(self._get(*keys), f"{self._key(keys[0])} in {self._file}")
         self._hide(found)
         return found
 
