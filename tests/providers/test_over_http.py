@@ -655,6 +655,33 @@ def test_what_somebody_writes_while_many_are_added_stands(crowded: Service) -> N
     assert everything(crowded) == with_ours({**before, **others})
 
 
+def test_of_a_hundred_names_at_google_those_stand_that_the_account_may_change(
+    google: Service,
+) -> None:
+    assert isinstance(google.api, GoogleApi)
+    names = [f"_validation-persist.n{number}.example.test" for number in range(100)]
+    google.api.forbidden.add(names[41])
+    google.api.add(names[41], FOREIGN[0])
+    others = iter(names[7:9])
+
+    def meanwhile() -> None:
+        for name in others:
+            google.api.add(name, "meanwhile")
+            break
+
+    provider = google.make("example.test")
+    provider.zone_for(NAME)
+    google.api.faults = Faults(methods={"POST"}, meanwhile=meanwhile)
+    outcomes = provider.add_many([Addition(name, OURS, 300) for name in names])
+    assert [number for number in range(100) if isinstance(outcomes[number], ProviderError)] == [41]
+    assert f"add a TXT record at {names[41]} in the zone example.test" in str(outcomes[41])
+    assert "permissions" in str(outcomes[41])
+    standing = {name: [OURS] for name in names} | {names[41]: [FOREIGN[0]]}
+    standing |= {name: sorted([OURS, "meanwhile"]) for name in names[7:9]}
+    assert everything(google) == standing
+    assert writes(google) < 25
+
+
 def test_a_routing_policy_at_google_keeps_no_other_name_back(
     google: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,8 @@ class GoogleApi(HttpApi):
         super().__init__(*zones, mirror=mirror)
         self.aliases: set[str] = set()
         """Names that have a CNAME."""
+        self.forbidden: set[str] = set()
+        """Names that a condition of the account's role does not allow to be changed."""
 
     def write_service_account(self, path: Path) -> Path:
         """Write the file that Google's console gives for a new key of a service account."""
@@ -122,6 +124,9 @@ class GoogleApi(HttpApi):
         }
 
     def _change(self, body: Row) -> Row:
+        changed = [*body.get("deletions", ()), *body.get("additions", ())]
+        if not self.forbidden.isdisjoint(row["name"].rstrip(".") for row in changed):
+            raise _error(403, "forbidden", "Forbidden")
         for row in body.get("deletions", ()):
             found = self._rrset(row["name"].rstrip("."))
             where = "'entity.change.deletions[0]'"
