@@ -36,6 +36,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -151,21 +152,30 @@ def _status(
 
     If it ends by itself, what it leaves running goes on. Raises :class:`OSError`.
     """
-    process = subprocess.Popen(  # noqa: S603 - the user's own command, and no shell
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=printed,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # with a process group that all of its children are in
-    )
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        process = subprocess.Popen(  # noqa: S603 - the user's own command, and no shell
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # with a process group that all of its children are in
+        )
+        started.append(process)
+
     try:
-        return process.wait(_SECONDS)
+        # In another thread no signal interrupts it, so nothing is started that we do not know of.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(start).result()
+        return started[0].wait(_SECONDS)
     except subprocess.TimeoutExpired:
         return None
     finally:
-        if process.returncode is None:  # as when a signal ends us
-            _stop(process)
+        for process in started:
+            if process.returncode is None:  # as when a signal ends us
+                _stop(process)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
