@@ -150,13 +150,18 @@ class Browser(Stoppable):
 
     def screenshot(self, path: Path) -> None:
         """Keep the whole page as an image."""
+        path.write_bytes(self.photograph("png"))
+
+    def photograph(self, kind: str, **options: Any) -> bytes:
+        """Return the whole page as an image; ``kind`` is png or jpeg, which takes a quality."""
         height = self.run("return document.documentElement.scrollHeight")
         width = self.run("return document.documentElement.clientWidth")
         size = {"width": width, "height": min(height, 6000), "deviceScaleFactor": 1}
         self._driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride", {**size, "mobile": False}
         )
-        self._driver.save_screenshot(str(path))
+        taken = self._driver.execute_cdp_cmd("Page.captureScreenshot", {"format": kind, **options})
+        return base64.b64decode(taken["data"])
 
     def printed_pages(self) -> int:
         """Return on how many sheets of A4 the page prints."""
