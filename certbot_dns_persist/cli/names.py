@@ -11,7 +11,6 @@ from certbot_dns_persist.shown import printable
 EXAMPLES = """\
   certbot-dns-persist names --all
   certbot-dns-persist names -d example.com -d www.example.com
-  certbot-dns-persist names --all --fleet --inventory 'postgresql:///?service=inventory'
 
 Feed them to zdns TXT, or to massdns -t TXT -o J:
   zdns TXT --input-file=names.txt --output-file=answers.json

@@ -100,6 +100,9 @@ def test_the_examples_of_each_command_work(
     bind.settle()
     for file in ("answers.json", "a.json", "b.json"):
         (tmp_path / file).write_text(collected(issued.name, bind))
+    if name == "audit":
+        yesterday = companion("audit", "--all", "--json", *bind_reading)
+        (tmp_path / "yesterday.json").write_text(yesterday.out)
     for example in examples(name):
         for theirs, ours in stands_for.items():
             example = re.sub(rf"(?<![\w-]){re.escape(theirs)}", ours, example)
