@@ -123,7 +123,7 @@ class _Subjects:
         self._of = source.of_domain
 
     def one(self, domain: str, need: Need) -> Subject:
-        (subject,) = self._of(domain, need.names)
+        (subject,) = self._of(domain, *need)
         if isinstance(subject, Trouble):
             raise ConfigurationError(subject.reason)
         return subject

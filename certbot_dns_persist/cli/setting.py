@@ -63,7 +63,7 @@ class Asked:
 
     def of(self, domain: str, need: Need) -> Iterator[Subject]:
         """Yield the subjects for one of the domains, of which this is wanted."""
-        return self._subjects(self.source.of_domain(domain, need.names, need.who))
+        return self._subjects(self.source.of_domain(domain, *need))
 
     def add(self, trouble: Trouble) -> None:
         """Add one more."""

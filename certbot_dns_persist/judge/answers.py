@@ -62,7 +62,7 @@ class Everything:
 
     def wanted(self, domain: str) -> tuple[Need, ...]:
         """Return the domain, if it is one."""
-        return (Need((domain,)),) if is_normal_domain_name(domain) else ()
+        return (((domain,), 0),) if is_normal_domain_name(domain) else ()
 
     take = wanted
 
@@ -195,40 +195,39 @@ class _Judge:
         self._alike = alike
         self._at = at
         self._warn_days = warn_days
-        self._firsts: dict[object, First] = {}
+        self._firsts: dict[object, tuple[First, ...]] = {}
 
     def __call__(
         self, domain: str, needs: tuple[Need, ...], answers: tuple[Collected | None, ...]
     ) -> Iterable[Checked]:
-        if len(needs) == 1:
-            return self._one(domain, needs[0], answers)
-        return itertools.chain.from_iterable(self._one(domain, need, answers) for need in needs)
-
-    def _one(
-        self, domain: str, need: Need, answers: tuple[Collected | None, ...]
-    ) -> Iterable[Checked]:
-        names, who = need
-        key: tuple[object, ...] = (len(names) if names[0] == domain else -len(names), who)
+        told: tuple[object, ...] = ()
         alike = self._alike
         for answer in answers:
             if answer is None:
-                key += (None,)
+                told += (None,)
             elif answer[0] != answer[1]:  # an alias is somebody's own
                 alike = False
             else:
-                key += answer[2:]
-        if not alike:
-            return self._judge(self._subjects(domain, need), answers)
-        first = self._firsts.get(key)
-        if first is not None:
-            return (Alike(first, domain),)
-        subjects = list(self._subjects(domain, need))
-        if len(subjects) != 1 or not _memorable(answers):
-            return self._judge(subjects, answers)
-        if len(self._firsts) >= _MOST:
-            self._firsts.clear()
-        first = self._firsts[key] = First(lambda other: self._of(subjects[0], answers, other))
-        return (Alike(first, domain),)
+                told += answer[2:]
+        found: list[Checked] = []
+        for need in needs:
+            names, who = need
+            key = (len(names) if names[0] == domain else -len(names), who, told)
+            firsts = self._firsts.get(key) if alike else None
+            if firsts is None:
+                subjects = list(self._subjects(domain, need))
+                if not (alike and subjects and _memorable(answers)):
+                    found += self._judge(subjects, answers)
+                    continue
+                if len(self._firsts) >= _MOST:
+                    self._firsts.clear()
+                firsts = self._firsts[key] = tuple(self._first(each, answers) for each in subjects)
+            for first in firsts:
+                found.append(Alike(first, domain))
+        return found
+
+    def _first(self, subject: Subject, answers: tuple[Collected | None, ...]) -> First:
+        return First(lambda other: self._of(subject, answers, other))
 
     def _of(self, subject: Subject, answers: tuple[Collected | None, ...], domain: str) -> Checked:
         """Return what is true of ``domain`` if it has the ``answers`` that ``subject`` has."""

@@ -5,7 +5,6 @@ A set of a million names takes more than a hundred megabytes, and monitoring hos
 
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 _BASE, _WILDCARD = 1, 2
 
@@ -19,13 +18,10 @@ _Shape = tuple[tuple[int, int], ...]
 """For each number of accounts, in the order of their first mention, what is wanted for them."""
 
 
-class Need(NamedTuple):
-    """What is wanted of a domain."""
-
-    names: tuple[str, ...]
-    """The domain, its wildcard, or both, sorted."""
-    who: int = 0
-    """The number of the accounts that it is wanted for; 0 where none were named with the domain."""
+Need = tuple[tuple[str, ...], int]
+"""What is wanted of a domain: its names (the domain, its wildcard, or both, sorted), and the number
+of the accounts that they are wanted for; 0 where none were named with the domain. There may be a
+million, so this is a plain tuple."""
 
 
 class Names:
@@ -111,7 +107,10 @@ class Names:
 
     def _wanted(self, domain: str, head: int) -> tuple[Need, ...]:
         shape = self._shapes[head & ~_TAKEN]
-        return tuple([Need(_names(domain, marks), who) for who, marks in shape])
+        if len(shape) == 1:  # as of nearly all
+            ((who, marks),) = shape
+            return ((_names(domain, marks), who),)
+        return tuple((_names(domain, marks), who) for who, marks in shape)
 
     def _number(self, domain: str) -> int:
         """Return the number of ``domain``, counted from 0; -1 if it is not there."""

@@ -140,7 +140,7 @@ class Subjects:
         differ, the domain is yielded once for each.
         """
         for domain, need in domains if isinstance(domains, Names) else Names(domains):
-            yield from self.of_domain(domain, need.names, need.who)
+            yield from self.of_domain(domain, *need)
 
     def of_domain(
         self, domain: str, names: Collection[str], who: int = 0

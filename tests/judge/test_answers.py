@@ -16,20 +16,20 @@ from certbot_dns_persist.render.as_json import Json
 from certbot_dns_persist.render.lines import Lines
 from certbot_dns_persist.render.plugin_output import PluginOutput
 from certbot_dns_persist.request.names import Names, Need
+from certbot_dns_persist.request.request import AccountUris
 from certbot_dns_persist.request.subjects import Subject
 
 VALUE = f"ca.example; accounturi={URI}"
-OTHER = "ca.example; accounturi=https://ca.example/acct/2"
+SECOND = "https://ca.example/acct/2"
+OTHER = f"ca.example; accounturi={SECOND}"
 
 
 def subjects(domain: str, need: Need) -> list[Subject]:
-    names = need.names
+    names, who = need
     wildcard = any(name.startswith("*.") for name in names)
-    return [
-        Subject(
-            dataclasses.replace(REQUEST, domain=domain, wildcard=wildcard), OPTIONS, names=names
-        )
-    ]
+    request = dataclasses.replace(REQUEST, domain=domain, wildcard=wildcard)
+    second = dataclasses.replace(request, account_url=SECOND, account_uris=AccountUris(SECOND))
+    return [Subject(each, OPTIONS, names=names) for each in (request, second)[: 1 + who]]
 
 
 def line(domain: str, *values: str, **more: object) -> bytes:
@@ -94,7 +94,10 @@ def test_a_remembered_judgement_says_what_a_judgement_of_its_own_does(
     for alike in (False, True):
         out = io.StringIO()
         made = report(out)
-        checked = list(judged(Names([*NAMES, *WILD]), [*LINES, *LINES], alike=alike))
+        names = Names([*NAMES, *WILD])
+        for name in NAMES[::2]:
+            names.add(name, 1)  # for two accounts, too
+        checked = list(judged(names, [*LINES, *LINES], alike=alike))
         for each in checked:
             made.add(each)
         made.conclude(max(each.severity for each in checked), [])
@@ -109,7 +112,8 @@ def test_all_that_a_program_can_ask_of_a_result_is_about_its_own_domain() -> Non
     for one, other in zip(plain, quick, strict=True):
         for name in (
             *("domain", "wildcard", "status", "severity", "reason", "values", "end", "kinds"),
-            *("expected_value", "subject", "standing", "diagnosis", "notices", "needed"),
+            *("expected_value", "server", "account_url", "subject", "standing", "diagnosis"),
+            *("notices", "needed"),
         ):
             assert getattr(one, name) == getattr(other, name), (name, one.domain)
 

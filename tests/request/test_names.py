@@ -5,7 +5,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certbot_dns_persist.request.names import Names, Need
+from certbot_dns_persist.request.names import Names
 
 names = st.tuples(st.sampled_from(["", "*."]), st.text("ab.", min_size=1, max_size=4)).map("".join)
 
@@ -18,7 +18,7 @@ def test_each_domain_comes_once_in_its_order_with_what_is_wanted_of_it(
     for name in asked:
         wanted.setdefault(name.removeprefix("*."), set()).add(name)
     found = Names(asked)
-    assert list(found) == [(domain, Need(tuple(sorted(them)))) for domain, them in wanted.items()]
+    assert list(found) == [(domain, (tuple(sorted(them)), 0)) for domain, them in wanted.items()]
     assert len(found) == len(wanted)
 
 
@@ -32,7 +32,7 @@ def test_what_is_wanted_for_some_accounts_is_not_wanted_for_others(
         wanted.setdefault(name.removeprefix("*."), {}).setdefault(who, set()).add(name)
         found.add(name, who)
     needs = {
-        domain: tuple(Need(tuple(sorted(them)), who) for who, them in by_who.items())
+        domain: tuple((tuple(sorted(them)), who) for who, them in by_who.items())
         for domain, by_who in wanted.items()
     }
     assert list(found) == [(domain, need) for domain, some in needs.items() for need in some]
