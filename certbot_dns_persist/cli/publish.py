@@ -1,11 +1,14 @@
 """``certbot-dns-persist publish``: publish the records, before any order."""
 
 import argparse
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from certbot_dns_persist.change.words import changes
 from certbot_dns_persist.cli import changing, fleet, setting
+from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.request.subjects import Subject
 
 EXAMPLES = """\
@@ -54,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         changing.say(args, "Nothing is missing: DNS authorises every name.")
         return 0
     if asked.source.without_certbot:
+        _require_place_for_notes(args)
         lines += _without_certbot(args, asked.subjects)
     else:
         changing.require_valid_accounts(args, groups)
@@ -75,5 +79,20 @@ def _without_certbot(args: argparse.Namespace, subjects: Iterable[Subject]) -> l
         # Draft section 4.5 wants them verified, which takes the key.
         f"Nothing here can verify {', '.join(accounts)}. Whoever holds such an account's key "
         "gets certificates for these names: publish only what comes from somebody you trust.",
-        f"Noted in {journal.state_file}, and logged in {journal.log_file}.",
+        f"To be noted in {journal.state_file}, and logged in {journal.log_file}.",
     ]
+
+
+def _require_place_for_notes(args: argparse.Namespace) -> None:
+    """Raise :class:`~certbot_dns_persist.errors.ConfigurationError` if we could not keep notes.
+
+    Without them, nobody would know later what was published for whom (draft section 4.5).
+    """
+    for option, path in (("--config-dir", args.config_dir), ("--logs-dir", args.logs_dir)):
+        place = Path(path).absolute()
+        there = next(each for each in (place, *place.parents) if os.path.lexists(each))
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise ConfigurationError(
+                f"What we publish cannot be noted in {path}: {there} is no directory that you may "
+                f"write to. Nothing was changed. Name one with {option}."
+            )

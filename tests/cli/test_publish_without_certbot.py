@@ -30,7 +30,7 @@ def test_an_operator_publishes_for_accounts_elsewhere_and_has_notes_of_it(
     done = ok(companion("publish", *asked, "--yes"))
     assert f"Nothing here can verify {ONE}, {TWO}." in done.out
     notes = operator.config_dir / "dns-persist" / "state.sqlite"
-    assert f"Noted in {notes}, and logged in {operator.logs_dir}/dns-persist-ch" in done.out
+    assert f"To be noted in {notes}, and logged in {operator.logs_dir}/dns-persist-ch" in done.out
     assert sorted(bind.secondary.values(name)) == VALUES
     assert "Nothing is missing" in ok(companion("publish", *asked)).out
     listed = ok(companion("list", "--json")).json["records"]
@@ -43,6 +43,20 @@ def test_an_operator_publishes_for_accounts_elsewhere_and_has_notes_of_it(
     told = companion("audit", "--all", *bind_writing[:1])
     assert "left-over" not in told.output
     ok(companion("audit", *asked[:-2]))
+
+
+def test_nothing_is_published_that_could_not_be_noted(
+    bind: Bind,
+    domain: str,
+    bind_writing: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").write_text("")
+    places = [f"--config-dir={tmp_path}", f"--logs-dir={tmp_path}/file/logs"]
+    assert main(["publish", "-d", domain, *WHO, *bind_writing, *places, "--yes"]) == 1
+    assert f"{tmp_path}/file is no directory that you may write to" in capsys.readouterr().err
+    assert bind.primary.values(f"_validation-persist.{domain}") == []
 
 
 @pytest.mark.parametrize(
