@@ -49,6 +49,7 @@ def _who(args: argparse.Namespace) -> Who:
     known = list(_declared(args))
     identities = Identities(parts, known)
     groups: list[Sequence[Identity]] = [identities.default]
+    numbers = {identities.default: 0}
 
     def choose(named: tuple[Part, ...]) -> int:
         if not named or getattr(args, "names_only", False):
@@ -58,8 +59,11 @@ def _who(args: argparse.Namespace) -> Who:
                 f"{args.command} takes the CA and the account from Certbot's files, so only a "
                 "domain may stand here."
             )
-        groups.append(identities.named(named))
-        return len(groups) - 1
+        found = identities.named(named)
+        if found not in numbers:
+            numbers[found] = len(groups)
+            groups.append(found)
+        return numbers[found]
 
     found = None if path is None else read(path, choose)
     named = len(groups) > 1

@@ -120,6 +120,21 @@ def test_a_line_of_a_list_names_its_account_or_chooses_one(values: Values, liste
     ]
 
 
+def test_however_lines_name_an_account_it_is_one(run: Run, listed: Listed, tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text("")
+    file = listed(
+        "a.test",
+        f"*.a.test account-uri={ONE}",
+        f"b.test account-uri={TWO} issuer=two.example",
+        f"*.b.test issuer=two.example account-uri={TWO}",
+    )
+    _, out, _ = run("check", file, *ca("ca.example", ONE), f"--answers={tmp_path}/none.json")
+    assert [line.split("\t")[0] for line in out.splitlines()] == [
+        "a.test,*.a.test",
+        "b.test,*.b.test",
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
