@@ -10,7 +10,9 @@ import os
 import subprocess
 import sys
 import urllib.request
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from support.bind import _named
 from support.process import Process
@@ -155,11 +157,34 @@ class World:
         self._processes.append(Process(command, log=log, cwd=self._directory))
         self._processes[-1].wait_until(lambda: _answers(address))
 
+    def kinds(self) -> Counter[str]:
+        """Return how many questions there were: who asked whom, and for which type."""
+        asked, resolver = (self._statistics(each) for each in (AUTHORITATIVE, RESOLVER))
+        own = Counter(resolver["views"]["_default"]["resolver"].get("qtypes", {}))
+        of_servers = Counter(asked.get("qtypes", {})) - own
+        of_resolver = Counter(resolver.get("qtypes", {}))
+        return Counter(
+            {
+                f"{kind} {whom}": count
+                for whom, kinds in (
+                    ("of servers", of_servers),
+                    ("of the resolver", of_resolver),
+                    ("by the resolver itself", own),
+                )
+                for kind, count in kinds.items()
+            }
+        )
+
+    @classmethod
+    def count(cls, address: str) -> int:
+        return int(cls._statistics(address).get("nsstats", {}).get("Requestv4", 0))
+
     @staticmethod
-    def count(address: str) -> int:
+    def _statistics(address: str) -> dict[str, Any]:
         url = f"http://{address}:{STATISTICS}/json/v1/server"
         with urllib.request.urlopen(url, timeout=5) as response:
-            return int(json.load(response).get("nsstats", {}).get("Requestv4", 0))
+            found: dict[str, Any] = json.load(response)
+        return found
 
 
 def _answers(address: str) -> bool:
