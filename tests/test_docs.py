@@ -363,12 +363,35 @@ def since_the_last_time(world: World, commands: str) -> None:
     assert "Compared with the audit of " in (world.home / "report.html").read_text()
 
 
+@scene("certbot-dns-persist record --from-file domains.txt")
+def for_a_repository(world: World, commands: str) -> None:
+    (world.home / "domains.txt").write_text(f"{DOMAIN}\n")
+    world.run(commands)
+    (uri,) = re.findall(r"--account-uri (\S+)", commands)
+    line = f'{RECORD}. 300 IN TXT "letsencrypt.org; accounturi={uri}"'
+    assert line in (world.home / "persist.zone").read_text().splitlines()
+
+
+@scene("certbot-dns-persist audit --from-file domains.txt --known-accounts")
+def known_without_an_inventory(world: World, commands: str) -> None:
+    uri = "https://acme-v02.api.letsencrypt.org/acme/acct/"
+    world.nameserver.zones.set_values(
+        RECORD, [f"letsencrypt.org; accounturi={uri}{number}" for number in (1, 2)]
+    )
+    (world.home / "domains.txt").write_text(f"{DOMAIN}\n")
+    (world.home / "accounts.txt").write_text(f"{uri}2\n")
+    assert "1 domain: 1 ok." in world.run(commands).output
+    assert DOMAIN in (world.home / "dns-persist-audit.prom").read_text()
+
+
+@scene("certbot-dns-persist wait --from-file domains.txt")
 @scene("certbot-dns-persist check --from-file domains.txt")
 def from_another_machine(world: World, commands: str) -> None:
     issuer, uri = re.findall(r"--(?:issuer|account-uri) (\S+)", commands)
     world.nameserver.zones.set_values(RECORD, [f"{issuer}; accounturi={uri}"])
     (world.home / "domains.txt").write_text(f"{DOMAIN}\n")
-    assert re.search(r"\bok\b", world.run(commands).output)
+    told = r"\bok\b|serves the records: 1 of 1"
+    assert re.search(told, world.run(commands).output)
 
 
 @scene("certbot-dns-persist publish")
