@@ -30,8 +30,8 @@ _MAX_NAME_CHARACTERS = 4 * (MAX_NAME_OCTETS + 1)
 
 _INT64 = range(-(2**63), 2**63)
 _WHITESPACE = " \t"
-_LDH_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_NORMAL_NAME = re.compile(rf"(?!.{{254}})({_LDH_LABEL.pattern}\.)*{_LDH_LABEL.pattern}")
+_LDH_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_NORMAL_NAME = re.compile(rf"(?!.{{254}})(?:{_LDH_LABEL.pattern}\.)*{_LDH_LABEL.pattern}")
 # RFC 8659 section 4.2: every printable ASCII octet except the space and the semicolon.
 _PARAMETER_VALUE = re.compile(r"[\x21-\x3A\x3C-\x7E]*")
 _TAG = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9])*")

@@ -65,6 +65,8 @@ def read(path: str, choose: Choose) -> Listed:
 def _words(line: str) -> list[str]:
     """Return the words of a line, without its comment: a URI may have a # within, no domain may."""
     domain, *words = line.split() or [""]
+    if not words and "#" not in domain:
+        return [domain]  # as in most lists
     if "#" in domain:
         return [domain.partition("#")[0]]
     comment = next((n for n, word in enumerate(words) if word.startswith("#")), len(words))

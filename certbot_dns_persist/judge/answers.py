@@ -36,6 +36,7 @@ _MOST, _MOST_CHARACTERS = 1000, 1024
 _SHOWN = 5
 
 _PREFIX = f"{VALIDATION_LABEL}."
+_PREFIXED = len(_PREFIX)
 
 Subjects = Callable[[str, Need], Iterable[Subject]]
 """Returns the subjects for a domain, of which something is wanted."""
@@ -146,7 +147,7 @@ def judge(
             faults.add(one.sources[number], answer)
             continue
         name = answer[0]
-        domain = name[len(_PREFIX) :] if name.startswith(_PREFIX) else ""
+        domain = name[_PREFIXED:] if name.startswith(_PREFIX) else ""
         if single:
             needs = wanted.take(domain)
             if needs:

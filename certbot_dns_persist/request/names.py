@@ -36,6 +36,7 @@ class Names:
         self._heads = array("I")
         # A hash table of the domains' numbers, counted from 1; 0 where there is none.
         self._slots = array("I", [0]) * 64
+        self._last = len(self._slots) - 1
         self._shapes: list[_Shape] = [()]
         self._numbers: dict[_Shape, int] = {(): 0}
         self._next: dict[tuple[int, int, int], int] = {}
@@ -128,16 +129,19 @@ class Names:
 
     def _slot(self, domain: bytes) -> int:
         """Return the slot that ``domain`` has, or that it would get."""
-        slots, starts, stands = self._slots, self._starts, self._text.startswith
-        last, key = len(slots) - 1, domain + b"\n"
+        slots, last = self._slots, self._last
         slot = hash(domain) & last
-        while (number := slots[slot]) and not stands(key, starts[number - 1]):
-            slot = (slot + 1) & last
+        if number := slots[slot]:
+            starts, stands, key = self._starts, self._text.startswith, domain + b"\n"
+            while number and not stands(key, starts[number - 1]):
+                slot = (slot + 1) & last
+                number = slots[slot]
         return slot
 
     def _grow(self) -> None:
         slots = self._slots = array("I", [0]) * (2 * len(self._slots))
-        last, start, number = len(slots) - 1, 0, 0
+        last = self._last = len(slots) - 1
+        start = number = 0
         while start < len(self._text):
             # Some thousands of domains together: faster than one, in less memory than all.
             end = self._text.find(b"\n", start + _AT_ONCE) + 1 or len(self._text)
