@@ -91,6 +91,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
         """Check the options, before any order is placed."""
         kind = self._kind_of_errors
         with _importing(kind):
+            import certbot_dns_persist.lookup.session  # noqa: F401 - so that it fails here
             from certbot_dns_persist.request import order
             from certbot_dns_persist.request.rollovers import any_begun
 
