@@ -116,7 +116,7 @@ def _since(args: argparse.Namespace) -> "Since | None":
     """Return what compares this audit with the one of ``--since``."""
     if args.since is None:
         return None
-    from certbot_dns_persist.judge.since import Since
+    from certbot_dns_persist.judge.since import Since, unusable
 
     try:
         with os.fdopen(inputs.opened(args.since), "rb") as file:
@@ -124,9 +124,7 @@ def _since(args: argparse.Namespace) -> "Since | None":
     except OSError as error:
         raise ConfigurationError(f"--since {args.since} cannot be read: {error}.") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(
-            f"--since {args.since} cannot be used: it is not JSON: {error}."
-        ) from error
+        raise unusable(args.since, f"it is not JSON: {error}") from error
     return Since(document, args.since)
 
 

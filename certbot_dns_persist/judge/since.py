@@ -54,17 +54,17 @@ class Since:
         top = _object(document, path, "it")
         version = top.get("version")
         if type(version) is int and version != VERSION:
-            raise _unusable(path, f"its version is {version}, and this release reads {VERSION}")
+            raise unusable(path, f"its version is {version}, and this release reads {VERSION}")
         if version is None or not {"checked_at", "records", "status"} <= {*top}:
-            raise _unusable(path, "it has no version, checked_at, records and status")
+            raise unusable(path, "it has no version, checked_at, records and status")
         self.checked_at = _text(top, "checked_at", path, "")
         if not _TIME.fullmatch(self.checked_at):
-            raise _unusable(path, "its checked_at is no time")
+            raise unusable(path, "its checked_at is no time")
         self.status = _text(top, "status", path, "")
         self.program = top.get("program") if isinstance(top.get("program"), str) else None
         self.scope = _object(top.get("scope", {}), path, "its scope")
         if self.scope.get("command", "audit") != "audit":
-            raise _unusable(path, "it is the report of a check")
+            raise unusable(path, "it is the report of a check")
         self._domains: dict[str, _Domain] = {}
         self._accounts: set[str] = set()
         for number, record in enumerate(_list(top, "records", path, "")):
@@ -240,7 +240,8 @@ def _some(them: Sequence[str]) -> str:
 # The report may be anybody's.
 
 
-def _unusable(path: str, why: str) -> ConfigurationError:
+def unusable(path: str, why: str) -> ConfigurationError:
+    """Return the error for a report that cannot be compared with."""
     return ConfigurationError(
         f"--since {path} cannot be used: {why}. It has to be what certbot-dns-persist audit "
         "--json printed."
@@ -249,14 +250,14 @@ def _unusable(path: str, why: str) -> ConfigurationError:
 
 def _object(item: object, path: str, place: str) -> Mapping[str, Any]:
     if not isinstance(item, dict):
-        raise _unusable(path, f"{place} is not an object")
+        raise unusable(path, f"{place} is not an object")
     return item
 
 
 def _list(of: Mapping[str, Any], name: str, path: str, place: str) -> Sequence[object]:
     found = of.get(name)
     if not isinstance(found, list):
-        raise _unusable(path, f"{_place(place, name)} is not a list")
+        raise unusable(path, f"{_place(place, name)} is not a list")
     return found
 
 
@@ -271,7 +272,7 @@ def _text(of: Mapping[str, Any], name: str, path: str, place: str) -> str:
     found = of.get(name)
     # Half of a surrogate pair is text to JSON only.
     if not isinstance(found, str) or re.search("[\ud800-\udfff]", found):
-        raise _unusable(path, f"{_place(place, name)} is not a text")
+        raise unusable(path, f"{_place(place, name)} is not a text")
     return found
 
 
