@@ -19,6 +19,7 @@ from certbot_dns_persist.record import (
     MalformedRecord,
     ValidationRecord,
     Verdict,
+    comparable_end,
     evaluate,
     format_time,
     is_parameter_value,
@@ -137,6 +138,15 @@ def test_a_record_authorises_if_and_only_if_it_fits_in_every_respect(
     )
     value = ValidationRecord(issuer, uri, policy, until).to_value()
     assert judge(value, wildcard=wildcard) == ("valid" if fits else "unauthorized")
+
+
+def test_the_last_second_that_every_validator_can_compare_counts() -> None:
+    ends = [f"{CA}; accounturi={URI}; persistUntil={LAST_COMPARABLE_SECOND + n}" for n in (0, 1)]
+    assert [judge(value) for value in ends] == [Verdict.VALID, Verdict.ACCEPTED_BY_SOME]
+    assert [comparable_end(LAST_COMPARABLE_SECOND + n) for n in (0, 1)] == [
+        LAST_COMPARABLE_SECOND,
+        None,
+    ]
 
 
 @given(st.lists(records, max_size=5), records)

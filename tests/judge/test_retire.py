@@ -225,3 +225,4 @@ def test_a_name_is_bare_without_the_last_record_of_ours() -> None:
     assert is_bare([now], [PLAIN, WIDE], [])
     assert not is_bare([now], [PLAIN], [])
     assert not is_bare([now], [PLAIN, WIDE], [FOREIGN[0]])
+    assert is_bare([standing(WIDE)], [PLAIN, WIDE], [PLAIN])  # the plain one went before
