@@ -8,6 +8,7 @@ from typing import Any
 
 from certbot_dns_persist.change.words import changes
 from certbot_dns_persist.cli import changing, fleet, setting
+from certbot_dns_persist.cli.identity import who
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.request.subjects import Subject
 
@@ -44,6 +45,8 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Publish what is missing and wait for it; return the exit status."""
     fleet.warn_if_away(args)
+    if who(args).identities:
+        args.server = None  # a note with a server is of an account that this machine orders with
     asked = changing.find_asked(args)
     groups = changing.group_by_options(args, asked.subjects)
     plans, lines = [], []

@@ -41,7 +41,7 @@ def test_an_operator_publishes_for_accounts_elsewhere_and_has_notes_of_it(
     assert [line["result"] for line in operator.journal()] == ["ok"] * 2
     # What others need is not left over here, although no certificate here needs it.
     told = companion("audit", "--all", *bind_writing[:1])
-    assert "left-over" not in told.output
+    assert "There is nothing to check" in told.output
     ok(companion("audit", *asked[:-2]))
 
 
@@ -74,3 +74,14 @@ def test_who_it_is_for_has_to_be_said_in_full(
     assert main(["publish", *arguments, *places, "--yes"]) == 3
     assert told in capsys.readouterr().err
     assert not (operator.config_dir / "dns-persist").exists()
+
+
+def test_what_others_need_is_not_left_over_here_whatever_server_was_named(
+    operator: Certbot, bind: Bind, domain: str, bind_writing: list[str]
+) -> None:
+    places = [f"--config-dir={operator.config_dir}", f"--logs-dir={operator.logs_dir}"]
+    asked = ["-d", domain, *WHO, "--server=https://ca.example/directory", *bind_writing]
+    assert main(["publish", *asked, *places, "--yes"]) == 0
+    assert bind.primary.values(f"_validation-persist.{domain}") == VALUES[:1]
+    assert main(["prune", "--left-over", "--yes", *bind_writing, *places]) == 0
+    assert bind.primary.values(f"_validation-persist.{domain}") == VALUES[:1]
