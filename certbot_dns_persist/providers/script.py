@@ -188,8 +188,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         _signalled(process, signal.SIGTERM)
         look_until(ended, bool, _GRACE, pauses=(0.02, 0.2))
     finally:
-        _signalled(process, signal.SIGKILL)
-        look_until(ended, bool, _GRACE, pauses=(0.02, 0.2))
+        if not ended():  # later, its number may be somebody else's
+            _signalled(process, signal.SIGKILL)
+            look_until(ended, bool, _GRACE, pauses=(0.02, 0.2))
 
 
 def _signalled(process: subprocess.Popen[bytes], number: int) -> bool:
@@ -198,8 +199,8 @@ def _signalled(process: subprocess.Popen[bytes], number: int) -> bool:
         os.killpg(process.pid, number)
     except ProcessLookupError:
         return False
-    except PermissionError:  # all of them are somebody else's now, as after sudo
-        return True
+    except PermissionError:  # all of them are another user's now, as after sudo
+        pass
     return True
 
 
