@@ -107,11 +107,6 @@ def _files(args: argparse.Namespace) -> dict[str, str]:
         if name in files:
             raise UsageError(f"--answers {given}: {name} is given twice.")
         files[name] = path
-    paths = [*files.values(), args.from_file, args.known_accounts, getattr(args, "since", None)]
-    if paths.count("-") > 1:
-        raise UsageError(
-            "Standard input can be read only once: by one --answers or --from-file, for instance."
-        )
     return files
 
 

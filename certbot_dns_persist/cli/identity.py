@@ -42,10 +42,6 @@ def who(args: argparse.Namespace) -> Who:
 def _who(args: argparse.Namespace) -> Who:
     parts: Sequence[Part] = getattr(args, "identity", ())
     path: str | None = getattr(args, "from_file", None)
-    if path == "-" == getattr(args, "known_accounts", None):
-        raise UsageError(
-            "Standard input can be read only once: by --known-accounts or --from-file."
-        )
     known = list(_declared(args))
     identities = Identities(parts, known)
     groups: list[Sequence[Identity]] = [identities.default]

@@ -15,6 +15,7 @@ from certbot_dns_persist.cli import (
     ca,
     check,
     explain,
+    inputs,
     inventory,
     last_resort,
     migrate,
@@ -131,6 +132,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         args, unknown = parser().parse_known_args(arguments)
         if unknown:
             args.parser.error(f"unknown arguments: {' '.join(unknown)}")
+        inputs.require_one_reader(args)
         last_resort.set_up_logging(args)
         signals.end_like_ctrl_c()
         gc.freeze()  # imported modules are never garbage, and searching them takes 1/10 of the time

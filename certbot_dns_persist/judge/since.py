@@ -125,7 +125,7 @@ class Since:
             for value in sorted({*now} - {*was.values}):
                 yield notice(NoticeKind.NEW, _severity(now[value]), value, self._new(value))
             for value in sorted({*was.values} - {*now}):
-                told = f'"{_shown(value)}" was there at {self.checked_at}, and is no longer.'
+                told = f'"{_shown(value)}" was seen at {self.checked_at}, and is no longer.'
                 yield notice(NoticeKind.NO_LONGER, _severity(was.values[value]), value, told)
         before = was.states.get(checked.standing.request.account_uris.published)
         if before is None:
@@ -143,7 +143,7 @@ class Since:
             yield notice(NoticeKind.CHANGED, Severity.WARNING, None, told)
 
     def _new(self, value: str) -> str:
-        told = f'"{_shown(value)}" is new: it was not there at {self.checked_at}.'
+        told = f'"{_shown(value)}" is new: it was not seen at {self.checked_at}.'
         account = _account(value)
         if account is None or account in self._accounts:
             return told

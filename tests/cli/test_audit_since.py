@@ -182,6 +182,11 @@ def test_a_report_names_the_accounts_that_counted_as_known_and_their_source(
     assert f"{FRIEND}, thumbprint {key}; from {known}, line 2" in page.read_text()
 
 
+def test_standard_input_is_not_read_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", *WHO, "--from-file=-", "--since=-"]) == 3
+    assert "only once, not by --from-file and --since." in capsys.readouterr().err
+
+
 def test_what_is_no_report_of_audit_is_refused_with_the_place(
     audit: Audit, before: Path, tmp_path: Path
 ) -> None:
