@@ -293,19 +293,16 @@ def test_in_signed_zones_nothing_is_hidden_and_no_proof_denies_the_record_to_the
     assert [{line.split()[0] for line in lines} for lines in added] == [{f"{n}."} for n in names]
     assert noted(certbot) == [f"{ISSUER}; accounturi={certbot.account_url}"] * 2
 
-    # What the look did not ask would have been enough: such a proof denies the next record.
-    def proves(number: int) -> bool:
-        """Whether the resolver denies a name itself, after a question about another."""
-        other = f"other-{number}.lb.{SIGNED}"
-        for name, rdtype in ((other, "SOA"), (f"one-{other}", "TXT")):
-            assert signed.resolver.ask(name, rdtype).rcode() == Rcode.NXDOMAIN
-        asked = [*signed.primary.queries(), *signed.secondary.queries()]
-        return (f"one-{other}", "TXT") not in asked
+    # What the look did not ask would have been enough: such a proof denies the next record. This
+    # resolver does not use each proof again, but most.
+    def denies(number: int) -> bool:
+        """Whether the resolver denies a new record, after a question about another name."""
+        other, name = f"b{number}.lb.{SIGNED}", validation_domain_name(f"a{number}.lb.{SIGNED}")
+        assert signed.resolver.ask(other, "SOA").rcode() == Rcode.NXDOMAIN
+        signed.add_txt(name, "value")
+        return signed.resolver.ask(name, "TXT").rcode() == Rcode.NXDOMAIN
 
-    assert any(map(proves, range(10)))
-    signed.add_txt(validation_domain_name(f"lb.{SIGNED}"), "value")
-    denied = signed.resolver.ask(validation_domain_name(f"lb.{SIGNED}"), "TXT")
-    assert denied.rcode() == Rcode.NXDOMAIN
+    assert any(map(denies, range(10)))
 
 
 # The machine's resolvers.

@@ -251,12 +251,12 @@ class Bind(Stoppable):
 
         ``zones`` maps origins to records (zone file text, relative to the origin); SOA, NS, the
         servers' addresses and the delegation of a zone below another one are added. The resolver
-        forgets after ``max_cache_seconds``, also what is not there. ``signed`` says which of the
-        zones have DNSSEC signatures, and whether good ones; the resolver insists on them, and
-        these zones take no updates, but for those that the server signs. ``policies`` has what
+        forgets after ``max_cache_seconds``, also what is not there or failed. ``signed`` says which
+        of the zones have DNSSEC signatures, and whether good ones; the resolver insists on them,
+        and these zones take no updates, but for those that the server signs. ``policies`` has what
         the key may change of a zone (BIND's ``update-policy``), if that is not all. With
-        ``forwarding``, the secondary forwards updates to the primary. ``ttl`` is that of the
-        zones' records and of negative answers.
+        ``forwarding``, the secondary forwards updates to the primary. ``ttl`` is that of the zones'
+        records and of negative answers.
         """
         self._ttl = ttl
         self._signed = signed or {}
@@ -314,6 +314,7 @@ class Bind(Stoppable):
         self.resolver.start(
             f"recursion yes; allow-query {{ any; }}; prefetch 0;"
             f" max-cache-ttl {max_cache_seconds}; max-ncache-ttl {max_cache_seconds};"
+            f" servfail-ttl {min(max_cache_seconds, 1)};"
             f" dnssec-validation {'yes' if anchors else 'no'};",
             'zone "." { type hint; file "root.hints"; };\n'
             + (f"trust-anchors {{ {' '.join(anchors)} }};" if anchors else ""),

@@ -1,6 +1,9 @@
 """Child processes that become ready, log to a file and end; addresses and ports for them."""
 
+import collections
 import contextlib
+import fcntl
+import functools
 import random
 import shutil
 import socket
@@ -8,7 +11,9 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
+from .bootstrap import CACHE
 from .stoppable import Stoppable
 
 READY_SECONDS = 20.0
@@ -18,6 +23,9 @@ CLAIM_PORT = 53053
 """The process that holds this UDP port of a loopback address owns it: see claim_address()."""
 
 _claims: dict[str, socket.socket] = {}
+
+_given: collections.deque[int] = collections.deque(maxlen=200)
+"""The ports that were given last; their servers may not listen yet."""
 
 
 class Process(Stoppable):
@@ -97,15 +105,29 @@ def find_program(name: str) -> str | None:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """Return a port of ``address`` that is free for both TCP and UDP.
+    """Return a port of ``address`` that is free for both TCP and UDP, and promised to nobody else.
 
     Not from the range that the kernel gives to outgoing connections, so that none of those takes
-    it before the server does.
+    it before the server does. A lock on one byte of a file keeps other test processes from giving
+    the same port, until this one has given many others.
     """
+    locks = _port_locks()
     while True:
         port = random.randint(10000, 32000)  # noqa: S311
+        if port in _given:
+            continue
         with contextlib.suppress(OSError), bound(address, port):
+            fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            if len(_given) == _given.maxlen:
+                fcntl.lockf(locks, fcntl.LOCK_UN, 1, _given[0])
+            _given.append(port)
             return port
+
+
+@functools.cache
+def _port_locks() -> IO[bytes]:
+    CACHE.mkdir(exist_ok=True)
+    return (CACHE / "ports").open("ab")
 
 
 @contextlib.contextmanager
