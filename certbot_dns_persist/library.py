@@ -12,7 +12,7 @@ from certbot_dns_persist.account import Account
 from certbot_dns_persist.ca.terms import Terms
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.journal.store import Journal
-from certbot_dns_persist.judge import checkup
+from certbot_dns_persist.judge.alike import check_names
 from certbot_dns_persist.judge.answers import Everything, Faults
 from certbot_dns_persist.judge.answers import judge as judge_answers
 from certbot_dns_persist.judge.checkup import Checked as Result
@@ -63,11 +63,8 @@ def check(
         (domain for domain, _ in wanted), caa=caa, around=Around.FEW, elsewhere=True
     )
     # The same names once more: so no list of them is kept.
-    together = (
-        (subjects.one(domain, need), inspection)
-        for (domain, need), inspection in zip(wanted, inspected, strict=True)
-    )
-    yield from checkup.check(together, at=_now(at), warn_days=warn_days)
+    together = zip(wanted, inspected, strict=True)
+    yield from check_names(together, subjects.all, at=_now(at), warn_days=warn_days)
 
 
 def judge(
@@ -96,7 +93,7 @@ def judge(
     yield from judge_answers(
         answers if isinstance(answers, Mapping) else {"answers": answers},
         Everything() if names is None else Names(map(normalize, names)),
-        lambda domain, need: [subjects.one(domain, need)],
+        subjects.all,
         alike=True,
         at=_now(at),
         warn_days=warn_days,
@@ -122,11 +119,11 @@ class _Subjects:
         source = Subjects(nowhere, journal, Given(identities=((identity,),)))
         self._of = source.of_domain
 
-    def one(self, domain: str, need: Need) -> Subject:
+    def all(self, domain: str, need: Need) -> list[Subject]:
         (subject,) = self._of(domain, *need)
         if isinstance(subject, Trouble):
             raise ConfigurationError(subject.reason)
-        return subject
+        return [subject]
 
 
 def _now(at: int | None) -> int:

@@ -16,7 +16,7 @@ from certbot_dns_persist.request.subjects import Subject, Trouble
 from certbot_dns_persist.shown import printable
 
 if TYPE_CHECKING:
-    from certbot_dns_persist.judge.answers import Subjects
+    from certbot_dns_persist.judge.alike import Subjects
 
 # Octets that are read at once.
 _BLOCK = 1 << 18

@@ -2,10 +2,14 @@
 
 import argparse
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from certbot_dns_persist.cli import answers, arguments, lookups, report, setting
 from certbot_dns_persist.lookup.found import Around
+
+if TYPE_CHECKING:
+    from certbot_dns_persist.judge.checkup import Checked
 
 EXAMPLES = """\
   certbot-dns-persist check --all
@@ -35,8 +39,6 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the subjects; return the exit status that monitoring expects."""
-    from certbot_dns_persist.judge.checkup import check
-
     at = int(time.time())
     files = report.file_reports(args, at=at)
     if args.answers:
@@ -45,9 +47,22 @@ def run(args: argparse.Namespace) -> int:
         return report.show(args, checked, asked, at=at, files=files)
     setting.rebuild_state(args, at=at)
     asked = setting.find_subjects(args)
-    lookup_for = setting.lookup_for(args)
-    inspected = lookups.inspect(
-        asked, lookup_for, caa=not args.no_caa, around=Around.FEW, elsewhere=True
-    )
-    checked = check(inspected, at=at, warn_days=args.warn_days)
+    checked = _checked(args, asked, at=at)
     return report.show(args, checked, asked, at=at, files=files)
+
+
+def _checked(args: argparse.Namespace, asked: setting.Asked, *, at: int) -> "Iterator[Checked]":
+    """Return the subjects of ``asked``, judged as DNS answers."""
+    from certbot_dns_persist.judge.alike import check_names
+    from certbot_dns_persist.judge.checkup import check
+
+    lookup_for = setting.lookup_for(args)
+    looks: Any = {"caa": not args.no_caa, "around": Around.FEW, "elsewhere": True}
+    if asked.names is None or not asked.source.alike:
+        inspected = lookups.inspect(asked, lookup_for, **looks)
+        return check(inspected, at=at, warn_days=args.warn_days)
+    # The same names twice, so that no list of them is kept.
+    domains = (domain for domain, _ in asked.names)
+    found = lookup_for(asked.source.options).inspect(domains, **looks)
+    together = zip(asked.names, found, strict=True)
+    return check_names(together, asked.of, at=at, warn_days=args.warn_days)

@@ -4,12 +4,12 @@ Such an answer says what one resolver has for one name. What the zone's own serv
 DNSSEC, the wildcards around, and whether there is a zone at all stay unknown.
 """
 
-import dataclasses
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from certbot_dns_persist.judge.checkup import PLACE, Alike, Checked, First, check
+from certbot_dns_persist.judge.alike import Judge, Subjects
+from certbot_dns_persist.judge.checkup import Checked
 from certbot_dns_persist.lookup.collected import BadLine, Collected, read
 from certbot_dns_persist.lookup.found import Found, Inspection, ServerAnswer
 from certbot_dns_persist.record import (
@@ -18,7 +18,6 @@ from certbot_dns_persist.record import (
     validation_domain_name,
 )
 from certbot_dns_persist.request.names import Need
-from certbot_dns_persist.request.subjects import Subject
 
 #: What no such answer tells, by the words for it in JSON.
 UNTOLD = {
@@ -29,17 +28,11 @@ UNTOLD = {
     "zones": "whether any zone holds a name",
 }
 
-#: How many judgements are remembered, and how many characters the values of one may have.
-_MOST, _MOST_CHARACTERS = 1000, 1024
-
 #: How many bad lines of a file are shown.
 _SHOWN = 5
 
 _PREFIX = f"{VALIDATION_LABEL}."
 _PREFIXED = len(_PREFIX)
-
-Subjects = Callable[[str, Need], Iterable[Subject]]
-"""Returns the subjects for a domain, of which something is wanted."""
 
 
 class Wanted(Protocol):
@@ -139,7 +132,8 @@ def judge(
     ``alike`` is whether all that ``subjects`` returns differs in the domain and the wanted names
     only. ``at`` is in UNIX seconds. What is wrong with a line goes into ``faults``.
     """
-    one = _Judge(tuple(sources), subjects, alike, at, warn_days)
+    judge = Judge(subjects, at=at, warn_days=warn_days)
+    one = _Judge(tuple(sources), judge, alike=alike)
     waiting: dict[str, list[Collected | None]] = {}
     single = len(sources) == 1
     for number, answer in _together(sources.values()):
@@ -186,64 +180,30 @@ def _together(
 
 
 class _Judge:
-    """Judges one answer of each source at a time; remembers judgements by what is answered."""
+    """Judges one answer of each source at a time."""
 
-    def __init__(
-        self, sources: tuple[str, ...], subjects: Subjects, alike: bool, at: int, warn_days: int
-    ) -> None:
+    def __init__(self, sources: tuple[str, ...], one: Judge, *, alike: bool) -> None:
         self.sources = sources
-        self._subjects = subjects
+        self._one = one
         self._alike = alike
-        self._at = at
-        self._warn_days = warn_days
-        self._firsts: dict[object, tuple[First, ...]] = {}
 
     def __call__(
         self, domain: str, needs: tuple[Need, ...], answers: tuple[Collected | None, ...]
     ) -> Iterable[Checked]:
-        told: tuple[object, ...] = ()
-        alike = self._alike
-        for answer in answers:
-            if answer is None:
-                told += (None,)
-            elif answer[0] != answer[1]:  # an alias is somebody's own
-                alike = False
-            else:
-                told += answer[2:]
+        told: tuple[object, ...] | None = () if self._alike else None
+        if told is not None:
+            for answer in answers:
+                if answer is None:
+                    told += (None,)
+                elif answer[0] == answer[1]:
+                    told += answer[2:]
+                else:  # an alias is somebody's own
+                    told = None
+                    break
         found: list[Checked] = []
         for need in needs:
-            names, who = need
-            key = (len(names) if names[0] == domain else -len(names), who, told)
-            firsts = self._firsts.get(key) if alike else None
-            if firsts is None:
-                subjects = list(self._subjects(domain, need))
-                if not (alike and subjects and _memorable(answers)):
-                    found += self._judge(subjects, answers)
-                    continue
-                if len(self._firsts) >= _MOST:
-                    self._firsts.clear()
-                firsts = self._firsts[key] = tuple(self._first(each, answers) for each in subjects)
-            for first in firsts:
-                found.append(Alike(first, domain))
+            found += self._one(domain, need, told, lambda at: self._inspection(at, answers))
         return found
-
-    def _first(self, subject: Subject, answers: tuple[Collected | None, ...]) -> First:
-        return First(lambda other: self._of(subject, answers, other))
-
-    def _of(self, subject: Subject, answers: tuple[Collected | None, ...], domain: str) -> Checked:
-        """Return what is true of ``domain`` if it has the ``answers`` that ``subject`` has."""
-        request = dataclasses.replace(subject.request, domain=domain)
-        names = tuple(f"*.{domain}" if n.startswith("*.") else domain for n in subject.names)
-        (checked,) = self._judge(
-            [dataclasses.replace(subject, request=request, names=names)], answers
-        )
-        return checked
-
-    def _judge(
-        self, subjects: Iterable[Subject], answers: tuple[Collected | None, ...]
-    ) -> Iterator[Checked]:
-        inspected = ((each, self._inspection(each.request.domain, answers)) for each in subjects)
-        return check(inspected, at=self._at, warn_days=self._warn_days)
 
     def _inspection(self, domain: str, answers: tuple[Collected | None, ...]) -> Inspection:
         """Return what the ``answers`` say about ``domain``, as a look-up would."""
@@ -268,9 +228,3 @@ class _Judge:
 
 
 _HAVE = ("has", "have")
-
-
-def _memorable(answers: tuple[Collected | None, ...]) -> bool:
-    """Whether to remember the judgement of ``answers``: they are short, and do not name a place."""
-    values = [value for answer in answers if answer for value in answer.values or ()]
-    return sum(map(len, values)) <= _MOST_CHARACTERS and not any(PLACE in v for v in values)

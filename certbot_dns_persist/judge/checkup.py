@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 
 from certbot_dns_persist.errors import ConfigurationError
 from certbot_dns_persist.judge import hiding
@@ -18,6 +17,7 @@ from certbot_dns_persist.judge.notice import Notice, NoticeKind
 from certbot_dns_persist.judge.plan import make_plans
 from certbot_dns_persist.judge.standing import Standing
 from certbot_dns_persist.lookup.found import Inspection
+from certbot_dns_persist.options import Options
 from certbot_dns_persist.record import Finding, Verdict
 from certbot_dns_persist.request.subjects import Subject
 
@@ -52,6 +52,11 @@ class Checked:
     def server(self) -> str:
         """The CA's ACME directory URL; empty if it is not known."""
         return self.subject.request.server
+
+    @property
+    def options(self) -> Options:
+        """How it was looked up, and what is to be published."""
+        return self.subject.options
 
     @property
     def status(self) -> Status:
@@ -113,116 +118,6 @@ class Checked:
         found = (finding.record for finding in self.standing.evaluation.findings)
         ours = [record for record in found if record is not None and request.is_ours(record)]
         return max(r.persist_until for r in ours if r.persist_until is not None)
-
-
-class Alike(Checked):
-    """One of many domains with the same answer, of which only one was judged.
-
-    What is said of that one is true of the others, with their own domain in the place of its.
-    """
-
-    _first: "First"
-    _domain: str
-
-    def __init__(self, first: "First", domain: str) -> None:
-        """``domain`` is normalised."""
-        own = self.__dict__  # attributes cannot be set here
-        own["_first"], own["_domain"] = first, domain
-
-    @property
-    def domain(self) -> str:
-        return self._domain
-
-    @property
-    def wildcard(self) -> bool:
-        return self._first.checked.wildcard
-
-    @property
-    def account_url(self) -> str:
-        return self._first.account_url
-
-    @property
-    def server(self) -> str:
-        return self._first.checked.server
-
-    @property
-    def status(self) -> Status:
-        return self._first.status
-
-    @property
-    def severity(self) -> Severity:
-        return self._first.severity
-
-    @property
-    def reason(self) -> str:
-        return self.written(_reason)
-
-    @property
-    def values(self) -> tuple[Finding, ...]:
-        return self._first.checked.values
-
-    @property
-    def expected_value(self) -> str | None:
-        return self._first.checked.expected_value
-
-    @property
-    def end(self) -> int | None:
-        return self._first.end
-
-    @property
-    def kinds(self) -> frozenset[tuple[Severity, str]]:
-        return self._first.kinds
-
-    def written(self, form: Callable[[Checked], str]) -> str:
-        words = self._first.written.get(form)
-        if words is None:
-            words = self._first.written[form] = form(self._first.checked)
-        return words.replace(PLACE, self._domain)
-
-    @cached_property
-    def _whole(self) -> Checked:
-        return self._first.judge(self._domain)
-
-    @property
-    def subject(self) -> Subject:
-        return self._whole.subject
-
-    @property
-    def standing(self) -> Standing:
-        return self._whole.standing
-
-    @property
-    def diagnosis(self) -> Diagnosis:
-        return self._whole.diagnosis
-
-    @property
-    def notices(self) -> tuple[Notice, ...]:
-        return self._whole.notices
-
-    @property
-    def needed(self) -> bool:
-        return True
-
-
-#: The domain of which the first of many is judged; for any other, its name is put here.
-PLACE = "place-of-a-name.invalid"
-
-
-class First:
-    """What is true of all domains with the same answer."""
-
-    def __init__(self, judge: Callable[[str], Checked]) -> None:
-        """``judge`` returns what is true of a domain that has the answer."""
-        self.judge = judge
-        self.checked = judge(PLACE)
-        self.status, self.severity = self.checked.status, self.checked.severity
-        self.end, self.kinds = self.checked.end, self.checked.kinds
-        self.account_url = self.checked.account_url
-        self.written: dict[Callable[[Checked], str], str] = {}
-
-
-def _reason(checked: Checked) -> str:
-    return checked.reason
 
 
 def worst(severities: Iterable[Severity]) -> Severity:

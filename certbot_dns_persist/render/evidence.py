@@ -64,7 +64,7 @@ class Evidence:
         """Learn from one result."""
         self._accounts.add((checked.account_url, checked.server))
         if self._asks_dns:
-            self._resolvers.add(checked.subject.options.resolvers)
+            self._resolvers.add(checked.options.resolvers)
 
     @property
     def accounts(self) -> list[tuple[str, str]]:

@@ -114,7 +114,7 @@ class FleetSubjects(Subjects):
             for each in self._holding.records
             if each.domain not in needed and _is_name(each.domain)
         ]
-        yield from subjects_of_records(records, self._options)
+        yield from subjects_of_records(records, self.options)
 
     @property
     def needed_domains(self) -> Collection[str]:
@@ -134,20 +134,20 @@ class FleetSubjects(Subjects):
             )
         plain = account.uris[0] if account.uris else None
         try:
-            if f"*.{domain}" in names and self._options.policy == "exact":
+            if f"*.{domain}" in names and self.options.policy == "exact":
                 raise too_wide(f"*.{domain}")
         except ConfigurationError as error:
             return Trouble(str(error), domain)
         request = make_request(
             domain,
-            wildcard=f"*.{domain}" in names or self._options.policy == "wildcard",
-            shared=self._options.shared,
+            wildcard=f"*.{domain}" in names or self.options.policy == "wildcard",
+            shared=self.options.shared,
             terms=Terms(account.issuer_domain_names, plain, account.hash_prefix),
             account=Account(url, current),
             earlier_keys=lambda: earlier,
             server=account.server,
         )
-        return Subject(request, self._options, (), tuple(sorted(names)))
+        return Subject(request, self.options, (), tuple(sorted(names)))
 
     @cached_property
     def _accounts(self) -> dict[str, HeldAccount]:

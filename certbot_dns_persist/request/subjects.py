@@ -213,7 +213,7 @@ class Subjects:
         """Return the subject, or why there is none; all ``lineages`` have the same applicant."""
         first = lineages[0] if lineages else None
         try:
-            options = options_of(self._given.options, first.options) if first else self._options
+            options = options_of(self._given.options, first.options) if first else self.options
             if f"*.{domain}" in names and options.policy == "exact":
                 raise too_wide(f"*.{domain}")
             if identity is None:
@@ -240,7 +240,7 @@ class Subjects:
         return Subject(request, options, tuple(lineages), tuple(sorted(names)))
 
     @cached_property
-    def _options(self) -> Options:
+    def options(self) -> Options:
         """The options of domains that are in no lineage of ours; there may be thousands."""
         return options_of(self._given.options, self._given.preset.options)
 

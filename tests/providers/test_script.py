@@ -186,7 +186,8 @@ def test_what_a_program_started_ends_if_a_signal_ends_us(
     )
     program.chmod(0o700)
     code = f"""
-import subprocess, time
+import signal, subprocess, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 started = subprocess.Popen.__init__
 def start(*arguments, **more):
     started(*arguments, **more)
