@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from certbot_dns_persist.cli import inputs
 from certbot_dns_persist.errors import ConfigurationError, UsageError
@@ -35,24 +35,10 @@ def read(path: str, choose: Choose) -> Listed:
     read at all.
     """
     found = Listed()
-    chosen: dict[tuple[str, ...], int] = {}
     try:
         # Windows' editors put a byte order mark before the first line.
         with os.fdopen(inputs.opened(path), encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                domain, *words = _words(line) or [""]
-                if not domain:
-                    continue
-                try:
-                    name, key = normalize(domain), tuple(words)
-                    if key not in chosen:
-                        chosen[key] = choose(tuple(map(_part, words)))
-                    found.names.add(name, chosen[key])
-                    if not words:
-                        found.silent += 1
-                        found.first_silent = found.first_silent or number
-                except ConfigurationError as error:
-                    found.troubles.add(Trouble(f"{path}, line {number}: {error}"))
+            found.names.add_all(_wanted(file, path, choose, found))
     except OSError as error:
         raise UsageError(f"The domains in {path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -60,6 +46,28 @@ def read(path: str, choose: Choose) -> Listed:
             f"The domains in {path} cannot be read: it is not text in UTF-8."
         ) from error
     return found
+
+
+def _wanted(
+    file: Iterable[str], path: str, choose: Choose, found: Listed
+) -> Iterator[tuple[str, int]]:
+    """Yield each name with the number of its accounts; note in ``found`` what else there is."""
+    chosen: dict[tuple[str, ...], int] = {}
+    for number, line in enumerate(file, start=1):
+        domain, *words = _words(line) or [""]
+        if not domain:
+            continue
+        try:
+            name, key = normalize(domain), tuple(words)
+            if key not in chosen:
+                chosen[key] = choose(tuple(map(_part, words)))
+        except ConfigurationError as error:
+            found.troubles.add(Trouble(f"{path}, line {number}: {error}"))
+            continue
+        if not words:
+            found.silent += 1
+            found.first_silent = found.first_silent or number
+        yield name, chosen[key]
 
 
 def _words(line: str) -> list[str]:

@@ -200,10 +200,14 @@ class _Judge:
                 else:  # an alias is somebody's own
                     told = None
                     break
-        found: list[Checked] = []
-        for need in needs:
-            found += self._one(domain, need, told, lambda at: self._inspection(at, answers))
-        return found
+
+        def inspection(domain: str) -> Inspection:
+            return self._inspection(domain, answers)
+
+        if len(needs) == 1:  # as of nearly all
+            return self._one(domain, needs[0], told, inspection)
+        found = (self._one(domain, need, told, inspection) for need in needs)
+        return itertools.chain.from_iterable(found)
 
     def _inspection(self, domain: str, answers: tuple[Collected | None, ...]) -> Inspection:
         """Return what the ``answers`` say about ``domain``, as a look-up would."""
