@@ -408,6 +408,13 @@ def for_an_account_elsewhere(world: World, commands: str) -> None:
     assert world.values == [f"{issuer}; accounturi={uri}"]
 
 
+@scene("certbot-dns-persist revoke -d example.com --issuer")
+def for_an_account_elsewhere_no_more(world: World, commands: str) -> None:
+    for_an_account_elsewhere(world, commands.replace("revoke", "publish"))
+    assert "Removed: no name server that we can ask" in " ".join(world.run(commands).output.split())
+    assert world.values == []
+
+
 @scene("certbot-dns-persist revoke")
 def only_looking(world: World, commands: str) -> None:
     world.issue()

@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from certbot_dns_persist.cli import arguments, changing, fleet, removing
+from certbot_dns_persist.cli import arguments, changing, fleet, removing, setting
+from certbot_dns_persist.cli.identity import who
 from certbot_dns_persist.cli.removing import Party, Place, Removal
 from certbot_dns_persist.judge.retire import needed_by, not_needed, ours
 from certbot_dns_persist.request.subjects import Subject, only_subjects
@@ -16,6 +17,11 @@ logger = logger_of(__name__)
 EXAMPLES = """\
   certbot-dns-persist revoke -d example.com
   certbot-dns-persist revoke --cert-name example.com --yes
+
+On a host without Certbot, what was published there for an account elsewhere:
+  certbot-dns-persist revoke -d example.com --issuer letsencrypt.org \\
+      --account-uri https://acme-v02.api.letsencrypt.org/acme/acct/1 \\
+      --dns-persist-provider rfc2136 --dns-persist-credentials dns.ini
 
 exit status: 0 no server serves them any more, 1 something is left, or may be, 3 wrong usage or an
 unexpected error
@@ -32,6 +38,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         examples=EXAMPLES,
         options=(*arguments.LOOKING, *arguments.REMOVING),
         writes=False,
+        alone=True,
     )
     group.add_argument(
         "--also-needed-by",
@@ -53,16 +60,23 @@ def run(args: argparse.Namespace) -> int:
     """Remove every record of the account at the CA; return the exit status."""
     fleet.require(args)
     published_by = _published_by(args)
+    foreign = _foreign(args)
 
     def choose(place: Place) -> dict[str, str]:
         free, _ = _needing(args, place)
-        return {value: "revoked" for value in free if not published_by(place.name, value)}
+        kept = foreign(place)
+        return {
+            value: "revoked"
+            for value in free
+            if value not in kept and not published_by(place.name, value)
+        }
 
     def others(asked: changing.Asked) -> Iterator[Subject]:
         return _who_else(args, asked)
 
     found = removing.Search(args, choose, others, ask_all=True)
     needed = _needed(args, found.places, published_by)
+    needed += [_not_from_here(place, value) for place in found.places for value in foreign(place)]
     if not found.removals:
         if not found.doubts and not needed:
             changing.say(
@@ -89,6 +103,29 @@ def _ours(place: Place) -> list[str]:
     return list(dict.fromkeys(v for standing in place.standings_asked for v in ours(standing)))
 
 
+def _foreign(args: argparse.Namespace) -> Callable[[Place], list[str]]:
+    """Return what tells which records of the account, at a place, are not ours to remove.
+
+    Without Certbot's files, the account is somebody else's, and only what we published is ours.
+    """
+    if not who(args).identities:
+        return lambda place: []
+    journal = setting.journal(args)
+
+    def foreign(place: Place) -> list[str]:
+        noted = {record.value for record in journal.published(names={place.name})}
+        return [value for value in _ours(place) if value not in noted]
+
+    return foreign
+
+
+def _not_from_here(place: Place, value: str) -> str:
+    return (
+        f'{place.name} TXT "{printable(value)}" stays: our notes do not say that it was published '
+        "from this host. If it has to go, remove that value at the DNS service."
+    )
+
+
 def _who_else(args: argparse.Namespace, asked: changing.Asked) -> Iterator[Subject]:
     """Yield the subjects that the command does not name: of other certificates, or left over."""
     saved = asked.source.as_saved()
@@ -99,7 +136,7 @@ def _who_else(args: argparse.Namespace, asked: changing.Asked) -> Iterator[Subje
         )
     domains = {subject.request.domain for subject in asked.subjects}
     for subject in (*only_subjects(saved.of_lineages(but=args.cert_name)), *saved.left_over()):
-        if args.cert_name or subject.request.domain not in domains:
+        if args.cert_name or asked.source.without_certbot or subject.request.domain not in domains:
             yield subject
 
 
@@ -206,10 +243,16 @@ def _consequences(removals: Iterable[Removal]) -> list[str]:
 
 
 def _afterwards(places: Iterable[Place]) -> str:
-    requests = {s.request.server: s.request for place in places for s in place.standings_asked}
+    requests = {
+        (s.request.server, s.request.account_url): None
+        for place in places
+        for s in place.standings_asked
+    }
     commands = [
-        f"  certbot unregister --server {request.server}  (the account {request.account_url})"
-        for request in requests.values()
+        f"  certbot unregister --server {server}  (the account {account_url})"
+        if server
+        else f"  certbot unregister, where the account is  ({account_url})"
+        for server, account_url in requests
     ]
     return "\n".join(
         [

@@ -114,15 +114,15 @@ def find_subjects(args: argparse.Namespace) -> Asked:
 
 
 def _find_subjects(args: argparse.Namespace, source: Subjects) -> Asked:
+    if who(args).identities and not (args.domains or args.from_file):
+        raise UsageError(
+            "--issuer is for domains without Certbot's files: give them with -d or --from-file."
+        )
     if getattr(args, "left_over", False):
         return _find_left_over(args, source)
     if getattr(args, "lost_host", None):
         return _find_lost(args, source)
     if args.all or args.cert_name:
-        if who(args).identities:
-            raise UsageError(
-                "--issuer is for domains without Certbot's files: give them with -d or --from-file."
-            )
         found = list(source.of_lineages(args.cert_name or None))
         return Asked(found, source, sum(isinstance(each, Subject) for each in found))
     names, troubles = _given_names(args)

@@ -1,11 +1,13 @@
-"""``publish`` where there has never been a Certbot: for a DNS operator (draft section 4.5)."""
+"""``publish`` and ``revoke`` without a Certbot: a DNS operator's (draft section 4.5)."""
 
 from pathlib import Path
 
 import pytest
 from support.bind import Bind
 from support.certbot import Certbot
-from support.companion import Companion, ok
+from support.companion import Companion, failed, ok
+from support.issued import Issued
+from support.pebble import ISSUER
 
 from certbot_dns_persist.cli import main
 
@@ -85,3 +87,50 @@ def test_what_others_need_is_not_left_over_here_whatever_server_was_named(
     assert bind.primary.values(f"_validation-persist.{domain}") == VALUES[:1]
     assert main(["prune", "--left-over", "--yes", *bind_writing, *places]) == 0
     assert bind.primary.values(f"_validation-persist.{domain}") == VALUES[:1]
+
+
+def test_an_operator_removes_what_was_published_from_here_and_nothing_else(
+    operator: Certbot, bind: Bind, domain: str, bind_writing: list[str], tmp_path: Path
+) -> None:
+    companion, name = Companion(operator), f"_validation-persist.{domain}"
+    file = tmp_path / "domains.txt"
+    file.write_text(f"{domain}\n{domain} issuer=two.example account-uri={TWO}\n")
+    ok(companion("publish", *WHO, f"--from-file={file}", *bind_writing, "--yes"))
+    elsewhere = f"{VALUES[0]}; policy=wildcard"
+    bind.add_txt(name, elsewhere)
+    before = bind.primary.records(bind.zone_of(name))
+
+    resolvers, _, credentials = bind_writing
+    asked = ["-d", domain, *WHO, resolvers, credentials]  # the notes say by which provider
+    dry = companion("revoke", *asked, "--dry-run")
+    assert f"- {VALUES[0]} (revoked)" in dry.out
+    assert bind.primary.records(bind.zone_of(name)) == before
+    done = failed(companion("revoke", *asked, "--yes"))
+    assert f'{name} TXT "{elsewhere}" stays: our notes do not say that it was' in done.error
+    assert "Removed: no name server that we can ask serves them any more." in done.out
+    assert f"certbot unregister, where the account is  ({ONE})" in done.out
+    gone = before - bind.primary.records(bind.zone_of(name))
+    assert [line.split(" IN TXT ")[1] for line in gone] == [f'"{VALUES[0]}"']
+    assert sorted(bind.secondary.values(name)) == [elsewhere, VALUES[1]]
+    (left,) = ok(companion("list", "--json")).json["records"]
+    assert left["value"] == VALUES[1]
+    again = failed(companion("revoke", *asked, "--yes"))
+    assert "stays: our notes do not say" in again.error
+    assert sorted(bind.secondary.values(name)) == [elsewhere, VALUES[1]]
+
+
+def test_what_a_certificate_here_needs_stays_although_its_account_is_named_as_elsewhere(
+    issued: Issued, companion: Companion, bind_writing: list[str]
+) -> None:
+    asked = ["-d", issued.domain, f"--issuer={ISSUER}", f"--account-uri={issued.url}"]
+    kept = failed(companion("revoke", *asked, *bind_writing, "--yes"))
+    assert f"also needed by the certificate {issued.domain} ({issued.domain})" in kept.error
+    assert issued.values == [issued.value(issued.url)]
+
+
+def test_a_lost_host_is_not_named_together_with_an_account(
+    operator: Certbot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [f"--config-dir={operator.config_dir}", f"--logs-dir={operator.logs_dir}"]
+    assert main(["revoke", "--lost-host=web7", *WHO, *places, "--yes"]) == 3
+    assert "--issuer is for domains without Certbot's files" in capsys.readouterr().err
