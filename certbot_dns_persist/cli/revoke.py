@@ -136,7 +136,9 @@ def _who_else(args: argparse.Namespace, asked: changing.Asked) -> Iterator[Subje
         )
     domains = {subject.request.domain for subject in asked.subjects}
     for subject in (*only_subjects(saved.of_lineages(but=args.cert_name)), *saved.left_over()):
-        if args.cert_name or asked.source.without_certbot or subject.request.domain not in domains:
+        # Without Certbot's files, the command does not speak for a certificate that there is.
+        certificate = asked.source.without_certbot and subject.lineages
+        if args.cert_name or certificate or subject.request.domain not in domains:
             yield subject
 
 
