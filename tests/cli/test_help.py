@@ -93,6 +93,7 @@ def test_the_examples_of_each_command_work(
         "NEW": other_account[0],
         "ID": issued.url,
         "/etc/letsencrypt/dns.ini": str(tmp_path / "bind.ini"),
+        "dns.ini": str(tmp_path / "bind.ini"),
     }
     takes = subparser(name)._option_string_actions
     for value in FOREIGN:  # which would be told

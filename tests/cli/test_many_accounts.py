@@ -194,9 +194,9 @@ def test_commands_that_need_certbots_files_refuse_an_account_in_a_list(
     run: Run, listed: Listed
 ) -> None:
     file = listed(f"a.test issuer=ca.example account-uri={ONE}")
-    status, _, error = run("revoke", file, "--yes")
+    status, _, error = run("rotate", file, "--yes")
     assert status == 1
-    assert "domains.txt, line 1: revoke takes the CA and the account from Certbot's files" in error
+    assert "domains.txt, line 1: rotate takes the CA and the account from Certbot's files" in error
     assert run("names", file) == (0, "_validation-persist.a.test\n", "")
 
 
