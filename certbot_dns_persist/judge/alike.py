@@ -229,8 +229,8 @@ def _told(inspection: Inspection) -> object | None:
         or (around.place, around.zone) != (found.name, found.zone)
     ):
         return None
-    zone = None if found.zone == inspection.domain else found.zone
-    return found.servers, zone, inspection.caa, inspection.bogus
+    own_zone = found.zone == inspection.domain
+    return found.servers, own_zone or found.zone, inspection.caa, inspection.bogus
 
 
 def _as_of(inspection: Inspection, domain: str) -> Inspection:
