@@ -26,6 +26,7 @@ from support.bind import Bind
 from support.cloudflare_api import CloudflareApi
 from support.nameserver import Nameserver, Zones
 from support.operations import ACCOUNT, CA, STAGING, Place, request, work
+from support.process import wait_until
 from support.zones import zone_text
 
 from certbot_dns_persist.errors import Error
@@ -53,6 +54,8 @@ class Service:
     """Adds a value at a name, as others do."""
     tells: bool = True
     """Whether the provider can say what its service has."""
+    changing: Callable[[], bool] = lambda: False
+    """Whether something that a killed run has started still changes records."""
 
 
 def credentials(tmp_path: Path, **keys: str) -> str:
@@ -130,7 +133,22 @@ def _script(request: pytest.FixtureRequest, tmp_path: Path, stack: ExitStack) ->
     # Another writer's change is not atomic here, so there is none.
     for domain in DOMAINS:
         add(validation_domain_name(domain), "v=spf1 -all")
-    return Service(made, server.values, lambda name, value: None, tells=False)
+    return Service(
+        made,
+        server.values,
+        lambda name, value: None,
+        tells=False,
+        changing=lambda: _is_an_argument(str(key)),
+    )
+
+
+def _is_an_argument(word: str) -> bool:
+    """Whether a process was started with this argument."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            if word.encode() in path.read_bytes().split(b"\0"):
+                return True
+    return False
 
 
 SERVICES = {
@@ -223,6 +241,7 @@ def test_nothing_of_others_is_lost_and_the_notes_agree_with_dns(service: Service
                     while True:
                         sure.append(pipe.recv())
         operations += len(sure)
+        wait_until(lambda: not service.changing(), "nothing changes any more")
         look(service, others, {domain for domain in sure if domain in NEEDED}, rounds)
     print(f"seed {SEED}: {rounds} rounds, {operations} operations finished")
     assert operations
@@ -254,7 +273,8 @@ def look(service: Service, others: Others, sure: "set[str]", number: int) -> Non
         assert doubtful == set(), told
         assert noted_for_sure == standing, told
     else:
-        assert noted_for_sure <= standing <= noted_for_sure | doubtful, told
+        assert noted_for_sure <= standing, f"{told}: noted, and not there"
+        assert standing <= noted_for_sure | doubtful, f"{told}: there, and not noted"
     logged = {(entry.name, entry.value) for entry in place.journal.logged()}
     assert standing <= logged <= standing | doubtful, told
 
