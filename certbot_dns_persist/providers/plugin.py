@@ -185,10 +185,14 @@ class Plugin:
                     f"{self._subject} has no option for {PREFIX}{key} in {self._file}. It has: "
                     + ", ".join(PREFIX + dest.removeprefix(prefix) for dest in parser.options)
                 )
-            if option.nargs != 0:
-                arguments.append(f"{option.option_strings[0]}={value}")
-            elif checked_flag(value, f"{PREFIX}{key} in {self._file}"):
-                arguments.append(option.option_strings[0])
+            name, where = option.option_strings[0], f"{PREFIX}{key} in {self._file}"
+            if option.type is bool:  # which takes any text for true, but for the empty one
+                on = bool(value) and checked_flag(value, where)
+                arguments.append(f"{name}={'true' if on else ''}")
+            elif option.nargs != 0:
+                arguments.append(f"{name}={value}")
+            elif checked_flag(value, where):
+                arguments.append(name)
         namespace = self.ask(
             errors.ConfigurationError, "be configured", lambda: parser.parse_args(arguments)
         )

@@ -149,8 +149,8 @@ TRIED: tuple[Tried, ...] = (
         "certbot-dns-inwx",
         "3.0.3",
         _LIMITED,
-        f"{_SAME_RUN} (it fails with KeyError). Turn off its search for aliases with an empty "
-        "dns_persist_plugin_follow_cnames =; it reads false as true",
+        f"{_SAME_RUN} (it fails with KeyError). Turn off its search for aliases with "
+        "dns_persist_plugin_follow_cnames = false",
     ),
     Tried(
         "dns-ionos",

@@ -10,7 +10,6 @@ import json
 import sys
 import threading
 import traceback
-import xmlrpc.server
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,6 +25,7 @@ from conftest import KEY
 from support.bind import Bind
 from support.certbot import PROGRAM, Certbot
 from support.cloudflare_api import CloudflareApi
+from support.inwx_api import InwxApi
 from support.nameserver import Nameserver, Zones, serving
 from support.pebble import ISSUER
 
@@ -186,57 +186,6 @@ class _Cloudflare(CloudflareApi):
     def seed(self, name: str, *values: str) -> None:
         for value in values:
             self.add(name, value)
-
-
-class _Inwx(xmlrpc.server.SimpleXMLRPCServer):
-    """The XML-RPC API of INWX: records one by one."""
-
-    def __init__(self, zones: Zones) -> None:
-        super().__init__(("127.0.0.1", 0), requestHandler=_InwxHandler, logRequests=False)
-        self.zones = zones
-        for method in ("account.login", "nameserver.list", "nameserver.info"):
-            self.register_function(self._method(method), method)
-        for method in ("nameserver.createRecord", "nameserver.deleteRecord"):
-            self.register_function(self._method(method), method)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-    def seed(self, name: str, *values: str) -> None:
-        self.zones.set_values(name, values)
-
-    def stop(self) -> None:
-        self.shutdown()
-        self.server_close()
-
-    def _method(self, name: str) -> Callable[[Any], Any]:
-        return lambda arguments: {"code": 1000, "resData": self._do(name, arguments)}
-
-    def _do(self, method: str, arguments: Any) -> Any:
-        match method:
-            case "account.login":
-                return {"tfa": "0"}
-            case "nameserver.list":
-                names = [str(zone).rstrip(".") for zone in self.zones.zones]
-                found = [name for name in names if name == arguments["domain"]]
-                rows = [{"domain": name, "type": "MASTER"} for name in found]
-                return {"count": len(rows), "domains": rows}
-            case "nameserver.info":
-                values = self.zones.values(arguments["name"])
-                found = [value for value in values if value == arguments["content"]]
-                rows = [{"id": json.dumps([arguments["name"], value])} for value in found]
-                return {"count": len(rows), "record": rows}
-            case "nameserver.createRecord":
-                values = self.zones.values(arguments["name"])
-                self.zones.set_values(arguments["name"], [*values, arguments["content"]])
-            case "nameserver.deleteRecord":
-                name, gone = json.loads(arguments["id"])
-                values = self.zones.values(name)
-                self.zones.set_values(name, [value for value in values if value != gone])
-        return {}
-
-
-class _InwxHandler(xmlrpc.server.SimpleXMLRPCRequestHandler):
-    rpc_paths = ("/xmlrpc/",)
 
 
 class _HttpServer(ThreadingHTTPServer):
@@ -434,15 +383,15 @@ def pdns(bridge: MakeBridge, run: Run) -> Made:
 
 @pytest.fixture
 def inwx(bridge: MakeBridge, run: Run) -> Made:
-    service = run(_Inwx)
+    service = run(InwxApi)
     file = (
         f"dns_inwx_url = {service.url}\n"
         "dns_inwx_username = user\n"
         f"dns_inwx_password = {SECRET}\n"
         f"dns_inwx_shared_secret = {SECRET}\n"
     )
-    # Its option takes any text but the empty one for true.
-    return Made(bridge("dns-inwx", file, {"follow_cnames": ""}), service)
+    # As Certbot saves it, and migrate hands it on.
+    return Made(bridge("dns-inwx", file, {"follow_cnames": "False"}), service)
 
 
 @pytest.fixture(params=["cloudflare", "desec", "dnsimple", "inwx", "pdns", "rfc2136"])
