@@ -156,8 +156,8 @@ class _Return:
         if back := [each.renewal.name for each in moved if each.renewal.name not in left]:
             changing.say(
                 args,
-                f"Put back: {', '.join(back)}. Their records are still in DNS, and let the "
-                "accounts that they name get certificates. To remove them: "
+                f"Put back: {', '.join(back)}. {'Their' if back[1:] else 'Its'} records are still "
+                "in DNS, and let the accounts that they name get certificates. To remove them: "
                 f"{setting.command_line(args, 'revoke')} -d DOMAIN",
             )
         changing.conclude(in_words({**(stay if args.quiet else {}), **left}))

@@ -135,9 +135,10 @@ class Migration:
         left = in_words({each.name: self._stay[each.name] for each in moving if self._stays(each)})
         if moved := [each.name for each in moving if not self._stays(each)]:
             back = f"{setting.command_line(args, 'migrate')} --all --back"
+            renewed = "They are" if moved[1:] else "It is"
             changing.say(
                 args,
-                f"Moved: {', '.join(moved)}. They are renewed with dns-persist from now on; hooks "
+                f"Moved: {', '.join(moved)}. {renewed} renewed with dns-persist from now on; hooks "
                 f"and all other settings are as before. To undo that: {back}",
             )
         changing.conclude([*(stay if args.quiet else ()), *left])
