@@ -219,6 +219,7 @@ def comparable(text: str, tmp_path: Path, world: Nameserver | None = None) -> st
     text = LOOPBACK.sub("ADDRESS", text)
     text = text.replace(f'"host": "{socket.gethostname()}"', '"host": "HOST"')
     text = re.sub(r"\bcertbot-dns-persist \d[\w.+]*", "certbot-dns-persist VERSION", text)
+    text = re.sub(r"\b(in \d+ days|\d+ days ago)\b", "DAYS", text)
     text = re.sub(r"\bexpires=-?\d+s", "expires=SECONDS", text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(Z| UTC)", _date, text)
     return re.sub(r"\b\d{10}\b", lambda match: _now(match[0], float(match[0])), text)
