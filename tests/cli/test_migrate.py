@@ -198,6 +198,7 @@ def test_what_cannot_move_stays_with_the_reason_and_the_others_move(
     for name, why in reasons.items():
         assert re.search(f"^{name} stays as it is: {why}", done.out, re.M), done.output
     assert machine.moved() == ["good"]
+    assert "Moved: good. It is renewed with dns-persist from now on" in done.out
     assert machine.values(f"lost.{machine.domain}") == []
 
 
@@ -466,6 +467,7 @@ def test_a_certificate_that_was_made_anew_since_goes_back_only_by_its_name(
 
     assert f"one stays as it is: it was made anew after {kept} was kept" in done.out
     assert "--back --cert-name one. If not, remove that file." in done.out
+    assert "Put back: two. Its records are still in DNS" in done.out
     assert machine.moved() == ["one"]
     assert machine.as_before("two")
     ok(companion("migrate", "--back", "--cert-name", "one", "--yes"))

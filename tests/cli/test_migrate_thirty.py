@@ -361,6 +361,8 @@ def test_thirty_certificates_of_five_authenticators_move_with_one_command_and_re
     for name in ("standalone-0", "webroot-2"):
         plugin = name.partition("-")[0]
         assert f"{name} stays as it is: its authenticator {plugin} knows no DNS" in done.out
+    moved = ", ".join(sorted(each.name for each in site.thirty))
+    assert f"Moved: {moved}. They are renewed with dns-persist from now on" in done.out
     file = f"--dns-persist-credentials={site.secrets['rfc2136']}"
     ok(site.companion(*command, "--dns-persist-provider=rfc2136", file))
     assert all(map(site.has_moved, site.issued))
