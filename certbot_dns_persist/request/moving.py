@@ -25,6 +25,9 @@ from certbot_dns_persist.request.renewal import (
 #: Certbot's plugins for whose services we have providers, which read the same credentials files.
 _NATIVE = {"dns-cloudflare": "cloudflare", "dns-rfc2136": "rfc2136", "dns-route53": "route53"}
 
+#: What certbot-dns-route53 was once, and still answers to.
+_FORMER = {"certbot-route53:auth": "dns-route53"}
+
 #: The challenges, in the order in which Certbot is to prefer them.
 _CHALLENGES = ("dns-persist-01", "dns-01")
 
@@ -72,7 +75,8 @@ def move_of(renewal: Renewal, given: Mapping[str, str], machine: Machine) -> Mov
     if "provider" in given:
         return Move(dict(given))
     plugin = renewal.authenticator
-    name = plugin.rpartition(":")[2]  # older Certbots put the distribution before it
+    # Older Certbots put the distribution before it.
+    name = _FORMER.get(plugin, plugin.rpartition(":")[2])
     prefix = f"{plugin.replace('-', '_')}_"
     own = {
         key.removeprefix(prefix): renewal.text(key)

@@ -51,8 +51,9 @@ def test_a_service_that_we_have_keeps_its_credentials_file(service: str) -> None
     assert moved(**parameters) == Move({"provider": service, "credentials": "/root/x.ini"})
 
 
-def test_route53_needs_no_file() -> None:
-    assert moved(authenticator="dns-route53") == Move({"provider": "route53"})
+@pytest.mark.parametrize("plugin", ["dns-route53", "certbot-route53:auth"])
+def test_route53_needs_no_file_under_its_former_name_either(plugin: str) -> None:
+    assert moved(authenticator=plugin) == Move({"provider": "route53"})
 
 
 @pytest.mark.parametrize(
