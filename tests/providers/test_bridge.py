@@ -851,6 +851,15 @@ def test_options_of_the_plugin_come_from_the_file(bridge: MakeBridge, install: I
     assert bridge("dns-local-test", None, options)._plugin.seen == ("-t", None, False)
 
 
+@pytest.mark.parametrize(("text", "read"), [("False", False), ("", False), ("true", True)])
+def test_false_is_false_also_for_an_option_that_takes_any_text_for_true(
+    bridge: MakeBridge, install: Install, text: str, read: bool
+) -> None:
+    install(PLUGIN.replace("type=int", "type=bool"))
+    options = {"token": "t", "zone_id": text}
+    assert bridge("dns-local-test", None, options)._plugin.seen == ("t", read, False)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
