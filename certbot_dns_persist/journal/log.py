@@ -74,8 +74,8 @@ class Log:
         removed: dict[tuple[str, str], str] = {}
         begun: dict[str, Logged] = {}
         # Removals from several services are noted together: the record is gone after the last.
-        batch_of: dict[str, set[str]] = {}
-        batch: tuple[tuple[str, str, str] | None, set[str]] = (None, set())
+        batch_of: dict[str, dict[str, str]] = {}
+        batch: tuple[tuple[str, str, str] | None, dict[str, str]] = (None, {})
         for entry in self._entries():
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 key = (str(entry["name"]), str(entry["value"]))
@@ -93,14 +93,16 @@ class Log:
                 if entry["action"] == "remove":
                     if result == INTENDED:
                         when = (*key, logged.last_changed)
-                        batch = batch if batch[0] == when else (when, set())
-                        batch[1].add(identity)
+                        # The same provider once more is of another run, as the first was killed.
+                        if batch[0] != when or logged.provider in batch[1].values():
+                            batch = (when, {})
+                        batch[1][identity] = logged.provider
                         batch_of[identity] = batch[1]
                         continue
-                    batch = (None, set())
+                    batch = (None, {})
                     if result in (OK, WAS_GONE):
-                        left = batch_of.pop(identity, set())
-                        left.discard(identity)
+                        left = batch_of.pop(identity, {})
+                        left.pop(identity, None)
                         if left:
                             continue
                         standing.pop(key, None)

@@ -79,3 +79,23 @@ def test_what_several_services_have_is_noted_until_the_last_has_removed_it(files
     assert record.doubt is not None
     journal.done(Outcome(second))
     assert journal.published() == []
+
+
+def test_a_removal_that_follows_one_that_was_killed_in_the_same_second_is_all_there_is(
+    files: Files,
+) -> None:
+    """The log does not take the two for removals from two services."""
+    files.done(ADDED)
+    files.journal().intended(REMOVED)
+    files.done(REMOVED)
+    assert files.journal().logged() == []
+
+
+def test_a_removal_from_several_services_that_was_killed_in_between_may_have_left_a_record(
+    files: Files,
+) -> None:
+    files.done(ADDED)
+    journal = files.journal()
+    first, _ = journal.intended(REMOVED, dataclasses.replace(REMOVED, provider="route53"))
+    journal.done(Outcome(first))
+    assert [entry.value for entry in journal.logged()] == [ADDED.value]
