@@ -8,7 +8,10 @@ command.
 
 import io
 import logging
+import re
 from typing import TextIO
+
+_PLAIN = re.compile(r"[ -~\n\t]*")
 
 
 def printable(text: str) -> str:
@@ -25,7 +28,7 @@ def printable(text: str) -> str:
 
 def shown(text: str) -> str:
     """Return ``text`` as :func:`printable` does, but with its line breaks and tabs."""
-    if text.replace("\n", "").replace("\t", "").isprintable():
+    if _PLAIN.fullmatch(text) or text.replace("\n", "").replace("\t", "").isprintable():
         return text
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 

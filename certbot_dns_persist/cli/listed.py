@@ -54,7 +54,7 @@ def _wanted(
     """Yield each name with the number of its accounts; note in ``found`` what else there is."""
     chosen: dict[tuple[str, ...], int] = {}
     for number, line in enumerate(file, start=1):
-        domain, *words = _words(line) or [""]
+        domain, *words = _words(line)
         if not domain:
             continue
         try:
@@ -65,16 +65,18 @@ def _wanted(
             found.troubles.add(Trouble(f"{path}, line {number}: {error}"))
             continue
         if not words:
+            if not found.silent:
+                found.first_silent = number
             found.silent += 1
-            found.first_silent = found.first_silent or number
         yield name, chosen[key]
 
 
 def _words(line: str) -> list[str]:
     """Return the words of a line, without its comment: a URI may have a # within, no domain may."""
-    domain, *words = line.split() or [""]
-    if not words and "#" not in domain:
-        return [domain]  # as in most lists
+    found = line.split() or [""]
+    if len(found) == 1 and "#" not in line:
+        return found  # as in most lists
+    domain, *words = found
     if "#" in domain:
         return [domain.partition("#")[0]]
     comment = next((n for n, word in enumerate(words) if word.startswith("#")), len(words))

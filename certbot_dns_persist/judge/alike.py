@@ -7,6 +7,7 @@ value for each. So the second one with an answer is judged for all that follow.
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
+from typing import Generic, TypeVar
 
 from certbot_dns_persist.judge.checkup import Checked, check
 from certbot_dns_persist.judge.diagnosis import Diagnosis, Severity, Status
@@ -24,6 +25,8 @@ _MOST, _MOST_CHARACTERS = 1000, 1024
 #: The domain of which the first of many is judged; for any other, its name is put here.
 PLACE = "place-of-a-name.invalid"
 
+_T = TypeVar("_T")
+
 Subjects = Callable[[str, Need], Iterable[Subject]]
 """Returns the subjects for a domain, of which something is wanted."""
 
@@ -40,61 +43,66 @@ def check_names(
     All that ``subjects`` returns differs in the domain and the wanted names only. ``at`` is in
     UNIX seconds.
     """
-    judge = Judge(subjects, at=at, warn_days=warn_days)
+    judge = Judge(subjects, _as_of, at=at, warn_days=warn_days)
     for (domain, need), inspection in inspected:
-        yield from judge(domain, need, _told(inspection), partial(_as_of, inspection))
+        yield from judge(domain, need, _told(inspection), inspection)
 
 
-class Judge:
+class Judge(Generic[_T]):
     """Judges one domain at a time; remembers judgements by what is answered."""
 
-    def __init__(self, subjects: Subjects, *, at: int, warn_days: int) -> None:
-        """``at`` is in UNIX seconds."""
+    def __init__(
+        self,
+        subjects: Subjects,
+        inspection_of: Callable[[_T, str], Inspection],
+        *,
+        at: int,
+        warn_days: int,
+    ) -> None:
+        """``inspection_of`` returns what DNS has for a domain that has an answer.
+
+        ``at`` is in UNIX seconds.
+        """
         self._subjects = subjects
+        self._inspection_of = inspection_of
         self._at = at
         self._warn_days = warn_days
         self._firsts: dict[object, tuple[First, ...]] = {}
 
     def __call__(
-        self,
-        domain: str,
-        need: Need,
-        told: object | None,
-        inspection_of: Callable[[str], Inspection],
+        self, domain: str, need: Need, told: object | None, answer: _T
     ) -> Iterable[Checked]:
-        """Return the subjects of ``domain`` with their diagnoses.
+        """Return the subjects of ``domain``, which has the ``answer``, with their diagnoses.
 
-        ``inspection_of`` returns what DNS has for a domain, as if it had the answers of this one;
-        ``told`` is all that matters of that. ``None`` if it holds for ``domain`` alone.
+        ``told`` is all that matters of the answer; ``None`` if it holds for ``domain`` alone.
         """
         names, who = need
         key = (len(names) if names[0] == domain else -len(names), who, told)
         firsts = None if told is None else self._firsts.get(key)
         if firsts:
-            return [Alike(first, domain) for first in firsts]
+            return _alike(firsts, domain)
         subjects = list(self._subjects(domain, need))
         if told is not None and subjects:
             if firsts is None:  # perhaps no other domain has this answer
                 if len(self._firsts) >= _MOST:
                     self._firsts.clear()
                 self._firsts[key] = ()
-            elif _memorable(inspection_of(domain)):
-                firsts = tuple(First(partial(self._of, each, inspection_of)) for each in subjects)
+            elif _memorable(self._inspection_of(answer, domain)):
+                firsts = tuple(First(partial(self._of, each, answer)) for each in subjects)
                 self._firsts[key] = firsts
-                return [Alike(first, domain) for first in firsts]
-        return self._judge(subjects, inspection_of(domain))
+                return _alike(firsts, domain)
+        return self._judge(subjects, answer, domain)
 
-    def _of(
-        self, subject: Subject, inspection_of: Callable[[str], Inspection], domain: str
-    ) -> Checked:
+    def _of(self, subject: Subject, answer: _T, domain: str) -> Checked:
         """Return what is true of ``domain`` if it has the answer that ``subject`` has."""
         request = dataclasses.replace(subject.request, domain=domain)
         names = tuple(f"*.{domain}" if n.startswith("*.") else domain for n in subject.names)
         other = dataclasses.replace(subject, request=request, names=names)
-        (checked,) = self._judge([other], inspection_of(domain))
+        (checked,) = self._judge([other], answer, domain)
         return checked
 
-    def _judge(self, subjects: Iterable[Subject], inspection: Inspection) -> Iterator[Checked]:
+    def _judge(self, subjects: Iterable[Subject], answer: _T, domain: str) -> Iterator[Checked]:
+        inspection = self._inspection_of(answer, domain)
         inspected = ((each, inspection) for each in subjects)
         return check(inspected, at=self._at, warn_days=self._warn_days)
 
@@ -203,6 +211,12 @@ class First:
         self.end, self.kinds = self.checked.end, self.checked.kinds
         self.account_url = self.checked.account_url
         self.written: dict[Callable[[Checked], str], str] = {}
+
+
+def _alike(firsts: tuple[First, ...], domain: str) -> tuple[Alike, ...]:
+    if len(firsts) == 1:  # as of nearly all
+        return (Alike(firsts[0], domain),)
+    return tuple(Alike(first, domain) for first in firsts)
 
 
 def _reason(checked: Checked) -> str:

@@ -132,8 +132,7 @@ def judge(
     ``alike`` is whether all that ``subjects`` returns differs in the domain and the wanted names
     only. ``at`` is in UNIX seconds. What is wrong with a line goes into ``faults``.
     """
-    judge = Judge(subjects, at=at, warn_days=warn_days)
-    one = _Judge(tuple(sources), judge, alike=alike)
+    one = _Judge(tuple(sources), subjects, alike=alike, at=at, warn_days=warn_days)
     waiting: dict[str, list[Collected | None]] = {}
     single = len(sources) == 1
     for number, answer in _together(sources.values()):
@@ -182,9 +181,11 @@ def _together(
 class _Judge:
     """Judges one answer of each source at a time."""
 
-    def __init__(self, sources: tuple[str, ...], one: Judge, *, alike: bool) -> None:
+    def __init__(
+        self, sources: tuple[str, ...], subjects: Subjects, *, alike: bool, at: int, warn_days: int
+    ) -> None:
         self.sources = sources
-        self._one = one
+        self._one = Judge(subjects, self._inspection, at=at, warn_days=warn_days)
         self._alike = alike
 
     def __call__(
@@ -200,16 +201,12 @@ class _Judge:
                 else:  # an alias is somebody's own
                     told = None
                     break
-
-        def inspection(domain: str) -> Inspection:
-            return self._inspection(domain, answers)
-
         if len(needs) == 1:  # as of nearly all
-            return self._one(domain, needs[0], told, inspection)
-        found = (self._one(domain, need, told, inspection) for need in needs)
+            return self._one(domain, needs[0], told, answers)
+        found = (self._one(domain, need, told, answers) for need in needs)
         return itertools.chain.from_iterable(found)
 
-    def _inspection(self, domain: str, answers: tuple[Collected | None, ...]) -> Inspection:
+    def _inspection(self, answers: tuple[Collected | None, ...], domain: str) -> Inspection:
         """Return what the ``answers`` say about ``domain``, as a look-up would."""
         name = validation_domain_name(domain)
         usable = [answer for answer in answers if answer and answer.values is not None]

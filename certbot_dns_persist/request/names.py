@@ -48,7 +48,8 @@ class Names:
 
     def __iter__(self) -> Iterator[tuple[str, Need]]:
         """Yield each domain, without ``*.``, with what is wanted of it, once for each ``who``."""
-        for domain, head in self._headed():
+        for number, head in enumerate(self._heads):
+            domain = self._domain(number)
             for wanted in self._wanted(domain, head):
                 yield domain, wanted
 
@@ -68,8 +69,9 @@ class Names:
 
     def left(self) -> Iterator[tuple[str, tuple[Need, ...]]]:
         """Yield the domains that were not taken, each with all that is wanted of it."""
-        for domain, head in self._headed():
+        for number, head in enumerate(self._heads):
             if not head & _TAKEN:
+                domain = self._domain(number)
                 yield domain, self._wanted(domain, head)
 
     def __contains__(self, domain: object) -> bool:
@@ -133,12 +135,9 @@ class Names:
             slot = (slot + 1) & last
         return number - 1
 
-    def _headed(self) -> Iterator[tuple[str, int]]:
-        start = 0
-        for head in self._heads:
-            end = self._text.index(b"\n", start)
-            yield self._text[start:end].decode("utf-8"), head
-            start = end + 1
+    def _domain(self, number: int) -> str:
+        start = self._starts[number]
+        return self._text[start : self._text.index(b"\n", start)].decode("utf-8")
 
     def _grow(self) -> None:
         slots = self._slots = array("I", [0]) * (2 * len(self._slots))
