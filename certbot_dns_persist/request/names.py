@@ -129,6 +129,8 @@ class Names:
             line = f"{domain}\n".encode()
         except UnicodeEncodeError:  # a stranger's
             return -1
+        if "\n" in domain:  # a stranger's, too, and perhaps like two of ours
+            return -1
         slots, last, starts, stands = self._slots, self._last, self._starts, self._text.startswith
         slot = hash(line) & last
         while (number := slots[slot]) and not stands(line, starts[number - 1]):

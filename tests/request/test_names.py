@@ -54,3 +54,12 @@ def test_a_name_takes_little_more_than_its_letters() -> None:
         tracemalloc.stop()
     assert len(found) == 20_000
     assert taken < 20_000 * (len("n00000.example.test") + 20)
+
+
+def test_two_names_in_one_are_neither() -> None:
+    """As a stranger's answer may have it: they stand one after the other in memory."""
+    for number in range(2000):  # the hash of some leads to the first
+        one, two = f"a{number}.test", f"b{number}.test"
+        found = Names([one, two])
+        assert f"{one}\n{two}" not in found
+        assert found.take(f"{one}\n{two}") == ()
