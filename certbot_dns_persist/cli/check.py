@@ -56,13 +56,13 @@ def _checked(args: argparse.Namespace, asked: setting.Asked, *, at: int) -> "Ite
     from certbot_dns_persist.judge.alike import check_names
     from certbot_dns_persist.judge.checkup import check
 
-    lookup_for = setting.lookup_for(args)
-    looks: Any = {"caa": not args.no_caa, "around": Around.FEW, "elsewhere": True}
+    lookup_for, caa = setting.lookup_for(args), not args.no_caa
     if asked.names is None or not asked.source.alike:
-        inspected = lookups.inspect(asked, lookup_for, **looks)
+        inspected = lookups.inspect(asked, lookup_for, caa=caa, around=Around.FEW, elsewhere=True)
         return check(inspected, at=at, warn_days=args.warn_days)
+    lookup = lookup_for(asked.source.options)
     # The same names twice, so that no list of them is kept.
     domains = (domain for domain, _ in asked.names)
-    found = lookup_for(asked.source.options).inspect(domains, **looks)
+    found = lookup.inspect(domains, caa=caa, around=Around.FEW, elsewhere=True)
     together = zip(asked.names, found, strict=True)
     return check_names(together, asked.of, at=at, warn_days=args.warn_days)
