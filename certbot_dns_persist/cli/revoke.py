@@ -60,11 +60,11 @@ def run(args: argparse.Namespace) -> int:
     """Remove every record of the account at the CA; return the exit status."""
     fleet.require(args)
     published_by = _published_by(args)
-    foreign = _foreign(args)
+    not_from_here = _not_from_here(args)
 
     def choose(place: Place) -> dict[str, str]:
         free, _ = _needing(args, place)
-        kept = foreign(place)
+        kept = not_from_here(place)
         return {
             value: "revoked"
             for value in free
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
     found = removing.Search(args, choose, others, ask_all=True)
     needed = _needed(args, found.places, published_by)
-    needed += [_not_from_here(place, value) for place in found.places for value in foreign(place)]
+    needed += [why for place in found.places for why in not_from_here(place).values()]
     if not found.removals:
         if not found.doubts and not needed:
             changing.say(
@@ -103,27 +103,35 @@ def _ours(place: Place) -> list[str]:
     return list(dict.fromkeys(v for standing in place.standings_asked for v in ours(standing)))
 
 
-def _foreign(args: argparse.Namespace) -> Callable[[Place], list[str]]:
-    """Return what tells which records of the account, at a place, are not ours to remove.
+def _not_from_here(args: argparse.Namespace) -> Callable[[Place], dict[str, str]]:
+    """Return what tells which records of the account, at a place, stay, and why.
 
-    Without Certbot's files, the account is somebody else's, and only what we published is ours.
+    Without Certbot's files, the account is somebody else's: only what we published for the named
+    domains is ours to remove. The place may be where the aliases of others lead, too.
     """
     if not who(args).identities:
-        return lambda place: []
+        return lambda place: {}
     journal = setting.journal(args)
 
-    def foreign(place: Place) -> list[str]:
-        noted = {record.value for record in journal.published(names={place.name})}
-        return [value for value in _ours(place) if value not in noted]
+    def kept(place: Place) -> dict[str, str]:
+        noted = {each.value: each.domain for each in journal.published(names={place.name})}
+        named = {party.subject.request.domain for party in place.asked} | {*args.also_needed_by}
+        return {
+            value: f'{place.name} TXT "{printable(value)}" stays: {_whose(noted.get(value))}'
+            for value in _ours(place)
+            if noted.get(value) not in named
+        }
 
-    return foreign
+    return kept
 
 
-def _not_from_here(place: Place, value: str) -> str:
-    return (
-        f'{place.name} TXT "{printable(value)}" stays: our notes do not say that it was published '
-        "from this host. If it has to go, remove that value at the DNS service."
-    )
+def _whose(domain: str | None) -> str:
+    if domain is None:
+        return (
+            "our notes do not say that it was published from this host. If it has to go, remove "
+            "that value at the DNS service."
+        )
+    return f"it was published for {domain}. To remove it, add --also-needed-by {domain}."
 
 
 def _who_else(args: argparse.Namespace, asked: changing.Asked) -> Iterator[Subject]:

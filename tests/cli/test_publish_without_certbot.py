@@ -22,13 +22,19 @@ def operator(tmp_path: Path) -> Certbot:
     return Certbot(tmp_path / "operator", "https://ca.example/directory")
 
 
-def test_an_operator_publishes_for_accounts_elsewhere_and_has_notes_of_it(
-    operator: Certbot, bind: Bind, domain: str, bind_writing: list[str], tmp_path: Path
-) -> None:
-    companion, name = Companion(operator), f"_validation-persist.{domain}"
+@pytest.fixture
+def both(domain: str, tmp_path: Path) -> str:
+    """A list with the domain for both accounts."""
     file = tmp_path / "domains.txt"
     file.write_text(f"{domain}\n{domain} issuer=two.example account-uri={TWO}\n")
-    asked = [*WHO, f"--from-file={file}", *bind_writing]
+    return f"--from-file={file}"
+
+
+def test_an_operator_publishes_for_accounts_elsewhere_and_has_notes_of_it(
+    operator: Certbot, bind: Bind, domain: str, bind_writing: list[str], both: str
+) -> None:
+    companion, name = Companion(operator), f"_validation-persist.{domain}"
+    asked = [*WHO, both, *bind_writing]
     done = ok(companion("publish", *asked, "--yes"))
     assert f"Nothing here can verify {ONE}, {TWO}." in done.out
     notes = operator.config_dir / "dns-persist" / "state.sqlite"
@@ -90,12 +96,10 @@ def test_what_others_need_is_not_left_over_here_whatever_server_was_named(
 
 
 def test_an_operator_removes_what_was_published_from_here_and_nothing_else(
-    operator: Certbot, bind: Bind, domain: str, bind_writing: list[str], tmp_path: Path
+    operator: Certbot, bind: Bind, domain: str, bind_writing: list[str], both: str
 ) -> None:
     companion, name = Companion(operator), f"_validation-persist.{domain}"
-    file = tmp_path / "domains.txt"
-    file.write_text(f"{domain}\n{domain} issuer=two.example account-uri={TWO}\n")
-    ok(companion("publish", *WHO, f"--from-file={file}", *bind_writing, "--yes"))
+    ok(companion("publish", *WHO, both, *bind_writing, "--yes"))
     elsewhere = f"{VALUES[0]}; policy=wildcard"
     bind.add_txt(name, elsewhere)
     before = bind.primary.records(bind.zone_of(name))
@@ -117,6 +121,24 @@ def test_an_operator_removes_what_was_published_from_here_and_nothing_else(
     again = failed(companion("revoke", *asked, "--yes"))
     assert "stays: our notes do not say" in again.error
     assert sorted(bind.secondary.values(name)) == [elsewhere, VALUES[1]]
+
+
+def test_what_was_published_for_another_name_with_the_same_place_stays(
+    operator: Certbot, bind: Bind, domain: str, bind_writing: list[str]
+) -> None:
+    companion, name = Companion(operator), f"_validation-persist.{domain}"
+    alias = f"also.{domain}"
+    update = bind.primary.update(bind.zone_of(name))
+    update.add(f"_validation-persist.{alias}.", 1, "CNAME", f"{name}.")
+    bind.primary.send(update)
+    bind.settle()
+    ok(companion("publish", "-d", f"{domain},{alias}", *WHO, *bind_writing, "--yes"))
+    asked = ["revoke", "-d", alias, *WHO, *bind_writing, "--yes"]
+    kept = failed(companion(*asked))
+    assert f"stays: it was published for {domain}. To remove it, add" in kept.error
+    assert bind.primary.values(name) == VALUES[:1]
+    ok(companion(*asked, "--also-needed-by", domain))
+    assert bind.primary.values(name) == []
 
 
 def test_what_a_certificate_here_needs_stays_although_its_account_is_named_as_elsewhere(
